@@ -1,0 +1,1 @@
+"""Pure functions from recorded runs to tables, figures and findings."""

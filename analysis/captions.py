@@ -1,0 +1,87 @@
+"""Sentences that tables and figures share: what is shown, n, and what an interval covers."""
+
+from __future__ import annotations
+
+from analysis import formats
+from analysis.evidence import Finding
+from analysis.results import Judged, Results
+
+
+def takeaway(findings: dict[str, Finding], *names: str) -> str:
+    """The first of these findings that the study supports; empty when none is there yet."""
+    return next((findings[name].sentence for name in names if name in findings), "")
+
+
+def join(*sentences: str) -> str:
+    """A caption from its sentences, the empty ones left out."""
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def progress_sentence(results: Results) -> str:
+    """How far accuracy moves over the levels with a pass mark."""
+    marked = [level for level in results.best if str(level) in results.view.plan["pass_marks"]]
+    if len(marked) < 2:
+        return ""
+    first, last = (results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1]))
+    start, end = (
+        f"{formats.percent(first)} % at level {marked[0]}",
+        f"{formats.percent(last)} % at level {marked[-1]}",
+    )
+    moved = f"{formats.points(last - first)} points"
+    return f"Test accuracy of the selected models goes from {start} to {end} ({moved})."
+
+
+def accuracy_interval(results: Results) -> str:
+    """What the interval of an accuracy is and which variability it covers."""
+    images = f"{formats.count(_test_images(results))} test images"
+    if _seeds(results) > 1:
+        return (
+            f"Accuracies are means over n = {_seeds(results)} seeds on {images}; intervals are 95 "
+            "% t intervals, "
+            "which cover variation between training seeds on these images."
+        )
+    return (
+        f"One seed, n = {images}; intervals are 95 % Wilson intervals, which cover the sampling of "
+        "test images and "
+        "not variation between training seeds."
+    )
+
+
+def difference_interval(results: Results) -> str:
+    """What the interval and p of a difference are."""
+    count = len(results.judged)
+    family = f"p is adjusted by Holm's method over the study's {count} comparisons, intervals are not."
+    if _seeds(results) > 1:
+        return f"Differences: hierarchical bootstrap over seeds and test images, 95 % intervals; {family}"
+    return (
+        f"Differences: paired on the same images, 95 % Bonett-Price intervals, exact McNemar test; {family}"
+    )
+
+
+def one_seed(results: Results, seed: int) -> str:
+    """Which seed an image-by-image view shows, where there are several."""
+    return f"Counts are those of seed {seed}." if _seeds(results) > 1 else ""
+
+
+def pooled(results: Results) -> str:
+    """How several seeds enter scores of single predictions."""
+    seeds, images = _seeds(results), formats.count(_test_images(results))
+    return f"n = {images} test images" + (
+        f", predictions of {seeds} seeds pooled." if seeds > 1 else ", one seed."
+    )
+
+
+def cells(judged: Judged | None) -> tuple[str, str, str]:
+    """Difference, interval and p of a comparison as table cells."""
+    if judged is None:
+        return (formats.MISSING,) * 3
+    c = judged.comparison
+    return formats.points(c.difference), formats.points_interval(c.low, c.high), formats.p_value(judged.p)
+
+
+def _seeds(results: Results) -> int:
+    return max((accuracy.seeds for accuracy in results.accuracies.values()), default=0)
+
+
+def _test_images(results: Results) -> int:
+    return next((accuracy.images for accuracy in results.accuracies.values()), 0)

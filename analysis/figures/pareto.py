@@ -1,0 +1,100 @@
+"""Accuracy against latency and size, with the Pareto front."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter
+
+from analysis import formats
+from analysis.captions import join
+from analysis.deployment import pareto_front
+from analysis.evidence import Figure, Finding
+from analysis.figures import style
+from analysis.results import Results
+
+COSTS = {"p50_ms": "Median latency at batch 1, ms", "bytes": "File size, MB"}
+
+
+def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
+    """None before models were timed."""
+    frame = results.deployment.dropna(subset=["accuracy"])
+    if frame.empty:
+        return None
+    front = frame[pareto_front(frame, "accuracy", "p50_ms")]
+    names = sorted({_name(results, row) for row in front.itertuples()})
+    verb = "is" if len(names) == 1 else "are"
+    caption = join(
+        f"No timed model is both faster and more accurate than {formats.listing(names)}, which "
+        f"{verb} the front of "
+        f"{formats.plural(len(frame), 'model')}.",
+        "Test accuracy against median latency at batch 1 on one thread (left) and file size "
+        "(right); line: Pareto "
+        "front; squares: int8, circles: float32.",
+        f"n = {formats.count(results.view.plan['dataset']['sizes']['test'])} test images; bars: 95 "
+        "% intervals of "
+        "accuracy.",
+    )
+    alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
+    return Figure("pareto", caption, lambda: draw(results, frame), alt)
+
+
+def _name(results: Results, row: object) -> str:
+    title, precision = results.view.title(row.model), row.precision  # type: ignore[attr-defined]
+    return title if precision == "float32" or precision in title else f"{title}, {precision}"
+
+
+def draw(results: Results, frame: pd.DataFrame) -> Canvas:
+    """Two panels that share the accuracy axis; models named at the right."""
+    with style.paper():
+        figure = style.canvas(2.6)
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, (cost, label) in zip(panels, COSTS.items(), strict=True):
+            _draw_panel(axes, results, frame, cost)
+            axes.set_xlabel(label)
+        panels[0].set_ylabel("Test accuracy, %")
+        _name_models(panels[1], results, frame)
+        return figure
+
+
+def _draw_panel(axes: Axes, results: Results, frame: pd.DataFrame, cost: str) -> None:
+    scale = 1e-6 if cost == "bytes" else 1.0
+    front = frame[pareto_front(frame, "accuracy", cost)].sort_values(cost)
+    axes.plot(
+        scale * front[cost],
+        100 * front["accuracy"],
+        color=style.PALE,
+        lw=2.5,
+        zorder=0,
+        drawstyle="steps-post",
+    )
+    for row in frame.itertuples():
+        accuracy = results.accuracies[row.evaluated]
+        spread = [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
+        form = "s" if row.precision == "int8" else "o"
+        shade = style.colour(results.view, row.evaluated)
+        axes.errorbar(
+            scale * getattr(row, cost),
+            100 * row.accuracy,
+            spread,
+            fmt=form,
+            color=shade,
+            ms=5.5,
+            elinewidth=0.8,
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.margins(x=0.12)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+
+
+def _name_models(axes: Axes, results: Results, frame: pd.DataFrame) -> None:
+    right = axes.get_xlim()[1]
+    ends = [
+        (right, 100 * row.accuracy, _name(results, row), style.colour(results.view, row.evaluated))
+        for row in frame.itertuples()
+    ]
+    style.label_ends(axes, ends)

@@ -1,0 +1,68 @@
+"""Risk-coverage curves: what refusing the least certain images buys."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure as Canvas
+
+from analysis import formats
+from analysis.captions import join, pooled, takeaway
+from analysis.evidence import Figure, Finding
+from analysis.figures import style
+from analysis.results import Results
+from analysis.section_facts import SELECTIVE_COVERAGE
+from analysis.trust import Trust, Uncertainty
+from analysis.uncertainty import risk_coverage
+
+POINTS = 400
+
+
+def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
+    """None before a network is trained."""
+    trust = results.trust
+    if trust is None:
+        return None
+    caption = join(
+        takeaway(findings, "uncertainty/best") or _selective(trust),
+        "Error rate among the images answered against the share answered, the least certain "
+        "refused first; the legend "
+        "is ordered by the area under the curve (AURC, %, low is good).",
+        pooled(results),
+    )
+    alt = "Error rate against coverage for each uncertainty score"
+    return Figure("risk_coverage", caption, lambda: draw(trust), alt, width=0.8)
+
+
+def _selective(trust: Trust) -> str:
+    chosen = trust.uncertainties[trust.chosen]
+    curve = risk_coverage(chosen.scores.ravel(), chosen.correct.ravel())
+    kept = formats.percent(curve["risk"][int(SELECTIVE_COVERAGE * len(curve)) - 1])
+    everything = formats.percent(curve["risk"].iloc[-1])
+    return f"Refusing the least certain tenth leaves {kept} % errors, down from {everything} %."
+
+
+def draw(trust: Trust) -> Canvas:
+    """One curve per uncertainty."""
+    with style.paper():
+        figure = style.canvas(2.7, width=0.8)
+        axes = figure.subplots()
+        names = list(trust.uncertainties)
+        for uncertainty in sorted(trust.uncertainties.values(), key=lambda u: u.aurc):
+            curve = _thinned(uncertainty)
+            position = names.index(uncertainty.name)
+            axes.plot(
+                *curve, style.LINES[position % 4], color=style.COLOURS[position % 6], lw=1.5,
+                label=f"{uncertainty.title} ({formats.percent(uncertainty.aurc)})",
+            )  # fmt: skip
+        axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="upper left", handlelength=2.4)
+        axes.grid(axis="y")
+        return figure
+
+
+def _thinned(uncertainty: Uncertainty) -> tuple[list[float], list[float]]:
+    """The curve at so many coverages that a vector file stays small."""
+    curve = risk_coverage(uncertainty.scores.ravel(), uncertainty.correct.ravel())
+    step = max(1, len(curve) // POINTS)
+    kept = curve.iloc[step - 1 :: step]
+    return (100 * kept["coverage"]).tolist(), (100 * kept["risk"]).tolist()

@@ -1,0 +1,257 @@
+"""Findings: sentences that choose their own words by the evidence, with a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from analysis import formats
+from analysis.accuracy import Accuracy
+from analysis.comparison import BootstrapResult, Comparison
+from analysis.evidence import Finding, Verdict
+from analysis.results import Judged, Results
+from analysis.section_facts import int8_speedup
+
+ALPHA = 0.05
+# Two standard deviations of the difference between two trainings that differ in nothing but chance, at
+# 0.15 points between seeds: Jordan 2023, https://arxiv.org/abs/2304.01910
+SEED_NOISE = 0.004
+LEFT_OUT = ("leaving out", "without", "removing")
+
+
+def verdict_of(comparison: Comparison, p: float, retrained: bool = True) -> Verdict:
+    """Supported or contradicted, by the sign of the difference, when p (adjusted) is below 0.05.
+
+    A single seed of ``retrained`` networks cannot tell a difference below SEED_NOISE from chance in
+    training, whatever p says about the images; that is inconclusive too.
+    """
+    lucky = retrained and comparison.seeds == 1 and abs(comparison.difference) < SEED_NOISE
+    if lucky or not p < ALPHA or comparison.difference == 0:
+        return "inconclusive"
+    return "supported" if comparison.difference > 0 else "contradicted"
+
+
+def effect(comparison: Comparison, p: float, over: str = "", retrained: bool = True) -> str:
+    """What the treated experiment does to accuracy, as the words after its name.
+
+    ``over`` names the control. An inconclusive comparison says what it could have seen.
+    """
+    verdict = verdict_of(comparison, p, retrained)
+    if verdict == "inconclusive":
+        return no_difference(comparison, p, retrained)
+    sign = 1 if verdict == "supported" else -1
+    low, high = sorted((sign * comparison.low, sign * comparison.high))
+    size = formats.percent(abs(comparison.difference))
+    verb = "improves accuracy by" if sign > 0 else "lowers accuracy by"
+    interval = f"95 % CI {formats.percent(low)} to {formats.percent(high)}"
+    seeds = f"n = {formats.plural(comparison.seeds, 'seed')}"
+    against = f" against {over}" if over else ""
+    return f"{verb} {size} points{against} ({interval}, {formats.p_phrase(p)}, {seeds})"
+
+
+def no_difference(comparison: Comparison, p: float, retrained: bool = True) -> str:
+    """The words for a comparison that cannot tell its two sides apart."""
+    difference = f"difference {formats.points(comparison.difference)} points"
+    interval = f"95 % CI {formats.points_interval(comparison.low, comparison.high)}"
+    seeds = f"n = {formats.plural(comparison.seeds, 'seed')}"
+    seen = f"the study would have seen {formats.percent(comparison.detectable)} points"
+    noisy = retrained and comparison.seeds == 1 and p < ALPHA and abs(comparison.difference) < SEED_NOISE
+    if noisy:
+        seen = (
+            f"with one seed a difference under {formats.percent(SEED_NOISE)} points may be chance in training"
+        )
+    return f"no difference was detected ({difference}, {interval}, {formats.p_phrase(p)}, {seeds}); {seen}"
+
+
+def comparison_finding(name: str, judged: Judged, treated: str, control: str, facts: str) -> Finding:
+    """Sentence about one comparison; ``facts`` is what the names of its facts end in."""
+    verdict = verdict_of(judged.comparison, judged.p, judged.retrained)
+    if verdict == "inconclusive":
+        words = no_difference(judged.comparison, judged.p, judged.retrained)
+        sentence = f"Between {treated} and {control} {words}."
+    else:
+        words = effect(judged.comparison, judged.p, control, judged.retrained)
+        sentence = f"{treated} {words}."
+    kinds = ("difference", "difference-interval", "p", "detectable")
+    return Finding(name, sentence, verdict, tuple(f"{kind}/{facts}" for kind in kinds))
+
+
+def left_out_finding(name: str, judged: Judged, treated: str, control: str, facts: str) -> Finding:
+    """Leave-one-out: the claim is that the ingredient helps, so a loss without it supports the claim."""
+    finding = comparison_finding(name, judged, treated, control, facts)
+    flipped: dict[Verdict, Verdict] = {"supported": "contradicted", "contradicted": "supported"}
+    return replace(finding, verdict=flipped.get(finding.verdict, finding.verdict))
+
+
+def all_findings(results: Results) -> dict[str, Finding]:
+    """Every finding that the runs of a study support, by name."""
+    groups = (_comparisons, _progress, _pass_marks, _ensemble, _summaries, _trust, _latency)
+    return {finding.name: finding for group in groups for finding in group(results)}
+
+
+def _comparisons(results: Results) -> Iterator[Finding]:
+    return (_about(results, judged) for judged in results.judged.values())
+
+
+def _about(results: Results, judged: Judged) -> Finding:
+    planned, title = results.view.experiments[judged.key], results.view.title
+    left_out = planned.differs.startswith(LEFT_OUT) or planned.name.startswith(LEFT_OUT)
+    make = left_out_finding if left_out else comparison_finding
+    return make(f"difference/{judged.key}", judged, planned.title, title(judged.control), judged.key)
+
+
+def _progress(results: Results) -> Iterator[Finding]:
+    title = results.view.title
+    for level, judged in results.progress.items():
+        before = results.view.experiments[judged.control].level
+        treated, control = f"{title(judged.key)} (level {level})", f"{title(judged.control)} (level {before})"
+        name, facts = f"progress/level{level}", f"level{level}-over-previous"
+        yield comparison_finding(name, judged, treated, control, facts)
+
+
+def _pass_marks(results: Results) -> Iterator[Finding]:
+    for level, key in results.best.items():
+        mark = results.view.plan["pass_marks"].get(str(level))
+        if mark is not None:
+            yield pass_mark_finding(level, results.view.title(key), results.accuracies[key], mark)
+
+
+def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -> Finding:
+    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided."""
+    reached = f"{formats.percent(accuracy.mean)} % (95 % CI {formats.percent_interval(accuracy.low, accuracy.high)})"
+    target = f"the level {level} pass mark of {formats.percent(mark)} %"
+    verdict: Verdict
+    if accuracy.low >= mark:
+        verdict, words = "supported", f"meets {target} with {reached}"
+    elif accuracy.high < mark:
+        verdict, words = "contradicted", f"misses {target} with {reached}"
+    else:
+        verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
+    facts = ("best", "best-accuracy", "best-accuracy-interval", "pass-mark")
+    return Finding(
+        f"pass-mark/level{level}", f"{title} {words}.", verdict, tuple(f"{f}/level{level}" for f in facts)
+    )
+
+
+def _ensemble(results: Results) -> Iterator[Finding]:
+    ensemble = results.ensemble
+    judged = results.judged.get(ensemble.best_vote) if ensemble else None
+    if ensemble is None or judged is None:
+        return
+    treated = f"the ensemble ({results.view.title(ensemble.best_vote)})"
+    control = f"its best member ({results.view.title(ensemble.best_member)})"
+    finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote)
+    sentence = finding.sentence[0].upper() + finding.sentence[1:]
+    yield replace(finding, sentence=sentence)
+
+
+def _summaries(results: Results) -> Iterator[Finding]:
+    for level in results.view.levels:
+        judged = results.judged_at(level)
+        if len(judged) == 1:
+            yield replace(_about(results, judged[0]), name=f"summary/level{level}")
+        elif judged:
+            yield summary_finding(
+                f"summary/level{level}", judged, [results.view.title(j.key) for j in judged]
+            )
+
+
+def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
+    """How many of several comparisons improve, lower, or show nothing, naming those that do something."""
+    verdicts = [verdict_of(j.comparison, j.p, j.retrained) for j in judged]
+    lowering = [title for title, v in zip(titles, verdicts, strict=True) if v == "contradicted"]
+    improving = [title for title, v in zip(titles, verdicts, strict=True) if v == "supported"]
+    parts = [
+        f"{len(named)} {verb if len(named) > 1 else verb + 's'} accuracy ({formats.listing(named)})"
+        for named, verb in ((lowering, "lower"), (improving, "improve"))
+        if named
+    ]
+    silent = verdicts.count("inconclusive")
+    if silent:
+        parts.append(f"for {silent} no difference was detected" if parts else "no difference was detected")
+    verdict: Verdict = "contradicted" if lowering else "supported" if improving else "inconclusive"
+    facts = tuple(f"{kind}/{j.key}" for j in judged for kind in ("difference", "p"))
+    return Finding(
+        name, f"Of {len(judged)} comparisons with a control, {formats.listing(parts)}.", verdict, facts
+    )
+
+
+def _trust(results: Results) -> Iterator[Finding]:
+    trust = results.trust
+    if trust is None:
+        return
+    ece = [f"{formats.percent(u.calibration.ece)} %" for u in (trust.before, trust.after)]
+    yield calibration_finding(trust.temperature, (ece[0], ece[1]), _nll_drop(results), trust.nll_gain)
+    if trust.gain is not None:
+        chosen, baseline = trust.uncertainties[trust.chosen], trust.before
+        yield uncertainty_finding(chosen.title, chosen.auroc, baseline.auroc, trust.gain, trust.chosen)
+
+
+def _nll_drop(results: Results) -> float:
+    assert results.trust is not None
+    return results.trust.before.calibration.nll - results.trust.after.calibration.nll
+
+
+def calibration_finding(
+    temperature: float, ece: tuple[str, str], drop: float, gain: BootstrapResult
+) -> Finding:
+    """Whether temperature scaling makes the probabilities better, judged by the negative log-likelihood."""
+    verdict = _verdict_of_gain(drop, gain)
+    verb = {"supported": "lowers", "contradicted": "raises", "inconclusive": "does not detectably change"}[
+        verdict
+    ]
+    interval = f"95 % CI {formats.signed(-gain.high, 3)} to {formats.signed(-gain.low, 3)}"
+    sentence = (
+        f"Temperature scaling (T = {formats.decimal(temperature)}) {verb} the negative log-likelihood "
+        f"(change {formats.signed(-drop, 3)} nats, {interval}, {formats.p_phrase(gain.p)}); "
+        f"the calibration error goes from {ece[0]} to {ece[1]}."
+    )
+    names = ("calibration/temperature", "calibration/ece-before", "calibration/ece-after")
+    return Finding("calibration/temperature", sentence, verdict, names)
+
+
+def uncertainty_finding(
+    title: str, auroc: float, baseline: float, gain: BootstrapResult, name: str
+) -> Finding:
+    """Whether the uncertainty chosen on validation finds errors better than the model's own entropy."""
+    verdict = _verdict_of_gain(auroc - baseline, gain)
+    words = {
+        "supported": f"{title} finds errors better than the single model's entropy",
+        "contradicted": f"{title} finds errors worse than the single model's entropy",
+        "inconclusive": f"No difference in finding errors was detected between {title} and the "
+        "single model's entropy",
+    }
+    interval = f"95 % CI {formats.signed(gain.low, 3)} to {formats.signed(gain.high, 3)}"
+    numbers = f"AUROC {formats.number(auroc)} against {formats.number(baseline)}"
+    sentence = f"{words[verdict]} ({numbers}; difference {interval}, {formats.p_phrase(gain.p)})."
+    return Finding(
+        "uncertainty/best", sentence, verdict, (f"uncertainty/auroc-{name}", "uncertainty/auroc-entropy")
+    )
+
+
+def _verdict_of_gain(gain: float, bootstrap: BootstrapResult) -> Verdict:
+    if math.isnan(gain) or not bootstrap.p < ALPHA:
+        return "inconclusive"
+    return "supported" if gain > 0 else "contradicted"
+
+
+def _latency(results: Results) -> Iterator[Finding]:
+    pair = int8_speedup(results)
+    if pair:
+        yield latency_finding(*pair)
+
+
+def latency_finding(full: float, int8: float) -> Finding:
+    """Whether int8 answers sooner than float32 (medians in ms at batch 1); 5 % either way is a draw."""
+    medians = f"median {formats.decimal(int8)} ms against {formats.decimal(full)} ms at batch 1"
+    verdict: Verdict = (
+        "supported" if int8 < 0.95 * full else "contradicted" if int8 > full / 0.95 else "inconclusive"
+    )
+    words = {
+        "supported": f"int8 answers {formats.decimal(full / int8)} times as fast as float32",
+        "contradicted": f"int8 answers more slowly than float32, {formats.decimal(full / int8)} "
+        "times as fast",
+        "inconclusive": "int8 and float32 answer equally fast to within 5 %",
+    }
+    return Finding("latency/int8", f"{words[verdict]} ({medians}).", verdict, ("latency/speedup",))

@@ -1,0 +1,228 @@
+"""Tables of single sections: ensemble, deployment, trust, environment, and the appendix of runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis import formats
+from analysis.captions import accuracy_interval, cells, join, one_seed, pooled, takeaway
+from analysis.deployed import LATENCY_FILE
+from analysis.evidence import Finding, Table
+from analysis.results import Results
+from analysis.trust import Uncertainty
+from study.records import PREDICTIONS, Run
+
+Findings = dict[str, Finding]
+SHORT_DIGEST = 12
+
+
+def members(results: Results, findings: Findings) -> Table | None:
+    """The ensemble's members and voting rules."""
+    ensemble = results.ensemble
+    if ensemble is None:
+        return None
+    voted = [("member", key) for key in ensemble.members] + [("vote", key) for key in ensemble.votes]
+    rows = tuple(_member_row(results, role, key) for role, key in voted)
+    caption = join(
+        takeaway(findings, "ensemble/gain"),
+        "Members and votes; the weight is that in the vote with unequal weights. The vote and the "
+        "best member are "
+        f"chosen on validation; the difference is of {results.view.title(ensemble.best_vote)} from "
+        f"{results.view.title(ensemble.best_member)}.",
+        accuracy_interval(results),
+    )
+    head = ("Model", "Role", "Weight", "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
+    return Table("members", caption, head, rows, "llrrrlrr")
+
+
+def _member_row(results: Results, role: str, key: str) -> tuple[str, ...]:
+    accuracy = results.accuracies[key]
+    difference, _, p = cells(results.judged.get(key) if role == "vote" else None)
+    return (
+        results.view.title(key),
+        role,
+        _weight(results, key) if role == "member" else formats.MISSING,
+        formats.percent(results.view.metric(key, "validation_accuracy")),
+        formats.percent(accuracy.mean),
+        formats.percent_interval(accuracy.low, accuracy.high),
+        difference,
+        p,
+    )
+
+
+def _weight(results: Results, member: str) -> str:
+    """Weight in the validation-weighted vote; a dash where the study has none."""
+    assert results.ensemble is not None
+    weighted = (
+        key for key in results.ensemble.votes if results.view.experiments[key].spec["rule"] == "weighted"
+    )
+    weights = results.ensemble.weights.get(next(weighted, ""), {})
+    return formats.decimal(weights[member]) if member in weights else formats.MISSING
+
+
+def diversity(results: Results, findings: Findings) -> Table | None:
+    """How differently each pair of members errs."""
+    ensemble = results.ensemble
+    if ensemble is None or ensemble.diversity.empty:
+        return None
+    title, frame = results.view.title, ensemble.diversity
+    rows = tuple(
+        (
+            title(row.a),
+            title(row.b),
+            formats.percent(row.disagreement),
+            formats.percent(row.double_fault),
+            formats.number(row.q_statistic),
+            formats.number(row.kappa),
+            formats.number(row.error_jaccard),
+        )
+        for row in frame.itertuples()
+    )
+    low, high = (
+        formats.percent(value) for value in (frame["disagreement"].min(), frame["disagreement"].max())
+    )
+    spread = f"{low} %" if low == high else f"{low} to {high} %"
+    caption = join(
+        f"Exactly one member of a pair is right on {spread} of the test images.",
+        "Disagreement: one of two is right; double fault: neither is; Q: Yule's statistic of their "
+        "correctness; "
+        "κ: Cohen's, of their predictions; Jaccard: errors shared over errors of either.",
+        pooled_images(results),
+        one_seed(results, ensemble.seed),
+    )
+    head = ("Member", "Member", "Disagreement, %", "Double fault, %", "Q", "κ", "Jaccard")
+    return Table("diversity", caption, head, rows, "llrrrrr")
+
+
+def pooled_images(results: Results) -> str:
+    """The number of test images as a sentence."""
+    return f"n = {formats.count(results.view.plan['dataset']['sizes']['test'])} test images."
+
+
+def deployment(results: Results, findings: Findings) -> Table | None:
+    """Size, accuracy and latency of every timed model."""
+    frame = results.deployment
+    if frame.empty:
+        return None
+    rows = tuple(
+        (
+            results.view.title(row.model),
+            row.precision,
+            formats.percent(row.accuracy),
+            formats.megabytes(row.bytes),
+            formats.decimal(row.p50_ms),
+            formats.decimal(row.p95_ms),
+            formats.count(row.images_per_second),
+        )
+        for row in frame.itertuples()
+    )
+    caption = join(
+        takeaway(findings, "latency/int8"),
+        "Test accuracy, file size (10⁶ bytes) and latency at batch 1 on one thread, timed "
+        "interleaved in one process "
+        f"with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest batch size tried.",
+        pooled_images(results),
+    )
+    head = ("Model", "Precision", "Accuracy, %", "Size, MB", "p50, ms", "p95, ms", "Images/s")
+    return Table("deployment", caption, head, rows, "llrrrrr")
+
+
+def trust(results: Results, findings: Findings) -> Table | None:
+    """Calibration and error detection of each source of confidence."""
+    if results.trust is None:
+        return None
+    rows = tuple(_trust_row(uncertainty) for uncertainty in results.trust.uncertainties.values())
+    caption = join(
+        takeaway(findings, "calibration/temperature"),
+        f"Single model: {results.view.title(results.trust.model)}; its temperature is fitted on "
+        "validation. ECE: "
+        "expected calibration error, 15 bins; NLL: negative log-likelihood in nats; AUROC: errors "
+        "found by the "
+        "uncertainty; AURC: area under the risk-coverage curve.",
+        pooled(results),
+    )
+    head = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
+    return Table("trust", caption, head, rows, "lrrrrrr")
+
+
+def _trust_row(uncertainty: Uncertainty) -> tuple[str, ...]:
+    calibration = uncertainty.calibration
+    return (
+        uncertainty.title,
+        formats.percent(calibration.ece),
+        formats.percent(calibration.adaptive_ece),
+        formats.number(calibration.nll),
+        formats.number(calibration.brier),
+        formats.number(uncertainty.auroc),
+        formats.percent(uncertainty.aurc),
+    )
+
+
+def environment(results: Results, findings: Findings) -> Table | None:
+    """What the runs ran on, and what they took, level by level."""
+    view = results.view
+    done = [run for key in view.experiments for run in view.runs_of(key)]
+    if not done:
+        return None
+    recorded = done[-1].environment
+    totals = {level: _seconds(_runs_at(results, level)) for level in view.levels}
+    rows = (
+        ("Device", str(recorded["device_name"] or recorded["device"])),
+        ("Platform", str(recorded.get("platform", formats.MISSING))),
+        ("Threads", str(recorded["threads"])),
+        ("Precision", str(recorded["precision"])),
+        ("Commit", str(recorded["commit"] or "not recorded")[:SHORT_DIGEST]),
+        *((package, str(version)) for package, version in recorded["versions"].items()),
+        (
+            "Peak memory",
+            f"{formats.count(max(run.environment['peak_memory_bytes'] for run in done) / 1e6)} MB",
+        ),
+        *((f"Compute, level {level}", formats.duration(seconds)[2]) for level, seconds in totals.items()),
+        ("Compute, total", formats.duration(_seconds(done))[2]),
+    )
+    takes = (
+        f"{formats.plural(len(done), 'run')} took {formats.duration(_seconds(done))[2]} of compute in all."
+    )
+    caption = join(takes, "Environment as the last run recorded it; peak memory is the largest of any run.")
+    return Table("environment", caption, ("Item", "Value"), rows, "ll")
+
+
+def _runs_at(results: Results, level: int) -> list[Run]:
+    return [run for planned in results.view.at(level) for run in results.view.runs_of(planned.key)]
+
+
+def _seconds(done: list[Run]) -> float:
+    return float(np.sum([run.durations["total"] for run in done]))
+
+
+def runs(results: Results, findings: Findings) -> Table | None:
+    """Every complete run with its seed, duration and digest."""
+    view = results.view
+    done = [run for key in view.experiments for run in view.runs_of(key)]
+    if not done:
+        return None
+    planned = len(done) + len(view.pending)
+    caption = join(
+        f"{formats.count(len(done))} of {formats.plural(planned, 'planned run')} are complete.",
+        f"The digest is the first {SHORT_DIGEST} digits of the SHA-256 of what the run predicted "
+        "or timed; equal "
+        "digests mean equal results.",
+    )
+    rows = tuple((run.key, str(run.seed), _test_accuracy(run), _total(run), _digest(run)) for run in done)
+    head = ("Experiment", "Seed", "Test accuracy, %", "Duration", "Digest")
+    return Table("runs", caption, head, rows, "lrrrl")
+
+
+def _test_accuracy(run: Run) -> str:
+    return (
+        formats.percent(run.metrics["test_accuracy"]) if "test_accuracy" in run.metrics else formats.MISSING
+    )
+
+
+def _total(run: Run) -> str:
+    return formats.duration(run.durations["total"])[2]
+
+
+def _digest(run: Run) -> str:
+    found = (run.files[name] for name in (PREDICTIONS, LATENCY_FILE) if name in run.files)
+    return next(found, formats.MISSING)[:SHORT_DIGEST]

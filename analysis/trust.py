@@ -1,0 +1,203 @@
+"""Confidence of the study's models: calibration, and which uncertainty finds the errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from analysis.calibration import CalibrationScores, calibration_scores, fit_temperature, probabilities
+from analysis.comparison import BootstrapResult, bootstrap_difference
+from analysis.study_view import StudyView
+from analysis.uncertainty import aurc, entropy, error_auroc, mutual_information
+from analysis.voting import Ensemble
+from study.records import SPLITS
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """One uncertainty on one split, the seeds (S) side by side.
+
+    ``scores`` (S, N) is high where the model is unsure, ``probs`` (S, N, C) its probabilities,
+    ``labels`` (N,). ``name`` identifies it in facts, ``title`` in print.
+    """
+
+    name: str
+    title: str
+    scores: np.ndarray
+    probs: np.ndarray
+    labels: np.ndarray
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Whether each prediction is right, (S, N)."""
+        return self.probs.argmax(axis=2) == self.labels
+
+    @cached_property
+    def auroc(self) -> float:
+        """Error detection over all seeds' predictions."""
+        return error_auroc(self.scores.ravel(), self.correct.ravel())
+
+    @cached_property
+    def aurc(self) -> float:
+        """Area under the risk-coverage curve over all seeds' predictions."""
+        return aurc(self.scores.ravel(), self.correct.ravel())
+
+    @cached_property
+    def calibration(self) -> CalibrationScores:
+        """Calibration over all seeds' predictions."""
+        return calibration_scores(self.pooled_probs, self.pooled_labels)
+
+    @property
+    def pooled_probs(self) -> np.ndarray:
+        """Probabilities of all seeds, (S·N, C)."""
+        return self.probs.reshape(-1, self.probs.shape[2])
+
+    @property
+    def pooled_labels(self) -> np.ndarray:
+        """Labels to go with ``pooled_probs``, (S·N,)."""
+        return np.tile(self.labels, len(self.probs))
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Uncertainties on the test images, the model's own first; ``model`` is whose confidence it is.
+
+    ``temperature`` is the mean over seeds. ``chosen`` names the uncertainty with the highest AUROC
+    on validation; ``gain`` is its test AUROC less that of the model's entropy, ``nll_gain`` the drop
+    in negative log-likelihood by temperature scaling, each with its bootstrap.
+    """
+
+    model: str
+    sources: tuple[str, ...]
+    temperature: float
+    uncertainties: dict[str, Uncertainty]
+    chosen: str
+    gain: BootstrapResult | None
+    nll_gain: BootstrapResult
+
+    @property
+    def before(self) -> Uncertainty:
+        """The model as trained."""
+        return self.uncertainties["entropy"]
+
+    @property
+    def after(self) -> Uncertainty:
+        """The model after temperature scaling."""
+        return self.uncertainties["temperature-entropy"]
+
+
+def trust_of(view: StudyView, ensemble: Ensemble | None) -> Trust | None:
+    """Confidence of the network that MC dropout was run on, else of the best network; None without runs."""
+    dropout = next(iter(view.of_kind("McDropout")), None)
+    trained = [planned.key for planned in view.of_kind("Training", "Search")]
+    source = str(dropout.spec["source"]) if dropout else None
+    model = source if source in trained else view.best(trained)
+    if model is None:
+        return None
+    temperatures = [fit_temperature(p.logits, p.labels) for p in view.predictions(model, "validation")]
+    keys = [model, *([dropout.key] if dropout else []), *(ensemble.members if ensemble else ())]
+    by_split = {split: _uncertainties(view, model, temperatures, ensemble, split) for split in SPLITS}
+    chosen = max(by_split["validation"].values(), key=lambda u: np.nan_to_num(u.auroc)).name
+    test = by_split["test"]
+    rng = np.random.default_rng(0)
+    gain = None if chosen == "entropy" else auroc_gain(test[chosen], test["entropy"], rng)
+    mean = float(np.mean(temperatures))
+    return Trust(model, tuple(keys), mean, test, chosen, gain, _nll_gain(test, rng))
+
+
+def _uncertainties(
+    view: StudyView, model: str, temperatures: Sequence[float], ensemble: Ensemble | None, split: str
+) -> dict[str, Uncertainty]:
+    predictions = view.predictions(model, split)
+    raw = np.stack([probabilities(p.logits) for p in predictions])
+    scaled = np.stack([probabilities(p.logits, t) for p, t in zip(predictions, temperatures, strict=True)])
+    labels = predictions[0].labels
+    found = [
+        Uncertainty("entropy", "Single model, entropy", entropy(raw), raw, labels),
+        Uncertainty("temperature-entropy", "Temperature-scaled, entropy", entropy(scaled), scaled, labels),
+        *_of_dropout(view, split),
+        *_of_ensemble(view, ensemble, split),
+    ]
+    return {uncertainty.name: uncertainty for uncertainty in found}
+
+
+def _of_dropout(view: StudyView, split: str) -> list[Uncertainty]:
+    dropout = next(iter(view.of_kind("McDropout")), None)
+    if dropout is None:
+        return []
+    runs = view.runs_of(dropout.key)
+    probs = np.stack([probabilities(run.predictions(split).logits) for run in runs])
+    labels = runs[0].predictions(split).labels
+    titles = {"entropy": "MC dropout, entropy", "mutual_information": "MC dropout, mutual information"}
+    return [
+        Uncertainty(
+            f"mc-dropout-{name.replace('_', '-')}",
+            title,
+            np.stack([run.arrays[f"{split}_{name}"] for run in runs]),
+            probs,
+            labels,
+        )
+        for name, title in titles.items()
+    ]
+
+
+def _of_ensemble(view: StudyView, ensemble: Ensemble | None, split: str) -> list[Uncertainty]:
+    if ensemble is None:
+        return []
+    members = view.paired(*ensemble.members, split=split)
+    by_member = np.stack([np.stack([probabilities(p.logits) for p in seeds]) for seeds in members])
+    mean, labels = by_member.mean(axis=0), members[0][0].labels
+    information = np.stack([mutual_information(by_member[:, seed]) for seed in range(by_member.shape[1])])
+    return [
+        Uncertainty("ensemble-entropy", "Ensemble, entropy", entropy(mean), mean, labels),
+        Uncertainty("ensemble-mutual-information", "Ensemble, mutual information", information, mean, labels),
+    ]
+
+
+def auroc_gain(
+    treated: Uncertainty, control: Uncertainty, rng: np.random.Generator, resamples: int = 500
+) -> BootstrapResult:
+    """Bootstrap over test images of AUROC(treated) - AUROC(control), seeds fixed.
+
+    Both are drawn with the same images. Efron & Tibshirani 1993, section 13,
+    https://doi.org/10.1201/9780429246593
+    """
+    images = len(treated.labels)
+    weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    gain = _weighted_auroc(treated, weights) - _weighted_auroc(control, weights)
+    gain = gain[np.isfinite(gain)]
+    if not gain.size:
+        return BootstrapResult(float("nan"), float("nan"), 1.0, float("nan"))
+    low, high = np.quantile(gain, [0.025, 0.975])
+    p = min(1.0, 2 * (1 + min((gain <= 0).sum(), (gain >= 0).sum())) / (1 + gain.size))
+    return BootstrapResult(float(low), float(high), float(p), float(gain.std(ddof=1)))
+
+
+def _weighted_auroc(uncertainty: Uncertainty, weights: np.ndarray) -> np.ndarray:
+    """Error-detection AUROC per resample, (R,); weights (R, N) count each image's draws."""
+    order = np.argsort(uncertainty.scores.ravel(), kind="stable")
+    wrong = ~uncertainty.correct.ravel()[order]
+    image = np.tile(np.arange(len(uncertainty.labels)), len(uncertainty.scores))[order]
+    result = np.empty(len(weights))
+    for row, draws in enumerate(weights):
+        drawn = draws[image]
+        hits = np.where(wrong, 0, drawn)
+        errors = drawn - hits
+        pairs = float(hits.sum()) * float(errors.sum())
+        result[row] = (errors * hits.cumsum()).sum() / pairs if pairs else np.nan
+    return result
+
+
+def _nll_gain(test: dict[str, Uncertainty], rng: np.random.Generator) -> BootstrapResult:
+    """Drop in negative log-likelihood (nats per image) from raw to temperature-scaled confidence."""
+    before, after = (_log_loss(test[name]) for name in ("entropy", "temperature-entropy"))
+    return bootstrap_difference(before - after, rng)
+
+
+def _log_loss(uncertainty: Uncertainty) -> np.ndarray:
+    """Per seed and image, (S, N), in nats."""
+    chosen = np.take_along_axis(uncertainty.probs, uncertainty.labels[None, :, None], axis=2)[..., 0]
+    return -np.log(np.maximum(chosen, np.finfo(float).tiny))

@@ -1,0 +1,1 @@
+"""Facts and templates to LaTeX, HTML and PDF."""

@@ -1,0 +1,57 @@
+"""Text made safe for each format: whatever a class name holds, it prints as itself and does nothing else."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import markupsafe
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from pylatexenc.latexencode import UnicodeToLatexEncoder
+
+ASCII_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# Spaces that TeX reads as ordinary characters of an unknown kind.
+TEX_SPACES = {"\N{NARROW NO-BREAK SPACE}": r"\,", "\N{THIN SPACE}": r"\,", "\N{NO-BREAK SPACE}": "~"}
+
+
+def plain(text: str) -> str:
+    """One line of printable text: control characters and lone surrogates become spaces."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+
+
+@lru_cache(maxsize=1)
+def _encoder() -> UnicodeToLatexEncoder:
+    from pylatexenc.latexencode import UnicodeToLatexEncoder
+
+    return UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
+
+
+@lru_cache(maxsize=4096)
+def latex(text: str) -> Markup:
+    """Escape for LaTeX text mode; characters that pdfLaTeX's fonts lack become a bold question mark."""
+    parts = re.split(f"([{''.join(TEX_SPACES)}])", text)
+    return Markup("".join(TEX_SPACES.get(part) or _encoder().unicode_to_latex(part) for part in parts))
+
+
+def html(text: str) -> Markup:
+    """Escape for HTML text and quoted attributes."""
+    return markupsafe.escape(text)
+
+
+def typst(text: str) -> Markup:
+    """Escape for Typst markup: every ASCII punctuation mark loses its meaning."""
+    return Markup(ASCII_PUNCTUATION.sub(r"\\\1", text))
+
+
+def typst_string(text: str) -> Markup:
+    """A Typst string literal, quotes included."""
+    return Markup('"' + plain(str(text)).replace("\\", "\\\\").replace('"', '\\"') + '"')
+
+
+def slug(name: str) -> str:
+    """A name fit for labels and file names, e.g. ``level1/curves`` -> ``level1-curves``."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")

@@ -1,0 +1,58 @@
+"""Each figure drawn once, saved as SVG (HTML, Typst) and PDF (LaTeX), byte-identical on every run."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from analysis.evidence import Figure
+from report.escaping import slug
+
+METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+ID = re.compile(r'(\bid="|url\(#|href="#)')
+PIXELS = 220  # dots per inch of photographs inside vector figures
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One drawn figure: ``svg`` text without prologue, ``pdf`` bytes."""
+
+    slug: str
+    svg: str
+    pdf: bytes
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG for an HTML page that holds other figures: ids unique, width left to the page."""
+        scaled = re.sub(r'<svg ([^>]*?)width="[^"]*" ?', r"<svg \1", self.svg, count=1)
+        scaled = re.sub(r'<svg ([^>]*?)height="[^"]*" ?', r"<svg \1", scaled, count=1)
+        return Markup(ID.sub(rf"\g<1>{self.slug}-", scaled))
+
+
+def draw_all(figures: Iterable[Figure]) -> dict[str, Drawing]:
+    """Draw every figure, by name."""
+    return {figure.name: draw(figure) for figure in figures}
+
+
+def draw(figure: Figure) -> Drawing:
+    """Draw one figure without dates or random ids."""
+    import matplotlib
+
+    options = {"svg.hashsalt": figure.name, "svg.fonttype": "path", "pdf.fonttype": 42}
+    with matplotlib.rc_context(options):
+        canvas = figure.draw()
+        svg, pdf = io.BytesIO(), io.BytesIO()
+        canvas.savefig(svg, format="svg", metadata={"Date": None}, dpi=PIXELS)
+        canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None}, dpi=PIXELS)
+    canvas.clear()
+    return Drawing(slug(figure.name), _strip(svg.getvalue().decode()), pdf.getvalue())
+
+
+def _strip(svg: str) -> str:
+    """Drop the XML prologue and the metadata, which name outside addresses and serve no reader."""
+    return PROLOGUE.sub("", METADATA.sub("", svg), count=1)

@@ -1,0 +1,41 @@
+"""The self-contained page: numbers put in, nothing loaded from outside."""
+
+from __future__ import annotations
+
+import re
+
+from report.paper import KINDS
+from study.errors import StudyError
+
+ANCHOR = re.compile(r'<(h2|h3|figure)\b[^>]*\bid="((?:fig|tab|sec|app)-[A-Za-z0-9-]+)"')
+PLACEHOLDER = re.compile(r"<!--(number|reference):([A-Za-z0-9-]+)-->")
+
+
+def number(page: str) -> str:
+    """Replace the placeholders of sections, tables, figures and references by their numbers.
+
+    StudyError when a reference points to nothing.
+    """
+    numbers = _numbers(page)
+
+    def replace(match: re.Match[str]) -> str:
+        kind, label = match.groups()
+        if label not in numbers:
+            raise StudyError(f"the templates refer to {label!r}, which the paper does not contain")
+        return numbers[label] if kind == "number" else f"{KINDS[label[:3]]}\N{NO-BREAK SPACE}{numbers[label]}"
+
+    return PLACEHOLDER.sub(replace, page)
+
+
+def _numbers(page: str) -> dict[str, str]:
+    """Number of every anchor: figures and tables through the paper, sections by depth, appendices by letter."""
+    counts = dict.fromkeys((*KINDS, "sub"), 0)
+    numbers: dict[str, str] = {}
+    parent = ""
+    for tag, label in ANCHOR.findall(page):
+        kind = "sub" if tag == "h3" else label[:3]
+        counts[kind] += 1
+        numbers[label] = {"sub": f"{parent}.{counts[kind]}", "app": chr(64 + counts["app"])}.get(kind, str(counts[kind]))
+        if tag == "h2":
+            parent, counts["sub"] = numbers[label], 0
+    return numbers

@@ -1,0 +1,99 @@
+"""Facts, findings, tables and figures by name: found, still pending, or misspelt."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from analysis.evidence import Evidence, Fact, Figure, Finding, Table
+from study.errors import StudyError
+
+Found = TypeVar("Found")
+
+
+@dataclass
+class Lookup:
+    """What the templates may ask for; remembers which facts and findings were printed.
+
+    ``plan`` is study.json; an experiment is pending while its key is in ``evidence.pending``.
+    """
+
+    evidence: Evidence
+    plan: Mapping[str, Any]
+    used: dict[str, Fact] = field(default_factory=dict)
+    told: dict[str, Finding] = field(default_factory=dict)
+
+    @property
+    def planned_keys(self) -> list[str]:
+        """Keys of all experiments of the study, in order."""
+        return [experiment["key"] for experiment in self.plan["experiments"]]
+
+    def pending(self, key: str) -> bool:
+        """Whether runs of a planned experiment, or of any experiment of a level, are missing."""
+        missing = [name for name in self.planned_keys if _covers(name, self.evidence.pending)]
+        return any(name == key or name.startswith(f"{key}/") for name in missing)
+
+    def planned(self, key: str) -> bool:
+        """Whether the study has this experiment (``level2/search``) or level (``level2``)."""
+        return any(name == key or name.startswith(f"{key}/") for name in self.planned_keys)
+
+    def fact(self, name: str) -> Fact | None:
+        """The fact, counted as printed; None while its runs are missing; StudyError when misspelt."""
+        found = self._find(self.evidence.facts, name, "fact")
+        if found:
+            self.used[name] = found
+        return found
+
+    def finding(self, name: str) -> Finding | None:
+        """The finding, its facts counted as printed; None while its runs are missing."""
+        found = self._find(self.evidence.findings, name, "finding")
+        if found:
+            self.told[name] = found
+            self.used |= {fact: self.evidence.facts[fact] for fact in found.facts}
+        return found
+
+    def ranked(self, verdict: str) -> list[str]:
+        """Names of the comparisons' findings with this verdict, the strongest evidence first."""
+        names = [name for name, finding in self.evidence.findings.items() if finding.verdict == verdict]
+        return sorted((name for name in names if name.startswith("difference/")), key=self._p_value)
+
+    def _p_value(self, name: str) -> float:
+        fact = self.evidence.facts.get(name.replace("difference/", "p/", 1))
+        return float(fact.value) if fact else 1.0
+
+    def title(self, key: str) -> str:
+        """An experiment's name in print."""
+        return next(entry["title"] for entry in self.plan["experiments"] if entry["key"] == key)
+
+    def _find(self, shelf: Mapping[str, Found], name: str, what: str) -> Found | None:
+        if name in shelf:
+            return shelf[name]
+        if self._may_come(name):
+            return None
+        near = ", ".join(difflib.get_close_matches(name, shelf, 3)) or "none is close"
+        raise StudyError(f"the templates ask for the {what} {name!r}, which does not exist; nearest: {near}")
+
+    def _may_come(self, name: str) -> bool:
+        """A name with a planned experiment waits for that experiment's runs, any other for any run."""
+        keys = [key for key in self.planned_keys if f"/{key}/" in f"/{name}/"]
+        return any(self.pending(key) for key in keys) if keys else bool(self.evidence.pending)
+
+    def table(self, name: str) -> Table | None:
+        """The table, or None while its runs are missing; StudyError when misspelt."""
+        return self._find(self.evidence.tables, name, "table")
+
+    def figure(self, name: str) -> Figure | None:
+        """The figure, or None while its runs are missing; StudyError when misspelt."""
+        return self._find(self.evidence.figures, name, "figure")
+
+    def known(self, name: str) -> bool:
+        """Whether there is a fact, finding, table or figure of this name: for optional parts."""
+        shelves = (self.evidence.facts, self.evidence.findings, self.evidence.tables, self.evidence.figures)
+        return any(name in shelf for shelf in shelves)
+
+
+def _covers(key: str, pending: Iterable[str]) -> bool:
+    """Whether a list of pending keys or runs (``key/seed-n``) touches an experiment."""
+    return any(name == key or name.startswith(f"{key}/") for name in pending)

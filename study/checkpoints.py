@@ -1,0 +1,31 @@
+"""Checkpoints: everything a bit-exact resume needs, written after every epoch, loaded safely."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import torch
+
+from study.errors import StudyError
+from study.records import CHECKPOINT, write_bytes
+from study.training import Progress
+
+
+def save(folder: Path, progress: Progress) -> None:
+    """Replace the run's checkpoint atomically."""
+    buffer = io.BytesIO()
+    torch.save({"rows": progress.rows, "state": progress.state}, buffer)
+    write_bytes(folder / CHECKPOINT, buffer.getvalue())
+
+
+def load(folder: Path) -> Progress:
+    """The progress in the run's checkpoint, none when there is no checkpoint. StudyError when it is damaged."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return Progress()
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        return Progress(stored["rows"], stored["state"])
+    except Exception as error:  # zip, pickle and key errors all mean the same to the user
+        raise StudyError(f"{path} is damaged; remove it to train this run from its first epoch") from error

@@ -1,0 +1,99 @@
+"""How long a run will take on this machine, from timing one batch of its real work."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from study import evaluation
+from study.data import Dataset, Subset, cut
+from study.evaluation import Setting
+from study.experiment import Architecture, Experiment, Latency, McDropout, Quantization, Recipe, Search, Stage, Training
+from study.machine import Machine
+from study.models import build
+from study.objective import Draws
+from study.training import Trainer
+
+EXPORT_SECONDS = 6.0
+LATENCY_SECONDS_PER_REPEAT = 0.25
+START_SECONDS = 0.5
+
+
+@dataclass
+class Estimator:
+    """Times each (architecture, recipe, stage) once and scales by the number of images."""
+
+    dataset: Dataset
+    machine: Machine
+    known: dict[tuple[Architecture, int, str, int], tuple[float, float]] = field(default_factory=dict)
+
+    def seconds(self, experiment: Experiment) -> float:
+        """Estimated duration of one run of the experiment, in seconds."""
+        if isinstance(experiment, Training):
+            return START_SECONDS + self._training(experiment, experiment.recipe, self.dataset.sizes["train"])
+        if isinstance(experiment, Search):
+            return START_SECONDS + self._search(experiment)
+        if isinstance(experiment, Quantization):
+            return 2 * EXPORT_SECONDS
+        if isinstance(experiment, Latency):
+            return EXPORT_SECONDS + LATENCY_SECONDS_PER_REPEAT * experiment.repeats
+        return EXPORT_SECONDS if isinstance(experiment, McDropout) else START_SECONDS
+
+    def images(self, experiment: Experiment) -> int:
+        """Training images the run will report as processed."""
+        if isinstance(experiment, Training):
+            return experiment.recipe.epochs * self.dataset.sizes["train"]
+        if isinstance(experiment, Search):
+            return self.images(experiment.base) + experiment.trials * experiment.trial_epochs * experiment.trial_images
+        return 0
+
+    def _search(self, experiment: Search) -> float:
+        stage = replace(experiment.base.recipe.stages[-1], epochs=experiment.trial_epochs)
+        trial = replace(experiment.base.recipe, stages=(stage,))
+        images = min(experiment.trial_images, self.dataset.sizes["train"])
+        full = self._training(experiment.base, experiment.base.recipe, self.dataset.sizes["train"])
+        return full + experiment.trials * self._training(experiment.base, trial, images)
+
+    def _training(self, experiment: Training, recipe: Recipe, images: int) -> float:
+        total = 0.0
+        for stage in recipe.stages:
+            train, infer = self._per_image(experiment.architecture, recipe, stage)
+            total += stage.epochs * (images * train + self.dataset.sizes["validation"] * infer)
+        teachers = len(experiment.distillation.teachers) if experiment.distillation else 0
+        if experiment.distillation and not experiment.distillation.ensemble:
+            teachers = 1
+        return total + infer * (self.dataset.sizes["test"] + teachers * recipe.epochs * images)
+
+    def _per_image(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
+        """Seconds per image of training and of inference; weights are random, they do not matter here."""
+        key = (architecture, stage.image_size, stage.trains, recipe.batch_size)
+        if key not in self.known:
+            self.known[key] = self._measure(replace(architecture, pretrained=False), recipe, stage)
+        return self.known[key]
+
+    def _measure(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
+        few = cut(self.dataset, Subset(train=recipe.batch_size))
+        model = build(architecture, len(few.classes), seed=0)
+        model.backbone.requires_grad_(stage.trains == "all")
+        trainer = Trainer(model, recipe, few, replace(self.machine, compile=False), seed=0)
+        chosen = torch.arange(len(trainer.labels))
+
+        def step() -> None:
+            model.train()
+            trainer.objective.loss(trainer.images[chosen], trainer.labels[chosen], stage, Draws.of(0, 0))[0].backward()
+
+        def infer() -> None:
+            evaluation.logits(model, trainer.images[chosen], Setting(stage.image_size), self.machine)
+
+        return _second_call(step) / len(chosen), _second_call(infer) / len(chosen)
+
+
+def _second_call(work: object) -> float:
+    """Seconds of the second call; the first pays for allocation."""
+    assert callable(work)
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

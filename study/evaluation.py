@@ -1,0 +1,54 @@
+"""Logits of a trained network on given images, and the numbers read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.data import Dataset
+from study.experiment import Precision
+from study.machine import Machine
+from study.models import prepare
+
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a network is evaluated: input side in px, precision, and whether mirrored logits are averaged in."""
+
+    size: int
+    precision: Precision = "float32"
+    flip: bool = False
+
+
+@torch.inference_mode()
+def logits(model: nn.Module, images: Tensor, setting: Setting, machine: Machine,
+           on_images: Callable[[int], None] | None = None) -> Tensor:
+    """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
+    model.eval()
+    parts = []
+    for batch in images.split(BATCH):
+        x = prepare(batch, setting.size, model)
+        with machine.autocast(setting.precision):
+            out = model(x).float()
+            if setting.flip:
+                out = (out + model(x.flip(-1)).float()) / 2
+        parts.append(out.cpu())
+        if on_images:
+            on_images(len(batch))
+    return torch.cat(parts)
+
+
+def loss_and_accuracy(scores: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and the fraction correct of logits (N, C)."""
+    return float(functional.cross_entropy(scores, labels)), float((scores.argmax(1) == labels).float().mean())
+
+
+def split_logits(model: nn.Module, dataset: Dataset, split: str, setting: Setting, machine: Machine) -> Tensor:
+    """Logits of one split, in the split's order."""
+    return logits(model, dataset.images[getattr(dataset, split)], setting, machine)

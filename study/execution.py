@@ -1,0 +1,293 @@
+"""How each kind of experiment is carried out: what it computes, and what it leaves in its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study import checkpoints, evaluation, records, voting
+from study.data import Dataset
+from study.evaluation import Setting
+from study.experiment import (
+    Distillation,
+    Experiment,
+    Latency,
+    McDropout,
+    Quantization,
+    Recipe,
+    Search,
+    Training,
+    Vote,
+)
+from study.machine import Machine
+from study.models import Classifier, build, image_size, load_trained, normalise, prepare, resize
+from study.objective import Teaching
+from study.records import Run
+from study.streams import derive, numpy_generator
+from study.training import Hooks, Progress, Trainer
+
+
+@dataclass
+class Outcome:
+    """What a run found: metrics for result.json, arrays for predictions.npz, seconds per phase."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a run may use: the data, the machine, its seed and folder, and the study's earlier runs."""
+
+    dataset: Dataset
+    machine: Machine
+    study: Path
+    folder: Path
+    seed: int
+    advance: Callable[[int], None]
+
+    def run(self, key: str) -> Run:
+        """The complete run of another experiment with the same seed."""
+        return records.load_run(records.run_folder(self.study, key, self.seed))
+
+    def labels(self, split: str) -> np.ndarray:
+        """Labels (N,) of a split."""
+        return self.dataset.labels[getattr(self.dataset, split)].numpy()
+
+    def images(self, split: str) -> Tensor:
+        """uint8 images (N, 3, 32, 32) of a split."""
+        return self.dataset.images[getattr(self.dataset, split)]
+
+    def predicted(self, logits: dict[str, np.ndarray]) -> Outcome:
+        """The arrays and accuracies that every run with predictions records; logits (N, C) per split."""
+        outcome = Outcome()
+        for split, scores in logits.items():
+            labels = self.labels(split)
+            outcome.arrays |= {
+                f"{split}_indices": getattr(self.dataset, split).numpy(), f"{split}_labels": labels,
+                f"{split}_logits": scores.astype(np.float32),
+            }
+            outcome.metrics[f"{split}_accuracy"] = float((scores.argmax(1) == labels).mean())
+        return outcome
+
+
+@singledispatch
+def execute(experiment: Experiment, context: Context) -> Outcome:
+    """Carry out one experiment with one seed; files other than predictions are left in the context's folder."""
+    raise TypeError(f"no way to execute {type(experiment).__name__}")
+
+
+@execute.register
+def train(experiment: Training, context: Context) -> Outcome:
+    """Train the network, evaluate it on validation and test, keep its weights."""
+    return train_recipe(experiment, experiment.recipe, context)
+
+
+def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
+    """Train the experiment's architecture by ``recipe``, going on from a checkpoint where there is one."""
+    started = time.perf_counter()
+    teaching, teacher = _teaching(experiment.distillation, context)
+    model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
+    trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
+    start = checkpoints.load(context.folder)
+    if start.rows and len(start.rows) == recipe.epochs:
+        trainer.restore(start)
+    rows = trainer.fit(start, Hooks(epoch=lambda p: checkpoints.save(context.folder, p), step=context.advance))
+    trained = time.perf_counter()
+    outcome = _evaluate(trainer.best, recipe, context)
+    _keep(trainer.best, context.folder, rows)
+    outcome.metrics |= _training_metrics(trainer, rows) | ({"teacher": teacher} if teacher else {})
+    outcome.durations = {"train": trained - started, "evaluate": time.perf_counter() - trained}
+    return outcome
+
+
+def _evaluate(model: Classifier, recipe: Recipe, context: Context) -> Outcome:
+    setting = Setting(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test)
+    return context.predicted({
+        split: evaluation.split_logits(model, context.dataset, split, setting, context.machine).numpy()
+        for split in records.SPLITS
+    })
+
+
+def _keep(model: Classifier, folder: Path, rows: list[dict[str, Any]]) -> None:
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    records.write_bytes(folder / records.MODEL, save(tensors))
+    records.write_epochs(folder, rows)
+
+
+def _training_metrics(trainer: Trainer, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    size = trainer.recipe.stages[-1].image_size
+    model = trainer.best
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()), "macs": macs(model, size), "image_size": size,
+        "epochs": len(rows), "steps": len(rows) * trainer.steps_per_epoch,
+        "train_images_per_second": float(np.mean([row["images_per_second"] for row in rows])),
+    }
+
+
+def macs(model: Classifier, size: int) -> int:
+    """Multiply-accumulate operations of one image of ``size`` px, as PyTorch's own counter counts them."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, size, size, device=model.mean.device))
+    return counter.get_total_flops() // 2
+
+
+def _teaching(distillation: Distillation | None, context: Context) -> tuple[Teaching | None, str]:
+    """The teacher at work and its name; the best candidate by validation, or all of them."""
+    if distillation is None:
+        return None, ""
+    runs = [context.run(key) for key in distillation.teachers]
+    chosen = runs if distillation.ensemble else [max(runs, key=lambda run: run.metrics["validation_accuracy"])]
+    logits = _teacher_logits(chosen, context)
+    return Teaching(logits, distillation.temperature, distillation.weight), ", ".join(run.key for run in chosen)
+
+
+def _teacher_logits(runs: list[Run], context: Context) -> Callable[[Tensor], Tensor]:
+    """Log of the networks' mean probability for float images in [0, 1]; of one network, its log-probabilities."""
+    classes, machine = len(context.dataset.classes), context.machine
+    models = [
+        (load_trained(run, classes).to(machine.device), image_size(run), _recipe(run)["precision"]) for run in runs
+    ]
+
+    @torch.no_grad()
+    def logits(x: Tensor) -> Tensor:
+        probabilities = []
+        for model, size, precision in models:
+            with machine.autocast(precision):
+                probabilities.append(model(normalise(resize(x, size), model)).float().log_softmax(1))
+        return torch.logsumexp(torch.stack(probabilities), dim=0)
+
+    return logits
+
+
+def _recipe(run: Run) -> dict[str, Any]:
+    """The recipe in the spec of a Training or Search run."""
+    experiment = run.spec["experiment"]
+    return (experiment.get("base") or experiment)["recipe"]
+
+
+@execute.register
+def search(experiment: Search, context: Context) -> Outcome:
+    """Run the trials, then train the winning recipe in full."""
+    from study.searching import best_recipe, run_trials
+
+    started = time.perf_counter()
+    trials = run_trials(experiment, context.dataset, context.machine, context.seed, context.folder, context.advance)
+    records.write_json(context.folder / "trials.json", trials)
+    searched = time.perf_counter() - started
+    winner, recipe = best_recipe(experiment, trials)
+    outcome = train_recipe(experiment.base, recipe, context)
+    outcome.metrics |= {"best_trial": winner["number"]}
+    outcome.durations["search"] = searched
+    return outcome
+
+
+@execute.register
+def vote(experiment: Vote, context: Context) -> Outcome:
+    """Combine the members' recorded logits."""
+    runs = [context.run(key) for key in experiment.members]
+    stacked = {split: np.stack([run.predictions(split).logits for run in runs]) for split in records.SPLITS}
+    ballot = voting.Ballot(stacked["validation"], context.labels("validation"), stacked["test"])
+    weight = voting.weights(experiment.rule, ballot)
+    outcome = context.predicted({
+        split: voting.combine(experiment.rule, logits, weight) for split, logits in stacked.items()
+    })
+    outcome.metrics |= {"members": list(experiment.members), "weights": [float(w) for w in weight]}
+    return outcome
+
+
+@execute.register
+def quantize(experiment: Quantization, context: Context) -> Outcome:
+    """Export the source, quantise it, and evaluate the int8 model itself in ONNX Runtime."""
+    from study.export import to_onnx
+    from study.quantization import quantize_dynamic, quantize_static
+    from study.runtime import run_onnx
+
+    source = context.run(experiment.source)
+    fp32, int8 = context.folder / "model-fp32.onnx", context.folder / "model-int8.onnx"
+    to_onnx(load_trained(source, len(context.dataset.classes)), image_size(source), fp32, _recipe(source)["flip_at_test"])
+    if experiment.method == "static":
+        operators = quantize_static(fp32, int8, _calibration_images(experiment.calibration_images, context))
+    else:
+        operators = quantize_dynamic(fp32, int8)
+    threads = torch.get_num_threads()
+    logits = {split: run_onnx(int8, context.images(split).numpy(), threads=threads) for split in records.SPLITS}
+    outcome = context.predicted(logits)
+    same = logits["test"].argmax(1) == source.predictions("test").predicted
+    outcome.metrics |= {
+        "source_test_accuracy": source.metrics["test_accuracy"], "agreement": float(same.mean()),
+        "fp32_bytes": fp32.stat().st_size, "int8_bytes": int8.stat().st_size, "quantized_operators": operators,
+    }
+    return outcome
+
+
+def _calibration_images(count: int, context: Context) -> np.ndarray:
+    train = context.dataset.train.numpy()
+    chosen = numpy_generator(context.seed, "calibration").permutation(train)[:count]
+    return context.dataset.images[torch.from_numpy(np.sort(chosen))].numpy()
+
+
+@execute.register
+def latency(experiment: Latency, context: Context) -> Outcome:
+    """Time all sources against each other: fp32 and int8 of the quantised ones, fp32 of the others."""
+    from study.latency import available_threads, measure
+
+    rows = measure(
+        _candidates(experiment.sources, context), context.images("test").numpy(), experiment.batch_sizes,
+        (1, available_threads()), experiment.repeats, numpy_generator(context.seed, "latency"),
+    )
+    records.write_json(context.folder / "latency.json", rows)
+    return Outcome()
+
+
+def _candidates(sources: tuple[str, ...], context: Context) -> list[Any]:
+    """Each quantised run's int8 model, and each source network's fp32 model once."""
+    from study.export import to_onnx
+    from study.latency import Candidate
+
+    fp32, int8 = {}, []
+    for run in map(context.run, sources):
+        quantised_from = run.spec["experiment"].get("source")
+        if quantised_from:
+            int8.append(Candidate(run.key, "int8", run.folder / "model-int8.onnx"))
+            fp32[quantised_from] = run.folder / "model-fp32.onnx"
+        else:
+            fp32[run.key] = context.folder / f"{run.spec['experiment']['name']}.onnx"
+            to_onnx(load_trained(run, len(context.dataset.classes)), image_size(run), fp32[run.key])
+    return [Candidate(key, "float32", path) for key, path in fp32.items()] + int8
+
+
+@execute.register
+def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
+    """Predict with dropout active and record the uncertainty of every image."""
+    from study.uncertainty import mc_dropout, mutual_information, predictive_entropy
+
+    source = context.run(experiment.source)
+    model = load_trained(source, len(context.dataset.classes)).to(context.machine.device)
+    probabilities = {
+        split: mc_dropout(
+            model, (prepare(part, image_size(source), model) for part in context.images(split).split(evaluation.BATCH)),
+            experiment.passes, derive(context.seed, f"mc-dropout-{split}"),
+        )
+        for split in records.SPLITS
+    }
+    outcome = context.predicted({split: np.log(p.mean(0) + voting.TINY) for split, p in probabilities.items()})
+    for split, p in probabilities.items():
+        outcome.arrays[f"{split}_entropy"] = predictive_entropy(p)
+        outcome.arrays[f"{split}_mutual_information"] = mutual_information(p)
+    outcome.metrics |= {"passes": experiment.passes, "source_test_accuracy": source.metrics["test_accuracy"]}
+    return outcome

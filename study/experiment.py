@@ -1,0 +1,226 @@
+"""Experiments as frozen dataclasses: pure data, hashable, nothing happens at import.
+
+The levels (``study/levels``) list them, the runner executes them, ``spec.json`` holds them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Trains = Literal["all", "head"]
+Schedule = Literal["constant", "cosine"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Precision = Literal["float32", "bfloat16"]
+Auxiliary = Literal["", "superclass", "rotation"]
+VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "greedy"]
+QuantizationMethod = Literal["dynamic", "static"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random transforms drawn afresh for every image; a zero switches one off.
+
+    Lengths are pixels of the stored 32 px image, angles degrees; ``jitter`` is the half-width of
+    the uniform factor for brightness, contrast and saturation.
+    """
+
+    flip: bool = False
+    crop: int = 0
+    rotation: float = 0.0
+    jitter: float = 0.0
+    cutout: int = 0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A backbone with the head this study puts on it.
+
+    ``backbone`` is a timm name or one of this package's own networks (``study.networks``).
+    ``attention`` is a timm attention module between feature map and pooling ("se", "eca", "cbam").
+    """
+
+    backbone: str
+    pretrained: bool = False
+    attention: str = ""
+    dropout: float = 0.0
+    auxiliary: Auxiliary = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one set of trainable weights, one augmentation, one schedule.
+
+    ``learning_rate`` is the peak, reached linearly over the fraction ``warmup`` of the steps;
+    ``mixup`` is α of its Beta(α, α), 0 for none; ``trains="head"`` freezes the backbone.
+    """
+
+    epochs: int
+    learning_rate: float
+    image_size: int
+    augmentation: Augmentation = Augmentation()
+    trains: Trains = "all"
+    mixup: float = 0.0
+    schedule: Schedule = "cosine"
+    warmup: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    ``ema`` is the decay of the weight average per step (0 keeps the last weights),
+    ``auxiliary_weight`` the factor of the auxiliary head's loss, ``precision`` the autocast type
+    wished for; a device without fast support for it computes in float32 and the run says so.
+    """
+
+    stages: tuple[Stage, ...]
+    batch_size: int
+    optimizer: Optimizer = "adamw"
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.3
+    ema: float = 0.0
+    precision: Precision = "float32"
+    flip_at_test: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Hinton et al. 2015: ``weight`` × T² × KL(teacher ‖ student) + (1 − weight) × cross-entropy.
+
+    The teacher is the candidate with the best validation accuracy, or with ``ensemble`` the mean
+    probability of all candidates.
+    """
+
+    teachers: tuple[str, ...]
+    temperature: float = 4.0
+    weight: float = 0.9
+    ensemble: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One thing a level trains or measures.
+
+    ``title`` names it in tables, ``control`` is the key of the experiment it is compared with and
+    ``differs`` says in what the two differ; the three are presentation and not part of the spec.
+    """
+
+    level: int
+    name: str
+    title: str = field(metadata={"presentation": True})
+    control: str = field(default="", metadata={"presentation": True})
+    differs: str = field(default="", metadata={"presentation": True})
+
+    @property
+    def key(self) -> str:
+        """Where it lives below the study's folder, e.g. ``level2/augmented``."""
+        return f"level{self.level}/{self.name}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the experiments whose runs it reads."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Experiment):
+    """Train one network, with or without a teacher."""
+
+    architecture: Architecture
+    recipe: Recipe
+    distillation: Distillation | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.distillation.teachers if self.distillation else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Experiment):
+    """Optuna search over the base experiment's recipe, selecting on validation accuracy.
+
+    ``learning_rate`` and ``weight_decay`` are ranges sampled log-uniformly, ``label_smoothing`` one
+    sampled uniformly. Each of the ``trials`` trains ``trial_epochs`` on ``trial_images`` images
+    unless pruned; the winner is then trained with the base recipe's own budget.
+    """
+
+    base: Training
+    trials: int
+    trial_epochs: int
+    trial_images: int
+    learning_rate: tuple[float, float]
+    weight_decay: tuple[float, float]
+    label_smoothing: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote(Experiment):
+    """Combine the recorded logits of trained members; trains nothing."""
+
+    members: tuple[str, ...]
+    rule: VotingRule
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.members
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization(Experiment):
+    """Export the source model to ONNX, quantise it to int8 and evaluate it in ONNX Runtime."""
+
+    source: str
+    method: QuantizationMethod
+    calibration_images: int = 512
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency(Experiment):
+    """Time several models interleaved in one process, each at every batch size and thread count."""
+
+    sources: tuple[str, ...]
+    batch_sizes: tuple[int, ...] = (1, 64)
+    repeats: int = 100
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.sources
+
+
+@dataclass(frozen=True, kw_only=True)
+class McDropout(Experiment):
+    """Gal & Ghahramani 2016: predict with dropout active and batch norm frozen, ``passes`` times."""
+
+    source: str
+    passes: int
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.source,)
+
+
+def identity(experiment: Experiment) -> dict[str, Any]:
+    """The part of an experiment that decides what it computes, as JSON-ready data."""
+    kept = [f.name for f in dataclasses.fields(experiment) if not f.metadata.get("presentation")]
+    data = dataclasses.asdict(experiment)
+    return {"kind": type(experiment).__name__} | {name: data[name] for name in kept}
+
+
+def digest(data: Any) -> str:
+    """SHA-256 (hex) of JSON-ready data in canonical form."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,79 @@
+"""Export a trained classifier to ONNX, with its preprocessing inside."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from study.data import IMAGE_SIZE
+from study.errors import StudyError
+from study.models import prepare
+from study.records import write_bytes
+from study.runtime import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+class Deployed(nn.Module):
+    """uint8 images (N, 3, 32, 32) -> logits (N, C), prepared exactly as in training and evaluation."""
+
+    def __init__(self, model: nn.Module, size: int, flip: bool) -> None:
+        super().__init__()
+        self.model, self.size, self.flip = model, size, flip
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = prepare(images, self.size, self.model)
+        if not self.flip:
+            return self.model(x)
+        # One pass over both halves: a graph with every layer twice would share weights, which quantisers mishandle.
+        return self.model(torch.cat((x, x.flip(-1)))).unflatten(0, (2, -1)).mean(dim=0)
+
+
+def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False) -> None:
+    """Write ``model`` as one ONNX file: uint8 (N, 3, 32, 32) in, float logits (N, C) out, N free.
+
+    ``model`` takes normalised images (N, 3, size, size) and has the buffers ``mean`` and ``std``. Resizing and
+    normalising go into the graph, so no caller can get them wrong; they cost about one percent of the
+    time. ``flip`` averages the logits of the mirrored image in. StudyError when the model cannot be exported.
+    """
+    deployed = Deployed(model, size, flip).eval()
+    example = torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
+    with _quiet(), torch.inference_mode():
+        try:
+            program = torch.onnx.export(
+                deployed, (example,), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise StudyError(f"the model cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
+    write_bytes(path, _without_traces(program.model_proto).SerializeToString(deterministic=True))
+
+
+def _without_traces(model: ModelProto) -> ModelProto:
+    """Drop the stack traces: they hold this machine's paths, and so would make equal models differ."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
+                 *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress lines, logs and warnings about its own internals off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

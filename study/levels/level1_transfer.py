@@ -1,0 +1,29 @@
+"""Level 1, transfer learning: how far do ImageNet features carry, frozen and fine-tuned?
+
+Both runs use Adam and plain cross-entropy without augmentation, as the challenge prescribes. The
+head-only run keeps the backbone and its batch statistics frozen and trains the linear head alone.
+"""
+
+from __future__ import annotations
+
+from study.experiment import Architecture, Experiment, Recipe, Stage, Training
+from study.presets import Preset
+
+
+def experiments(preset: Preset) -> tuple[Experiment, ...]:
+    """Fine-tuned and head-only transfer."""
+    tuned = Stage(preset.epochs, preset.learning_rate, preset.image_size, warmup=0.2)
+    head = Stage(preset.head_epochs, 3e-3, preset.image_size, trains="head")
+    return (
+        Training(
+            level=1, name="head-only", title="Head only",
+            architecture=Architecture(preset.frozen_backbone, pretrained=True),
+            recipe=Recipe((head,), preset.batch_size, optimizer="adam", precision=preset.precision),
+        ),
+        Training(
+            level=1, name="finetuned", title="Fine-tuned", control="level1/head-only",
+            differs="training the backbone as well as the head",
+            architecture=Architecture(preset.backbone, pretrained=True),
+            recipe=Recipe((tuned,), preset.batch_size, optimizer="adam", precision=preset.precision),
+        ),
+    )

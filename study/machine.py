@@ -1,0 +1,115 @@
+"""The machine a study runs on: device, precision, determinism, and what the record says of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from study.errors import StudyError
+from study.experiment import Precision
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "onnxruntime", "optuna", "grad-cam")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Device and switches shared by all runs of a study."""
+
+    device: torch.device
+    compile: bool = False
+    deterministic: bool = False
+
+    def precision(self, wished: Precision) -> Precision:
+        """The precision really used: bfloat16 only where the device has matrix units for it.
+
+        Without them (a CPU that lacks AMX, an old GPU) bfloat16 is emulated and several times
+        slower than float32.
+        """
+        if wished == "float32":
+            return wished
+        if self.device.type == "cuda":
+            return wished if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        return wished if self.device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+
+    def autocast(self, wished: Precision) -> AbstractContextManager[Any]:
+        """Autocast context for a forward pass in the wished precision."""
+        if self.precision(wished) == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def resolve(device: str = "auto", compile: bool = False, deterministic: bool = False) -> Machine:
+    """The machine for a --device flag: "auto" takes CUDA when there, else the CPU.
+
+    StudyError when the device is unknown or absent. The deterministic switch makes CUDA choose
+    reproducible kernels; the CPU's are reproducible for a fixed number of threads anyway.
+    """
+    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        resolved = torch.device(name)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise StudyError(f"device {device!r} is not available here; use --device cpu or auto") from error
+    if resolved.type == "meta":
+        raise StudyError("device 'meta' computes nothing; use --device cpu or auto")
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+    elif resolved.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    return Machine(resolved, compile, deterministic)
+
+
+def environment(machine: Machine, precision: str) -> dict[str, Any]:
+    """What environment.json says, without the times the runner adds."""
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(), "processor": _processor(), "device": str(machine.device),
+        "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else _processor(),
+        "threads": torch.get_num_threads(), "precision": precision, "compile": machine.compile,
+        "deterministic": machine.deterministic, "commit": _commit(),
+    }
+
+
+def peak_memory_bytes(machine: Machine) -> int:
+    """Highest memory use so far: allocated on the GPU, or resident in this process."""
+    if machine.device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(machine.device))
+    import resource
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,139 @@
+"""The classifier: a backbone, optional attention, dropout, a linear head and optional auxiliary head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from timm.data import resolve_model_data_config
+from timm.layers import create_attn
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.errors import StudyError
+from study.experiment import Architecture
+from study.networks import OWN_NETWORKS
+from study.weights import build_backbone, pretrained_backbone
+
+if TYPE_CHECKING:
+    from study.records import Run
+
+AUXILIARY_CLASSES = {"superclass": 2, "rotation": 4}
+# Per-channel mean and standard deviation of CIFAR-10's training pixels, for networks trained from scratch.
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+
+
+class Classifier(nn.Module):
+    """Normalised images (N, 3, S, S) -> logits (N, C).
+
+    ``features`` gives the feature map after attention, ``head`` turns it into logits, and
+    ``auxiliary_logits`` into those of the auxiliary task.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, architecture: Architecture, classes: int, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.attention = _attention(architecture.attention, backbone.num_features)
+        self.dropout = nn.Dropout(architecture.dropout)
+        self.classifier = nn.Linear(backbone.head_hidden_size, classes)
+        self.auxiliary_task = architecture.auxiliary
+        auxiliary = AUXILIARY_CLASSES.get(architecture.auxiliary)
+        self.auxiliary = nn.Linear(backbone.head_hidden_size, auxiliary) if auxiliary else None
+        mean, std = _normalisation(architecture.backbone, backbone)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Feature map (N, F, H, W)."""
+        return self.attention(self.backbone.forward_features(x))
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Feature vector (N, D) after pooling and dropout."""
+        return self.dropout(self.backbone.forward_head(features, pre_logits=True))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Logits (N, C) of a feature map."""
+        return self.classifier(self.pooled(features))
+
+    def auxiliary_logits(self, features: Tensor) -> Tensor:
+        """Logits of the auxiliary task, (N, 2) for superclass or (N, 4) for rotation."""
+        assert self.auxiliary is not None, "this classifier has no auxiliary head"
+        return self.auxiliary(self.pooled(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    @property
+    def feature_layer(self) -> nn.Module:
+        """The layer whose output Grad-CAM weighs: the deepest that still has one cell per 16 px or fewer."""
+        coarse_enough = [entry for entry in getattr(self.backbone, "feature_info", []) if entry["reduction"] <= 16]
+        return self.backbone.get_submodule(coarse_enough[-1]["module"]) if coarse_enough else self.attention
+
+
+def _attention(name: str, channels: int) -> nn.Module:
+    if not name:
+        return nn.Identity()
+    try:
+        module = create_attn(name, channels)
+    except (AssertionError, KeyError, TypeError) as error:
+        raise StudyError(f"unknown attention {name!r}: use a timm attention module such as se, eca or cbam") from error
+    return module if module is not None else nn.Identity()
+
+
+def _normalisation(name: str, backbone: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if name in OWN_NETWORKS:
+        return CIFAR_MEAN, CIFAR_STD
+    config = resolve_model_data_config(backbone)
+    return config["mean"], config["std"]
+
+
+def build(architecture: Architecture, classes: int, seed: int) -> Classifier:
+    """A new classifier whose random weights depend on ``seed`` alone.
+
+    Raises StudyError for an unknown backbone or attention, or when pretrained weights are missing.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        source = pretrained_backbone if architecture.pretrained else build_backbone
+        model = Classifier(architecture, classes, source(architecture.backbone))
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def prepare(images: Tensor, size: int, model: nn.Module) -> Tensor:
+    """uint8 images (N, 3, H, W) -> normalised float (N, 3, size, size) on the model's device."""
+    x = images.to(model.mean.device, non_blocking=True).float().div(255)  # type: ignore[union-attr,arg-type]
+    return normalise(resize(x, size), model)
+
+
+def resize(x: Tensor, size: int) -> Tensor:
+    """Bilinear resize of float images (N, 3, H, W) to a square of ``size`` px, in channels-last layout."""
+    if x.shape[-1] != size:
+        x = functional.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def normalise(x: Tensor, model: nn.Module) -> Tensor:
+    """Subtract the model's mean and divide by its standard deviation; ``x`` in [0, 1]."""
+    return (x - model.mean) / model.std  # type: ignore[operator]
+
+
+def load_trained(run: Run, classes: int) -> Classifier:
+    """The trained classifier of a Training or Search run, on the CPU, in eval mode."""
+    from safetensors.torch import load_file
+
+    from study.records import MODEL
+
+    experiment = run.spec["experiment"]
+    fields = (experiment.get("base") or experiment)["architecture"]
+    architecture = Architecture(**{**fields, "pretrained": False})
+    model = build(architecture, classes, seed=0)
+    model.load_state_dict(load_file(run.folder / MODEL))
+    return model.eval()
+
+
+def image_size(run: Run) -> int:
+    """Side in px of the images a Training or Search run was evaluated at."""
+    return int(run.metrics["image_size"])

@@ -1,0 +1,104 @@
+"""What a batch's loss is: augmentation, mixup, label smoothing, auxiliary task and teacher in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.augmentation import augment, mix, rotate_quarters
+from study.experiment import Recipe, Stage
+from study.machine import Machine
+from study.models import Classifier, normalise, resize
+from study.streams import numpy_generator, torch_generator
+
+# A rotated copy of this fraction of each batch trains the rotation head; the classifier sees upright images only.
+ROTATED_FRACTION = 0.25
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Distillation at work: ``logits`` maps float images (N, 3, H, W) in [0, 1] to the teacher's (N, C)."""
+
+    logits: Callable[[Tensor], Tensor]
+    temperature: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random streams of one epoch."""
+
+    augmentation: torch.Generator
+    mixup: np.random.Generator
+
+    @classmethod
+    def of(cls, seed: int, epoch: int) -> Draws:
+        """Streams of an epoch (from 0) of the run with this seed."""
+        return cls(torch_generator(seed, "augmentation", epoch), numpy_generator(seed, "mixup", epoch))
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)), mean over the batch; logits (N, C).
+
+    Hinton et al. 2015, https://arxiv.org/abs/1503.02531; T² keeps the gradient's size independent of T.
+    """
+    wanted = functional.log_softmax(teacher / temperature, dim=1)
+    given = functional.log_softmax(student / temperature, dim=1)
+    return functional.kl_div(given, wanted, reduction="batchmean", log_target=True) * temperature**2
+
+
+@dataclass
+class Objective:
+    """Loss of one batch under a recipe. ``network`` is the model or its compiled form, ``superclass`` (C,)."""
+
+    model: Classifier
+    network: nn.Module
+    recipe: Recipe
+    machine: Machine
+    superclass: Tensor
+    teaching: Teaching | None = None
+
+    def loss(self, images: Tensor, labels: Tensor, stage: Stage, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Loss and number of correct answers for uint8 images (N, 3, H, W) and labels (N,)."""
+        x = augment(images, stage.augmentation, draws.augmentation)
+        targets = functional.one_hot(labels, len(self.superclass)).float()
+        if stage.mixup:
+            x, targets = mix(x, targets, stage.mixup, draws.mixup)
+        taught = self.teaching.logits(x) if self.teaching else None
+        with self.machine.autocast(self.recipe.precision):
+            logits, extra = self._forward(x, labels, stage, draws)
+            loss = self._blend(logits.float(), targets, taught) + self.recipe.auxiliary_weight * extra
+        return loss, (logits.detach().argmax(1) == labels).sum()
+
+    def cached_loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for feature maps (N, F, H, W) of a frozen backbone."""
+        logits = self.model.head(self.model.attention(features))
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        return loss, (logits.detach().argmax(1) == labels).sum()
+
+    def _forward(self, x: Tensor, labels: Tensor, stage: Stage, draws: Draws) -> tuple[Tensor, Tensor | float]:
+        """Logits of the images, and the auxiliary task's loss (0 without one)."""
+        task = self.model.auxiliary_task
+        inputs = normalise(resize(x, stage.image_size), self.model)
+        if task == "superclass":
+            features = self.model.features(inputs)
+            auxiliary = self.model.auxiliary_logits(features)
+            return self.model.head(features), functional.cross_entropy(auxiliary.float(), self.superclass[labels])
+        if task == "rotation":
+            turned, turns = rotate_quarters(inputs[: max(1, round(len(x) * ROTATED_FRACTION))], draws.augmentation)
+            features = self.model.features(torch.cat([inputs, turned]))
+            auxiliary = self.model.auxiliary_logits(features[len(x):])
+            return self.model.head(features[: len(x)]), functional.cross_entropy(auxiliary.float(), turns)
+        return self.network(inputs), 0.0
+
+    def _blend(self, logits: Tensor, targets: Tensor, taught: Tensor | None) -> Tensor:
+        own = functional.cross_entropy(logits, targets, label_smoothing=self.recipe.label_smoothing)
+        if taught is None or self.teaching is None:
+            return own
+        learned = distillation_loss(logits, taught, self.teaching.temperature)
+        return self.teaching.weight * learned + (1 - self.teaching.weight) * own

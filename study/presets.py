@@ -1,0 +1,82 @@
+"""How big a study is. Every preset runs all five levels and every comparison; only the scale changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from study.data import Subset
+from study.errors import StudyError
+from study.experiment import Precision
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Scale of a study.
+
+    ``frozen_backbone`` is what the head-only run of level 1 keeps frozen, ``partner`` an extra
+    architecture for level 4 ("" for none), ``ablation_epochs`` the budget of the leave-one-out runs,
+    ``trial_epochs`` and ``trial_images`` that of one search trial. Sizes are px, ``learning_rate`` is AdamW's peak.
+    """
+
+    name: str
+    purpose: str
+    subset: Subset
+    seeds: tuple[int, ...]
+    backbone: str
+    frozen_backbone: str
+    partner: str
+    image_size: int
+    batch_size: int
+    learning_rate: float
+    epochs: int
+    head_epochs: int
+    ablation_epochs: int
+    trials: int
+    trial_epochs: int
+    trial_images: int
+    scratch_epochs: int
+    scratch_batch_size: int
+    scratch_learning_rate: float
+    multi_task_epochs: int
+    student_epochs: int
+    student_image_size: int
+    student_pretrained: bool
+    compact_students: bool
+    precision: Precision
+    mc_passes: int
+    latency_repeats: int
+    flip_at_test: bool
+
+
+QUICK = Preset(
+    name="quick", purpose="a first look", subset=Subset(2_000, 500, 500), seeds=(0,),
+    backbone="tf_efficientnet_lite0", frozen_backbone="tf_efficientnet_lite0", partner="",
+    image_size=48, batch_size=50, learning_rate=1.5e-3, epochs=2, head_epochs=10, ablation_epochs=2,
+    trials=4, trial_epochs=2, trial_images=1_000, scratch_epochs=3, scratch_batch_size=50, scratch_learning_rate=3e-3,
+    multi_task_epochs=3, student_epochs=5, student_image_size=48, student_pretrained=False, compact_students=True, precision="float32",
+    mc_passes=20, latency_repeats=50, flip_at_test=False,
+)
+CPU = Preset(
+    name="cpu", purpose="a real study on a laptop", subset=Subset(), seeds=(0,),
+    backbone="tf_efficientnet_lite0", frozen_backbone="tf_efficientnet_lite0", partner="",
+    image_size=64, batch_size=128, learning_rate=2e-3, epochs=3, head_epochs=10, ablation_epochs=1,
+    trials=8, trial_epochs=2, trial_images=10_000, scratch_epochs=10, scratch_batch_size=256, scratch_learning_rate=4e-3,
+    multi_task_epochs=4, student_epochs=8, student_image_size=64, student_pretrained=False, compact_students=True, precision="float32",
+    mc_passes=30, latency_repeats=200, flip_at_test=True,
+)
+PAPER = Preset(
+    name="paper", purpose="the full study", subset=Subset(), seeds=(0, 1, 2),
+    backbone="resnet18", frozen_backbone="resnet50", partner="efficientnet_b0",
+    image_size=224, batch_size=128, learning_rate=1e-3, epochs=5, head_epochs=5, ablation_epochs=5,
+    trials=20, trial_epochs=2, trial_images=40_000, scratch_epochs=60, scratch_batch_size=256, scratch_learning_rate=4e-3,
+    multi_task_epochs=60, student_epochs=20, student_image_size=224, student_pretrained=True, compact_students=False, precision="bfloat16",
+    mc_passes=50, latency_repeats=500, flip_at_test=False,
+)
+PRESETS = {preset.name: preset for preset in (QUICK, CPU, PAPER)}
+
+
+def by_name(name: str) -> Preset:
+    """The preset of that name. StudyError when there is none."""
+    if name not in PRESETS:
+        raise StudyError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,223 @@
+"""The trainer: stages of epochs over a dataset that stays on the device as uint8, resumable at every epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from study import evaluation
+from study.data import Dataset
+from study.errors import StudyError
+from study.experiment import Augmentation, Recipe, Stage
+from study.machine import Machine
+from study.models import Classifier, prepare
+from study.objective import Draws, Objective, Teaching
+from study.streams import derive, torch_generator
+
+# Feature maps of a frozen backbone are kept for all epochs when they take no more than this.
+FEATURE_CACHE_BYTES = 2 * 1024**3
+TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"opt": "adam"}, "adamw": {"opt": "adamw"}, "sgd": {"opt": "nesterov", "momentum": 0.9},
+}
+
+Row = dict[str, Any]
+
+
+class Diverged(StudyError):
+    """The loss left the finite numbers."""
+
+
+@dataclass
+class Progress:
+    """Where training stands: the rows of epochs.jsonl so far, and the tensors a bit-exact resume needs."""
+
+    rows: list[Row] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Called after every epoch with the progress, and after every step with the number of images seen."""
+
+    epoch: Callable[[Progress], None] = _nothing
+    step: Callable[[int], None] = _nothing
+
+
+def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
+    """Learning rate of ``step`` (from 0) of ``steps``: linear warm-up, then constant or half a cosine.
+
+    Cosine: Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, without restarts.
+    """
+    warm = round(stage.warmup * steps)
+    if step < warm:
+        return stage.learning_rate * (step + 1) / warm
+    if stage.schedule == "constant":
+        return stage.learning_rate
+    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+class Trainer:
+    """Trains one classifier by one recipe with one seed."""
+
+    def __init__(self, model: Classifier, recipe: Recipe, dataset: Dataset, machine: Machine, seed: int,
+                 teaching: Teaching | None = None) -> None:
+        """StudyError when a batch is larger than the training set."""
+        self.model = model.to(machine.device)
+        self.recipe, self.dataset, self.machine, self.seed = recipe, dataset, machine, seed
+        self.images = dataset.images[dataset.train].to(machine.device)
+        self.labels = dataset.labels[dataset.train].to(machine.device)
+        self.steps_per_epoch = len(self.labels) // recipe.batch_size
+        if self.steps_per_epoch == 0:
+            raise StudyError(
+                f"the batch size {recipe.batch_size} is larger than the {len(self.labels)} training images; "
+                "use a smaller batch or more images"
+            )
+        network = torch.compile(model) if machine.compile else model
+        superclass = torch.tensor(dataset.superclass, device=machine.device)
+        self.objective = Objective(model, network, recipe, machine, superclass, teaching)  # type: ignore[arg-type]
+        self.average = _average(model, recipe.ema)
+
+    @property
+    def best(self) -> Classifier:
+        """The network to evaluate and keep: the weight average where the recipe has one."""
+        return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
+
+    def fit(self, start: Progress | None = None, hooks: Hooks | None = None) -> list[Row]:
+        """Train what ``start`` has left of the recipe; returns the rows of all epochs."""
+        progress, first = start or Progress(), 0
+        for number, stage in enumerate(self.recipe.stages):
+            if len(progress.rows) < first + stage.epochs:
+                self._fit_stage(number, stage, first, progress, hooks or Hooks())
+            first += stage.epochs
+        return progress.rows
+
+    def restore(self, progress: Progress, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Put weights (and an optimizer) back to where ``progress`` stands."""
+        self.model.load_state_dict(progress.state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(progress.state["average"])
+        if optimizer is not None:
+            optimizer.load_state_dict(progress.state["optimizer"])
+
+    def _fit_stage(self, number: int, stage: Stage, first: int, progress: Progress, hooks: Hooks) -> None:
+        self.model.backbone.requires_grad_(stage.trains == "all")
+        optimizer = self.optimizer(stage)
+        if progress.state:
+            self.restore(progress, optimizer if len(progress.rows) > first else None)
+        cache = self._feature_cache(stage)
+        for epoch in range(len(progress.rows), first + stage.epochs):
+            row = self._fit_epoch(stage, epoch, epoch - first, optimizer, cache, hooks)
+            progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
+            progress.state = self._state(optimizer)
+            hooks.epoch(progress)
+
+    def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
+        """A new optimizer over the trainable weights; biases and norms are not decayed."""
+        return create_optimizer_v2(
+            self.model, lr=stage.learning_rate, weight_decay=self.recipe.weight_decay, fused=True,
+            **TIMM_OPTIMIZERS[self.recipe.optimizer],
+        )
+
+    def _state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        average = self.average.state_dict() if self.average is not None else {}
+        return {"model": self.model.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
+
+    def _fit_epoch(self, stage: Stage, epoch: int, epoch_of_stage: int, optimizer: torch.optim.Optimizer,
+                   cache: Tensor | None, hooks: Hooks) -> Row:
+        started = time.perf_counter()
+        loss, accuracy = self._train_epoch(stage, epoch, epoch_of_stage, optimizer, cache, hooks)
+        seconds = time.perf_counter() - started
+        if not math.isfinite(loss):
+            raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
+        validation_loss, validation_accuracy = self._validate(stage)
+        return {
+            "train_loss": loss, "train_accuracy": accuracy, "validation_loss": validation_loss,
+            "validation_accuracy": validation_accuracy, "learning_rate": optimizer.param_groups[0]["lr"],
+            "seconds": seconds, "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
+        }
+
+    def _train_epoch(self, stage: Stage, epoch: int, epoch_of_stage: int, optimizer: torch.optim.Optimizer,
+                     cache: Tensor | None, hooks: Hooks) -> tuple[float, float]:
+        """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
+        self.train_mode(stage)
+        total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
+        draws, steps = Draws.of(self.seed, epoch), self.steps_per_epoch
+        with torch.random.fork_rng(devices=[self.machine.device] if self.machine.device.type == "cuda" else []):
+            torch.manual_seed(derive(self.seed, "dropout", epoch))
+            for number, chosen in enumerate(self.order(epoch), start=epoch_of_stage * steps):
+                loss, hits = self.step(optimizer, stage, number, chosen, draws, cache)
+                total += loss
+                correct += hits
+                hooks.step(len(chosen))
+        return float(total) / steps, float(correct) / (steps * self.recipe.batch_size)
+
+    def train_mode(self, stage: Stage) -> None:
+        """Switch to training; a frozen backbone keeps its batch statistics too."""
+        self.model.train()
+        if stage.trains == "head":
+            self.model.backbone.eval()
+
+    def order(self, epoch: int) -> tuple[Tensor, ...]:
+        """Indices of the training images, a tensor (B,) per step."""
+        order = torch.randperm(len(self.labels), generator=torch_generator(self.seed, "order", epoch))
+        size = self.recipe.batch_size
+        return order[: self.steps_per_epoch * size].to(self.machine.device).split(size)
+
+    def step(self, optimizer: torch.optim.Optimizer, stage: Stage, number: int, chosen: Tensor, draws: Draws,
+             cache: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Step ``number`` of the stage on the chosen images; their mean loss and how many were answered correctly."""
+        rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        if cache is not None:
+            loss, hits = self.objective.cached_loss(cache[chosen], self.labels[chosen])
+        else:
+            loss, hits = self.objective.loss(self.images[chosen], self.labels[chosen], stage, draws)
+        self._update(optimizer, loss)
+        return loss.detach(), hits
+
+    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def _validate(self, stage: Stage) -> tuple[float, float]:
+        setting = evaluation.Setting(stage.image_size, self.recipe.precision)
+        scores = evaluation.split_logits(self.best, self.dataset, "validation", setting, self.machine)
+        return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.dataset.validation])
+
+    @torch.no_grad()
+    def _feature_cache(self, stage: Stage) -> Tensor | None:
+        """Backbone features of all training images, when nothing changes them between epochs and they fit."""
+        varied = stage.augmentation != Augmentation() or stage.mixup or self.objective.teaching
+        if stage.trains == "all" or varied or self.model.auxiliary is not None:
+            return None
+        self.model.eval()
+        one = self._backbone_features(self.images[:1], stage)
+        if one.nbytes * len(self.images) > FEATURE_CACHE_BYTES:
+            return None
+        return torch.cat([self._backbone_features(part, stage) for part in self.images.split(evaluation.BATCH)])
+
+    def _backbone_features(self, images: Tensor, stage: Stage) -> Tensor:
+        with self.machine.autocast(self.recipe.precision):
+            return self.model.backbone.forward_features(prepare(images, stage.image_size, self.model)).float()
+
+
+def _average(model: Classifier, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -1,0 +1,80 @@
+"""Ways of combining the logits of several networks into one answer.
+
+Every rule maps member logits (M, N, C) to class probabilities (N, C); log-probabilities are what a
+vote records as its logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from study.experiment import VotingRule
+
+GREEDY_ROUNDS = 20
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """Member logits on validation and test, (M, N, C) each, and the validation labels (N,)."""
+
+    validation: np.ndarray
+    labels: np.ndarray
+    test: np.ndarray
+
+
+def weights(rule: VotingRule, ballot: Ballot) -> np.ndarray:
+    """One weight per member (M,), summing to 1, chosen on validation alone.
+
+    "weighted" is proportional to validation accuracy above chance; "greedy" is how often greedy
+    selection with replacement takes a member; the other rules weigh all alike.
+    """
+    members, _, classes = ballot.validation.shape
+    if rule == "weighted":
+        accuracy = (ballot.validation.argmax(2) == ballot.labels).mean(axis=1)
+        above_chance = np.clip(accuracy - 1 / classes, TINY, None)
+        return above_chance / above_chance.sum()
+    if rule == "greedy":
+        return greedy_weights(softmax(ballot.validation, axis=2), ballot.labels)
+    return np.full(members, 1 / members)
+
+
+def greedy_weights(probabilities: np.ndarray, labels: np.ndarray, rounds: int = GREEDY_ROUNDS) -> np.ndarray:
+    """Greedy ensemble selection with replacement (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432).
+
+    In each round the member (of (M, N, C)) is added that makes the mean's negative log-likelihood
+    lowest; the best prefix of the sequence is kept. Returns how often each was taken, as weights (M,).
+    """
+    chosen, total, history = [], np.zeros_like(probabilities[0]), []
+    rows = np.arange(len(labels))
+    for count in range(1, rounds + 1):
+        candidates = (total + probabilities)[:, rows, labels] / count
+        losses = -np.log(candidates + TINY).mean(axis=1)
+        chosen.append(int(losses.argmin()))
+        history.append(float(losses.min()))
+        total = total + probabilities[chosen[-1]]
+    kept = chosen[: int(np.argmin(history)) + 1]
+    return np.bincount(kept, minlength=len(probabilities)) / len(kept)
+
+
+def combine(rule: VotingRule, logits: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Log-probabilities (N, C) of the vote on member logits (M, N, C) with member weights (M,)."""
+    if rule == "soft-logits":
+        return log_softmax(np.tensordot(weight, logits, axes=1), axis=1)
+    mean = np.tensordot(weight, softmax(logits, axis=2), axes=1)
+    if rule == "hard":
+        mean = hard_vote(logits, mean)
+    return np.log(mean + TINY)
+
+
+def hard_vote(logits: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Shares of votes (N, C); ties go to the class with the higher mean probability (N, C).
+
+    A mean probability is below one vote, so that adding it breaks ties and never overturns a majority.
+    """
+    members, _, classes = logits.shape
+    votes = np.eye(classes)[logits.argmax(axis=2)].sum(axis=0)
+    return (votes + mean) / (members + 1)
