@@ -20,7 +20,7 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
     """Turn what the user can put right into one line and exit code 2, and Ctrl-C into exit code 130."""
 
     @functools.wraps(body)
-    def guarded(*arguments: Any, **flags: Any) -> None:
+    def guarded(*arguments: object, **flags: object) -> None:
         from study.errors import StudyError
 
         try:
@@ -78,14 +78,31 @@ STUDY_HELP = {
 @task(help=STUDY_HELP)
 @one_line_errors
 def study(
-    _: Context, preset: str = "auto", levels: str = "", seeds: str = "", data: str = "", dataset: str = "auto",
-    device: str = "auto", study: str = "", runs: str = RUNS, dry_run: bool = False, compile: bool = False,
+    _: Context,
+    preset: str = "auto",
+    levels: str = "",
+    seeds: str = "",
+    data: str = "",
+    dataset: str = "auto",
+    device: str = "auto",
+    study: str = "",
+    runs: str = RUNS,
+    dry_run: bool = False,
+    compile: bool = False,
     deterministic: bool = False,
 ) -> None:
     """Run the five levels and record every run; go on where an earlier call stopped."""
     flags = {
-        "preset": preset, "levels": levels, "seeds": seeds, "folder": data, "dataset": dataset, "device": device,
-        "study": study, "runs": runs, "compile": compile, "deterministic": deterministic,
+        "preset": preset,
+        "levels": levels,
+        "seeds": seeds,
+        "folder": data,
+        "dataset": dataset,
+        "device": device,
+        "study": study,
+        "runs": runs,
+        "compile": compile,
+        "deterministic": deterministic,
     }
     from study import runner
 
@@ -137,7 +154,11 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 
     folder = _study_folder(study, runs)
     print(folder)
-    print(tabulate(summary(folder), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f"), showindex=False))
+    print(
+        tabulate(
+            summary(folder).to_dict("list"), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f"), showindex=False
+        )
+    )
 
 
 @task(help={"all": "run the slow tests too, as CI does", "keyword": "only tests whose name matches (pytest -k)"})

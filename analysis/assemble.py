@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from analysis import facts, section_facts, tables
+from analysis import facts, protocol_facts, section_facts, tables
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
 from analysis.fact_makers import number_fact
 from analysis.figures import builders, gradcam
@@ -21,6 +21,8 @@ FACTS = (
     facts.comparison_facts,
     facts.level_facts,
     facts.recipe_facts,
+    protocol_facts.protocol_facts,
+    protocol_facts.spec_facts,
     section_facts.class_facts,
     section_facts.search_facts,
     section_facts.ensemble_facts,
@@ -43,6 +45,7 @@ def assemble(study: Path) -> Evidence:
     built, missing_tables = _tables(results, findings)
     drawn, missing_figures = _figures(results, findings, explained)
     known = [fact for group in FACTS for fact in group(results)] + list(_road_facts(explained))
+    known += protocol_facts.verdict_facts(results, findings)
     return Evidence(
         {fact.name: fact for fact in known},
         findings,

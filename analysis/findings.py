@@ -119,7 +119,8 @@ def _pass_marks(results: Results) -> Iterator[Finding]:
 
 def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -> Finding:
     """Whether the level's model meets its mark: with its whole interval, not at all, or undecided."""
-    reached = f"{formats.percent(accuracy.mean)} % (95 % CI {formats.percent_interval(accuracy.low, accuracy.high)})"
+    interval = formats.percent_interval(accuracy.low, accuracy.high)
+    reached = f"{formats.percent(accuracy.mean)} % (95 % CI {interval})"
     target = f"the level {level} pass mark of {formats.percent(mark)} %"
     verdict: Verdict
     if accuracy.low >= mark:
@@ -159,6 +160,7 @@ def _summaries(results: Results) -> Iterator[Finding]:
 
 def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
     """How many of several comparisons improve, lower, or show nothing, naming those that do something."""
+    facts = tuple(f"{kind}/{j.key}" for j in judged for kind in ("difference", "p"))
     verdicts = [verdict_of(j.comparison, j.p, j.retrained) for j in judged]
     lowering = [title for title, v in zip(titles, verdicts, strict=True) if v == "contradicted"]
     improving = [title for title, v in zip(titles, verdicts, strict=True) if v == "supported"]
@@ -168,10 +170,12 @@ def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) 
         if named
     ]
     silent = verdicts.count("inconclusive")
+    if silent == len(judged):
+        sentence = f"In none of {silent} comparisons with a control was a difference detected."
+        return Finding(name, sentence, "inconclusive", facts)
     if silent:
-        parts.append(f"for {silent} no difference was detected" if parts else "no difference was detected")
+        parts.append(f"for {silent} no difference was detected")
     verdict: Verdict = "contradicted" if lowering else "supported" if improving else "inconclusive"
-    facts = tuple(f"{kind}/{j.key}" for j in judged for kind in ("difference", "p"))
     return Finding(
         name, f"Of {len(judged)} comparisons with a control, {formats.listing(parts)}.", verdict, facts
     )
@@ -217,10 +221,10 @@ def uncertainty_finding(
     """Whether the uncertainty chosen on validation finds errors better than the model's own entropy."""
     verdict = _verdict_of_gain(auroc - baseline, gain)
     words = {
-        "supported": f"{title} finds errors better than the single model's entropy",
-        "contradicted": f"{title} finds errors worse than the single model's entropy",
-        "inconclusive": f"No difference in finding errors was detected between {title} and the "
-        "single model's entropy",
+        "supported": f"{title} finds errors better than entropy of the single model",
+        "contradicted": f"{title} finds errors worse than entropy of the single model",
+        "inconclusive": "No difference in finding errors was detected between "
+        f"{title[0].lower()}{title[1:]} and entropy of the single model",
     }
     interval = f"95 % CI {formats.signed(gain.low, 3)} to {formats.signed(gain.high, 3)}"
     numbers = f"AUROC {formats.number(auroc)} against {formats.number(baseline)}"

@@ -22,7 +22,7 @@ from study.records import MODEL, Predictions, Run
 if TYPE_CHECKING:
     from torch import Tensor
 
-# ROAD fills in removed pixels by solving a linear system per image, which takes most of the time.
+# ROAD solves a linear system per image and percentile, which takes most of the time.
 ROAD_IMAGES = 10
 ROAD_PERCENTILES = [20, 40, 60, 80]
 
@@ -40,7 +40,8 @@ class Gallery:
     """Networks (runs) and the images to explain.
 
     ``images`` (K, 3, H, W) uint8, ``targets`` (K,) true classes; ``choices`` gives per class which
-    test images were taken and ``positions`` where in ``images`` they are.
+    test images were taken, ``positions`` where in ``images`` they are and ``predicted`` what the last
+    network takes them for.
     """
 
     runs: tuple[Run, ...]
@@ -49,6 +50,7 @@ class Gallery:
     targets: np.ndarray
     choices: tuple[Choice, ...]
     positions: dict[int, int]
+    predicted: dict[int, str]
 
     @cached_property
     def maps(self) -> list[np.ndarray]:
@@ -59,7 +61,8 @@ class Gallery:
     def faithfulness(self) -> list[float]:
         """Per run the mean ROAD score over the correctly classified images chosen."""
         rows = [self.positions[c.correct] for c in self.choices if c.correct is not None][:ROAD_IMAGES]
-        return [road(run, self.images[rows], self.targets[rows]) for run in self.runs]
+        chosen = zip(self.runs, self.maps, strict=True)
+        return [road(run, self.images[rows], maps[rows], self.targets[rows]) for run, maps in chosen]
 
 
 def choose(predictions: Predictions, classes: int) -> list[Choice]:
@@ -100,7 +103,8 @@ def gallery(view: StudyView, keys: Sequence[str]) -> Gallery | None:
     taken = [i for choice in choices for i in (choice.correct, choice.wrong) if i is not None]
     images, targets = dataset.images[predictions.indices[taken]], predictions.labels[taken]
     positions = {index: row for row, index in enumerate(taken)}
-    return Gallery(tuple(runs), tuple(view.classes), images, targets, tuple(choices), positions)
+    predicted = {index: view.classes[predictions.predicted[index]] for index in taken}
+    return Gallery(tuple(runs), tuple(view.classes), images, targets, tuple(choices), positions, predicted)
 
 
 def activation_maps(run: Run, images: Tensor, targets: np.ndarray) -> np.ndarray:
@@ -111,32 +115,35 @@ def activation_maps(run: Run, images: Tensor, targets: np.ndarray) -> np.ndarray
 
     from study.models import image_size, load_trained, prepare, resize
 
-    model = load_trained(run, len(run.arrays["test_logits"][0]))
+    model = load_trained(run, _classes(run))
     with GradCAM(model=model, target_layers=[model.feature_layer]) as cam:
         wanted = [ClassifierOutputTarget(int(target)) for target in targets]
         maps = cam(input_tensor=prepare(images, image_size(run), model), targets=wanted)
     return resize(from_numpy(maps)[:, None], images.shape[-1])[:, 0].numpy()
 
 
-def road(run: Run, images: Tensor, targets: np.ndarray) -> float:
-    """Mean ROAD score of Grad-CAM on uint8 images (K, 3, H, W): (least - most relevant first) / 2.
+def road(run: Run, images: Tensor, maps: np.ndarray, targets: np.ndarray) -> float:
+    """Mean ROAD score of maps (K, H, W) for uint8 images (K, 3, H, W): (least - most relevant first) / 2.
 
-    Positive when removing what the map calls relevant hurts the true class's logit more than removing the
-    rest; the noise that fills removed pixels is drawn from a fixed seed.
+    Positive when removing what the map calls relevant lowers the true class's probability more than
+    removing the rest. Pixels are removed from the stored image, before it is enlarged for the network:
+    enlarging adds none. The noise that fills removed pixels is drawn from a fixed seed.
     """
     import torch
-    from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.metrics.road import ROADCombined
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget, ClassifierOutputTarget
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
-    from study.models import image_size, load_trained, prepare
+    from study.models import image_size, load_trained, prepare, resize
 
-    model = load_trained(run, len(run.arrays["test_logits"][0]))
-    inputs = prepare(images, image_size(run), model)
-    with GradCAM(model=model, target_layers=[model.feature_layer]) as cam:
-        maps = cam(input_tensor=inputs, targets=[ClassifierOutputTarget(int(target)) for target in targets])
-    with torch.random.fork_rng(devices=[]):
+    model, size = load_trained(run, _classes(run)), image_size(run)
+    stored = prepare(images, images.shape[-1], model)
+    measured = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
-        measured = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
-        scores = ROADCombined(percentiles=ROAD_PERCENTILES)(inputs, maps, measured, model)
+        metric = ROADCombined(percentiles=ROAD_PERCENTILES)
+        scores = metric(stored, maps, measured, lambda x: model(resize(x, size)))
     return float(np.mean(scores))
+
+
+def _classes(run: Run) -> int:
+    return int(run.arrays["test_logits"].shape[1])

@@ -57,7 +57,7 @@ def _flow(model: Classifier, architecture: Any, x: Tensor) -> Iterator[Block]:  
         yield Block(
             f"{architecture.attention.upper()} attention", tuple(x.shape[1:]), _parameters(model.attention)
         )
-    yield Block("global mean", tuple(model.pooled(x).shape[1:]))
+    yield Block("mean", tuple(model.pooled(x).shape[1:]))
     if architecture.dropout:
         yield Block(f"dropout {architecture.dropout:g}", tuple(model.pooled(x).shape[1:]))
     yield Block("linear", tuple(model.head(x).shape[1:]), _parameters(model.classifier))

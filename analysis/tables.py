@@ -189,17 +189,13 @@ def ablation(results: Results, findings: Findings) -> Table | None:
         takeaway(findings, "summary/level2"),
         "Difference in test accuracy that each change makes to its control; detectable is the true "
         "difference the "
-        "comparison finds with power 0.8.",
+        "comparison finds at p < 0.05, unadjusted, with power 0.8.",
         f"n = {formats.count(judged[0].comparison.images)} test images, "
-        f"{_seed_count(j.comparison.seeds for j in judged)}.",
+        f"{_seed_words(min(j.comparison.seeds for j in judged))}.",
         difference_interval(results),
     )
     head = ("Change", "Control", "Difference, points", "95 % CI", "p (Holm)", "Detectable, points")
     return Table("ablation", caption, head, rows, "llrlrr")
-
-
-def _seed_count(seeds: Iterable[int]) -> str:
-    return formats.plural(min(seeds), "seed")
 
 
 def per_class(results: Results, findings: Findings) -> Table | None:
@@ -226,13 +222,17 @@ def per_class(results: Results, findings: Findings) -> Table | None:
     caption = join(
         f"The class {worst['class']} is recognised least often, with a recall of {recall}.",
         f"Test scores of {view.title(key)}{beside}.",
-        f"n = {_support(table['support'])} images per class, mean over "
-        f"{formats.plural(len(view.predictions(key)), 'seed')}; "
-        "95 % Wilson intervals, which cover the sampling of test images.",
+        f"n = {_support(table['support'])} images per class, "
+        f"{_seed_words(len(view.predictions(key)))}; 95 % Wilson "
+        "intervals, which cover the sampling of test images.",
     )
     head = ("Class", "Recall, %", "95 % CI", "Precision, %", "F1, %")
     extra = ("Control recall, %", "95 % CI") if judged else ()
     return Table("per_class", caption, (*head, *extra), rows, "lrlrr" + ("rl" if judged else ""))
+
+
+def _seed_words(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"means over {seeds} seeds"
 
 
 def _with_interval(row: object, score: str) -> tuple[str, str]:

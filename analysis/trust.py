@@ -116,8 +116,10 @@ def _uncertainties(
     scaled = np.stack([probabilities(p.logits, t) for p, t in zip(predictions, temperatures, strict=True)])
     labels = predictions[0].labels
     found = [
-        Uncertainty("entropy", "Single model, entropy", entropy(raw), raw, labels),
-        Uncertainty("temperature-entropy", "Temperature-scaled, entropy", entropy(scaled), scaled, labels),
+        Uncertainty("entropy", "Entropy of the single model", entropy(raw), raw, labels),
+        Uncertainty(
+            "temperature-entropy", "Entropy after temperature scaling", entropy(scaled), scaled, labels
+        ),
         *_of_dropout(view, split),
         *_of_ensemble(view, ensemble, split),
     ]
@@ -131,7 +133,10 @@ def _of_dropout(view: StudyView, split: str) -> list[Uncertainty]:
     runs = view.runs_of(dropout.key)
     probs = np.stack([probabilities(run.predictions(split).logits) for run in runs])
     labels = runs[0].predictions(split).labels
-    titles = {"entropy": "MC dropout, entropy", "mutual_information": "MC dropout, mutual information"}
+    titles = {
+        "entropy": "Entropy under MC dropout",
+        "mutual_information": "Mutual information under MC dropout",
+    }
     return [
         Uncertainty(
             f"mc-dropout-{name.replace('_', '-')}",
@@ -152,8 +157,10 @@ def _of_ensemble(view: StudyView, ensemble: Ensemble | None, split: str) -> list
     mean, labels = by_member.mean(axis=0), members[0][0].labels
     information = np.stack([mutual_information(by_member[:, seed]) for seed in range(by_member.shape[1])])
     return [
-        Uncertainty("ensemble-entropy", "Ensemble, entropy", entropy(mean), mean, labels),
-        Uncertainty("ensemble-mutual-information", "Ensemble, mutual information", information, mean, labels),
+        Uncertainty("ensemble-entropy", "Entropy of the ensemble", entropy(mean), mean, labels),
+        Uncertainty(
+            "ensemble-mutual-information", "Mutual information of the ensemble", information, mean, labels
+        ),
     ]
 
 

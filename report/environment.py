@@ -49,7 +49,7 @@ class EscapeProse(Extension):
 
 def _finalizer(escape: Callable[[str], Markup]) -> Callable[[Any], Markup]:
     def finalize(value: Any) -> Markup:
-        return value if isinstance(value, Markup) else escape(escaping.plain(str(value)))
+        return value if isinstance(value, Markup) else escape(escaping.unbroken(escaping.plain(str(value))))
 
     return finalize
 

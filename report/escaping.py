@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pylatexenc.latexencode import UnicodeToLatexEncoder
 
 ASCII_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+BREAKLESS = re.compile(r" (?=[%=<±])|(?<=[=<±]) (?=[\d+\N{MINUS SIGN}])|(?<=\d) (?=(?:px|ms|MB|GB|min|s|h)\b)")
 # Spaces that TeX reads as ordinary characters of an unknown kind.
 TEX_SPACES = {"\N{NARROW NO-BREAK SPACE}": r"\,", "\N{THIN SPACE}": r"\,", "\N{NO-BREAK SPACE}": "~"}
 
@@ -21,6 +22,15 @@ TEX_SPACES = {"\N{NARROW NO-BREAK SPACE}": r"\,", "\N{THIN SPACE}": r"\,", "\N{N
 def plain(text: str) -> str:
     """One line of printable text: control characters and lone surrogates become spaces."""
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+
+
+def unbroken(text: str) -> str:
+    """The text with no-break spaces where a line must not end: before units and around relations.
+
+    >>> unbroken("91.3 % (p = 0.02)").replace("\\xa0", "_")
+    '91.3_% (p_=_0.02)'
+    """
+    return BREAKLESS.sub("\N{NO-BREAK SPACE}", text)
 
 
 @lru_cache(maxsize=1)
@@ -34,7 +44,8 @@ def _encoder() -> UnicodeToLatexEncoder:
 def latex(text: str) -> Markup:
     """Escape for LaTeX text mode; characters that pdfLaTeX's fonts lack become a bold question mark."""
     parts = re.split(f"([{''.join(TEX_SPACES)}])", text)
-    return Markup("".join(TEX_SPACES.get(part) or _encoder().unicode_to_latex(part) for part in parts))
+    encoded = "".join(TEX_SPACES.get(part) or _encoder().unicode_to_latex(part) for part in parts)
+    return Markup(encoded.replace("--", "-{}-"))  # two hyphens are no dash
 
 
 def html(text: str) -> Markup:

@@ -48,6 +48,7 @@ def draw(figure: Figure) -> Drawing:
         canvas = figure.draw()
         svg, pdf = io.BytesIO(), io.BytesIO()
         canvas.savefig(svg, format="svg", metadata={"Date": None}, dpi=PIXELS)
+        canvas.set_layout_engine("none")  # the same geometry again, not a second search for it
         canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None}, dpi=PIXELS)
     canvas.clear()
     return Drawing(slug(figure.name), _strip(svg.getvalue().decode()), pdf.getvalue())

@@ -32,12 +32,16 @@ class Lookup:
 
     def pending(self, key: str) -> bool:
         """Whether runs of a planned experiment, or of any experiment of a level, are missing."""
-        missing = [name for name in self.planned_keys if _covers(name, self.evidence.pending)]
-        return any(name == key or name.startswith(f"{key}/") for name in missing)
+        return any(_within(name, key) for name in self.evidence.pending)
 
     def planned(self, key: str) -> bool:
         """Whether the study has this experiment (``level2/search``) or level (``level2``)."""
-        return any(name == key or name.startswith(f"{key}/") for name in self.planned_keys)
+        return any(_within(name, key) for name in self.planned_keys)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether any planned run is missing."""
+        return any(self.pending(key) for key in self.planned_keys)
 
     def fact(self, name: str) -> Fact | None:
         """The fact, counted as printed; None while its runs are missing; StudyError when misspelt."""
@@ -55,13 +59,20 @@ class Lookup:
         return found
 
     def ranked(self, verdict: str) -> list[str]:
-        """Names of the comparisons' findings with this verdict, the strongest evidence first."""
-        names = [name for name, finding in self.evidence.findings.items() if finding.verdict == verdict]
-        return sorted((name for name in names if name.startswith("difference/")), key=self._p_value)
+        """Keys of the experiments compared with a control to this verdict, the strongest evidence first."""
+        findings = self.evidence.findings
+        keys = [key for key in self.planned_keys if f"difference/{key}" in findings]
+        chosen = (key for key in keys if findings[f"difference/{key}"].verdict == verdict)
+        return sorted(chosen, key=lambda key: float(self.evidence.facts[f"p/{key}"].value))
 
-    def _p_value(self, name: str) -> float:
-        fact = self.evidence.facts.get(name.replace("difference/", "p/", 1))
-        return float(fact.value) if fact else 1.0
+    def controlled(self, level: int) -> list[str]:
+        """Keys of a level's experiments that name a control."""
+        entries = (entry for entry in self.plan["experiments"] if entry["level"] == level)
+        return [entry["key"] for entry in entries if entry["control"]]
+
+    def undecided(self, keys: Iterable[str]) -> list[str]:
+        """Those of the experiments whose comparison with the control is inconclusive."""
+        return [key for key in keys if key in self.ranked("inconclusive")]
 
     def title(self, key: str) -> str:
         """An experiment's name in print."""
@@ -70,7 +81,7 @@ class Lookup:
     def _find(self, shelf: Mapping[str, Found], name: str, what: str) -> Found | None:
         if name in shelf:
             return shelf[name]
-        if self._may_come(name):
+        if f"{what}/{name}" in self.evidence.pending or self._may_come(name):
             return None
         near = ", ".join(difflib.get_close_matches(name, shelf, 3)) or "none is close"
         raise StudyError(f"the templates ask for the {what} {name!r}, which does not exist; nearest: {near}")
@@ -78,7 +89,7 @@ class Lookup:
     def _may_come(self, name: str) -> bool:
         """A name with a planned experiment waits for that experiment's runs, any other for any run."""
         keys = [key for key in self.planned_keys if f"/{key}/" in f"/{name}/"]
-        return any(self.pending(key) for key in keys) if keys else bool(self.evidence.pending)
+        return any(self.pending(key) for key in keys) if keys else self.unfinished
 
     def table(self, name: str) -> Table | None:
         """The table, or None while its runs are missing; StudyError when misspelt."""
@@ -94,6 +105,6 @@ class Lookup:
         return any(name in shelf for shelf in shelves)
 
 
-def _covers(key: str, pending: Iterable[str]) -> bool:
-    """Whether a list of pending keys or runs (``key/seed-n``) touches an experiment."""
-    return any(name == key or name.startswith(f"{key}/") for name in pending)
+def _within(name: str, key: str) -> bool:
+    """Whether a run or experiment belongs to an experiment or level: ``level2/plain/seed-0`` to ``level2``."""
+    return name == key or name.startswith(f"{key}/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,12 +55,14 @@ class Paper:
             "listed": self.listed,
             "facts_table": self.facts_table,
             "verdicts": self.lookup.ranked,
+            "undecided": self.lookup.undecided,
+            "controlled": self.controlled,
             "title": self.lookup.title,
             "known": self.lookup.known,
             "planned": self.lookup.planned,
             "pending": self.lookup.pending,
             "plan": self.lookup.plan,
-            "unfinished": bool(self.lookup.evidence.pending),
+            "unfinished": self.lookup.unfinished,
             "commands": commands(self.lookup.plan),
         }
 
@@ -84,15 +86,21 @@ class Paper:
         """The sentence on an experiment and its control."""
         return self.finding(f"difference/{key}")
 
-    def listed(self, names: list[str]) -> Markup:
-        """The experiments of several comparisons' findings, each with its difference."""
-        keys = [name.removeprefix("difference/") for name in names]
-        items = [(self._text(self.lookup.title(key)), self.fact(f"difference/{key}")) for key in keys]
-        return self._text("; ").join(title + self._text(" (") + value + self._text(")") for title, value in items)
+    def controlled(self, level: int, without: Collection[str] = ()) -> list[str]:
+        """Keys of a level's experiments that name a control, without those in ``without``."""
+        return [key for key in self.lookup.controlled(level) if key not in without]
+
+    def listed(self, keys: Iterable[str], detectable: bool = False) -> Markup:
+        """Experiments with their difference from the control, and what would have been detected."""
+        return self._text("; ").join(self._macro("compared")(*self._compared(key, detectable)) for key in keys)
+
+    def _compared(self, key: str, detectable: bool) -> tuple[str, Markup, Markup]:
+        seen = self.fact(f"detectable/{key}") if detectable else Markup()
+        return self.lookup.title(key), self.fact(f"difference/{key}"), seen
 
     def facts_table(self) -> Markup:
         """Every fact printed before this point."""
-        return self._macro("long_table")(fact_list(self.lookup.used.values()), self._caveat)
+        return self._macro("long_table")(fact_list(self.lookup.used.values(), self.lookup.plan["dataset"]["notice"]))
 
     def _text(self, text: str) -> Markup:
         return environment.ESCAPES[self.kind](plain(text))
@@ -102,14 +110,14 @@ class Paper:
         found = self.lookup.table(name)
         if not found:
             return self._macro("pending_float")(name, "tab")
-        return self._macro("long_table" if long else "short_table")(found, self._caveat)
+        return self._macro("long_table" if long else "short_table")(found)
 
     def figure(self, name: str) -> Markup:
         """A figure, or a pending box of the same number."""
         found = self.lookup.figure(name)
         if not found:
             return self._macro("pending_float")(name, "fig")
-        return self._macro("picture")(found, self._caveat)
+        return self._macro("picture")(found)
 
     def cite(self, *keys: str) -> Markup:
         """A citation in parentheses."""
@@ -127,9 +135,3 @@ class Paper:
 
     def _references(self) -> list[Any]:
         return html_references(self.bibliography.works, self.bibliography.cited)
-
-    @property
-    def _caveat(self) -> str:
-        """What every caption of a stand-in dataset must add."""
-        dataset = self.lookup.plan["dataset"]
-        return f"Stand-in data: {dataset['title']}, not CIFAR-10." if dataset["stand_in"] else ""

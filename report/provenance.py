@@ -19,12 +19,12 @@ def provenance(lookup: Lookup) -> dict[str, Any]:
     return {"study": lookup.plan["study"], "facts": facts, "findings": findings}
 
 
-def fact_list(facts: Iterable[Fact]) -> Table:
-    """The appendix's table of facts, by name."""
+def fact_list(facts: Iterable[Fact], notice: str = "") -> Table:
+    """The appendix's table of facts, by name; ``notice`` is the sentence stand-in data need."""
     ordered = sorted(facts, key=lambda fact: fact.name)
     rows = tuple((fact.name, fact.text, fact.function, _runs(fact.runs)) for fact in ordered)
-    caption = f"{len(rows)} facts are printed in this paper. Facts without runs come from the plan of the study."
-    return Table("facts", caption, ("Fact", "As printed", "Computed by", "From"), rows, "llll")
+    caption = f"{len(rows)} facts are printed in this paper. Facts without runs come from the plan of the study. {notice}"
+    return Table("facts", caption.strip(), ("Fact", "As printed", "Computed by", "From"), rows, "llll")
 
 
 def _runs(runs: Sequence[str]) -> str:

@@ -86,7 +86,10 @@ def _grey(x: Tensor) -> Tensor:
 
 
 def cutout(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Set one square of ``side`` px per image to the image's mean (DeVries & Taylor 2017, arxiv.org/abs/1708.04552)."""
+    """Set one square of ``side`` px per image to the image's mean (DeVries & Taylor 2017).
+
+    https://arxiv.org/abs/1708.04552
+    """
     height, width = x.shape[-2:]
     top = _uniform(x, 0, height - side + 1, generator).floor()[:, None, None, None]
     left = _uniform(x, 0, width - side + 1, generator).floor()[:, None, None, None]

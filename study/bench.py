@@ -74,20 +74,24 @@ def compare(experiment: Training, where: Machine) -> dict[str, float | str]:
     """Median images per second of both and the median of the ratios of neighbouring rounds."""
     trained, bare, batch = steps_of(experiment, where)
     trained(), bare()
-    pairs = np.array([
-        [images_per_second(work, batch, where) for work in (trained, bare)] for _ in range(ROUNDS)
-    ])
+    pairs = np.array([[images_per_second(work, batch, where) for work in (trained, bare)] for _ in range(ROUNDS)])
     trainer, loop = np.median(pairs, axis=0)
     ratio = float(np.median(pairs[:, 0] / pairs[:, 1]))
     name = f"trainer/{experiment.architecture.backbone}"
-    return {"name": name, "trainer_images_per_second": float(trainer), "bare_images_per_second": float(loop), "ratio": ratio}
+    return {
+        "name": name,
+        "trainer_images_per_second": float(trainer),
+        "bare_images_per_second": float(loop),
+        "ratio": ratio,
+    }
 
 
 def main() -> None:
     """Print the table for people, then one JSON object a line."""
     where = machine.resolve()
     experiments = (
-        level2_regularisation.augmented(CPU, CPU.epochs), level3_architecture.scratch(CPU, CPU.scratch_epochs),
+        level2_regularisation.augmented(CPU, CPU.epochs),
+        level3_architecture.scratch(CPU, CPU.scratch_epochs),
     )
     rows = [compare(experiment, where) for experiment in experiments]
     table = Table("benchmark", "trainer, images/s", "bare loop, images/s", "ratio")

@@ -33,8 +33,9 @@ class Abstention:
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T in [0.05, 20] for which softmax(logits / T) has the lowest negative log-likelihood.
 
-    ``logits`` (N, C), ``labels`` (N,) integers. Guo et al. 2017, https://arxiv.org/abs/1706.04599. The likelihood
-    is concave in 1/T, so the bounded search finds its only maximum. StudyError when there are no images.
+    ``logits`` (N, C), ``labels`` (N,) integers. Fit it on validation images, never on the images it is
+    judged by. Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599. The log-likelihood is concave
+    in 1/T, so the bounded search finds its only maximum. StudyError when there are no images.
     """
     if not len(labels):
         raise StudyError("a temperature needs validation predictions, and there are none")
@@ -43,7 +44,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     def negative_log_likelihood(log_temperature: float) -> float:
         return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
 
-    found = minimize_scalar(negative_log_likelihood, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    found = minimize_scalar(
+        negative_log_likelihood, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6}
+    )
     return float(np.exp(found.x))
 
 
@@ -51,15 +54,16 @@ def choose_abstention(confidence: np.ndarray, correct: np.ndarray) -> Abstention
     """The lowest threshold whose selective risk on validation is at most 2 %.
 
     ``confidence`` (N,) in [0, 1], ``correct`` (N,) bool. Where meeting 2 % would leave more than half of
-    the images unanswered, the threshold that answers 90 % of them. The risk is the empirical one, without the
-    confidence bound of Geifman & El-Yaniv 2017 (https://arxiv.org/abs/1705.08500), and holds for data like these.
+    the images unanswered, the threshold that answers 90 % of them. The risk is the empirical one, without
+    the confidence bound of Geifman & El-Yaniv 2017, https://arxiv.org/abs/1705.08500.
     """
     thresholds, coverage, risk = _risk_coverage(confidence, correct)
     low_enough = np.flatnonzero((risk <= TARGET_RISK) & (coverage >= SMALLEST_COVERAGE))
     if len(low_enough):
         at, rule = low_enough[-1], f"at most {TARGET_RISK:.0%} of the answers wrong on validation images"
     else:
-        at, rule = np.searchsorted(coverage, FALLBACK_COVERAGE), f"{FALLBACK_COVERAGE:.0%} of validation images answered"
+        at = np.searchsorted(coverage, FALLBACK_COVERAGE)
+        rule = f"{FALLBACK_COVERAGE:.0%} of validation images answered"
     return Abstention(float(thresholds[at]), float(coverage[at]), float(risk[at]), rule.replace("%", " %"))
 
 

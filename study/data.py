@@ -30,7 +30,9 @@ DIGITS_NOTICE = (
     "Stand-in data: these results are for scikit-learn's 1,797 scanned digits, not for CIFAR-10, "
     "which was not found and could not be downloaded."
 )
-DIGITS_CHOSEN = "Stand-in data: these results are for scikit-learn's 1,797 scanned digits, as requested, not for CIFAR-10."
+DIGITS_CHOSEN = (
+    "Stand-in data: these results are for scikit-learn's 1,797 scanned digits, as requested, not for CIFAR-10."
+)
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,16 @@ class Dataset:
     def describe(self) -> dict[str, Any]:
         """What study.json says about the data."""
         return {
-            "name": self.name, "title": self.title, "fingerprint": self.fingerprint, "classes": list(self.classes),
-            "sizes": self.sizes, "stand_in": bool(self.notice), "notice": self.notice, "image_size": IMAGE_SIZE,
-            "folder": self.folder, "subset": self.subset,
+            "name": self.name,
+            "title": self.title,
+            "fingerprint": self.fingerprint,
+            "classes": list(self.classes),
+            "sizes": self.sizes,
+            "stand_in": bool(self.notice),
+            "notice": self.notice,
+            "image_size": IMAGE_SIZE,
+            "folder": self.folder,
+            "subset": self.subset,
         }
 
 
@@ -130,9 +139,15 @@ def _cifar10(root: Path) -> Dataset:
     classes = tuple(parts[0].classes)
     in_test = np.arange(len(labels)) >= len(parts[0].targets)
     dataset = Dataset(
-        "cifar10", "CIFAR-10", _to_tensor(pixels), torch.from_numpy(labels), classes,
-        tuple(int(name in CIFAR_ANIMALS) for name in classes), *_splits(labels, in_test),
-        fingerprint=_fingerprint(pixels, labels), folder=str(root.resolve()),
+        "cifar10",
+        "CIFAR-10",
+        _to_tensor(pixels),
+        torch.from_numpy(labels),
+        classes,
+        tuple(int(name in CIFAR_ANIMALS) for name in classes),
+        *_splits(labels, in_test),
+        fingerprint=_fingerprint(pixels, labels),
+        folder=str(root.resolve()),
     )
     return dataset
 
@@ -174,9 +189,15 @@ def _digits(notice: str) -> Dataset:
     in_test = np.zeros(len(labels), dtype=bool)
     in_test[_draw(np.arange(len(labels)), labels, len(labels) // 6)] = True
     return Dataset(
-        "digits", "Digits (stand-in)", images, torch.from_numpy(labels), tuple(map(str, digits.target_names)),
-        tuple(int(n) % 2 for n in digits.target_names), *_splits(labels, in_test),
-        fingerprint=_fingerprint(images.numpy(), labels), notice=notice,
+        "digits",
+        "Digits (stand-in)",
+        images,
+        torch.from_numpy(labels),
+        tuple(map(str, digits.target_names)),
+        tuple(int(n) % 2 for n in digits.target_names),
+        *_splits(labels, in_test),
+        fingerprint=_fingerprint(images.numpy(), labels),
+        notice=notice,
     )
 
 
@@ -210,7 +231,8 @@ def cut(dataset: Dataset, subset: Subset | None) -> Dataset:
     """Keep at most the subset's number of images in each split, stratified."""
     if subset is None:
         return dataset
-    labels, kept = dataset.labels.numpy(), {}
+    labels = dataset.labels.numpy()
+    kept: dict[str, Any] = {}
     for name, size in dataset.sizes.items():
         wanted = getattr(subset, name)
         if wanted is not None and wanted < size:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-
-import torch
+from functools import partial
 
 from study import evaluation
 from study.data import Dataset, Subset, cut
 from study.evaluation import Setting
-from study.experiment import Architecture, Experiment, Latency, McDropout, Quantization, Recipe, Search, Stage, Training
+from study.experiment import (
+    Architecture,
+    Experiment,
+    Latency,
+    McDropout,
+    Quantization,
+    Recipe,
+    Search,
+    Stage,
+    Training,
+)
 from study.machine import Machine
 from study.models import build
 from study.objective import Draws
@@ -76,23 +86,20 @@ class Estimator:
     def _measure(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
         few = cut(self.dataset, Subset(train=recipe.batch_size))
         model = build(architecture, len(few.classes), seed=0)
-        model.backbone.requires_grad_(stage.trains == "all")
         trainer = Trainer(model, recipe, few, replace(self.machine, compile=False), seed=0)
-        chosen = torch.arange(len(trainer.labels))
+        model.backbone.requires_grad_(stage.trains == "all")
+        optimizer, chosen, draws = trainer.optimizer(stage), trainer.order(epoch=0)[0], Draws.of(0, 0)
+        step = partial(trainer.step, optimizer, stage, 0, chosen, draws, None)
+        infer = partial(evaluation.logits, model, trainer.images, Setting(stage.image_size), self.machine)
+        inference = _second_call(infer) / len(chosen)
+        if trainer.features_are_fixed(stage):  # computed once, then only the head is trained
+            return inference / stage.epochs, inference
+        trainer.train_mode(stage)
+        return _second_call(step) / len(chosen), inference
 
-        def step() -> None:
-            model.train()
-            trainer.objective.loss(trainer.images[chosen], trainer.labels[chosen], stage, Draws.of(0, 0))[0].backward()
 
-        def infer() -> None:
-            evaluation.logits(model, trainer.images[chosen], Setting(stage.image_size), self.machine)
-
-        return _second_call(step) / len(chosen), _second_call(infer) / len(chosen)
-
-
-def _second_call(work: object) -> float:
+def _second_call(work: Callable[[], object]) -> float:
     """Seconds of the second call; the first pays for allocation."""
-    assert callable(work)
     work()
     started = time.perf_counter()
     work()

@@ -27,8 +27,13 @@ class Setting:
 
 
 @torch.inference_mode()
-def logits(model: nn.Module, images: Tensor, setting: Setting, machine: Machine,
-           on_images: Callable[[int], None] | None = None) -> Tensor:
+def logits(
+    model: nn.Module,
+    images: Tensor,
+    setting: Setting,
+    machine: Machine,
+    on_images: Callable[[int], None] | None = None,
+) -> Tensor:
     """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
     model.eval()
     parts = []

@@ -32,7 +32,7 @@ from study.models import Classifier, build, image_size, load_trained, normalise,
 from study.objective import Teaching
 from study.records import Run
 from study.streams import derive, numpy_generator
-from study.training import Hooks, Progress, Trainer
+from study.training import Hooks, Trainer
 
 
 @dataclass
@@ -73,7 +73,8 @@ class Context:
         for split, scores in logits.items():
             labels = self.labels(split)
             outcome.arrays |= {
-                f"{split}_indices": getattr(self.dataset, split).numpy(), f"{split}_labels": labels,
+                f"{split}_indices": getattr(self.dataset, split).numpy(),
+                f"{split}_labels": labels,
                 f"{split}_logits": scores.astype(np.float32),
             }
             outcome.metrics[f"{split}_accuracy"] = float((scores.argmax(1) == labels).mean())
@@ -112,10 +113,12 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
 
 def _evaluate(model: Classifier, recipe: Recipe, context: Context) -> Outcome:
     setting = Setting(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test)
-    return context.predicted({
-        split: evaluation.split_logits(model, context.dataset, split, setting, context.machine).numpy()
-        for split in records.SPLITS
-    })
+    return context.predicted(
+        {
+            split: evaluation.split_logits(model, context.dataset, split, setting, context.machine).numpy()
+            for split in records.SPLITS
+        }
+    )
 
 
 def _keep(model: Classifier, folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -130,8 +133,11 @@ def _training_metrics(trainer: Trainer, rows: list[dict[str, Any]]) -> dict[str,
     size = trainer.recipe.stages[-1].image_size
     model = trainer.best
     return {
-        "parameters": sum(p.numel() for p in model.parameters()), "macs": macs(model, size), "image_size": size,
-        "epochs": len(rows), "steps": len(rows) * trainer.steps_per_epoch,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "macs": macs(model, size),
+        "image_size": size,
+        "epochs": len(rows),
+        "steps": len(rows) * trainer.steps_per_epoch,
         "train_images_per_second": float(np.mean([row["images_per_second"] for row in rows])),
     }
 
@@ -203,9 +209,9 @@ def vote(experiment: Vote, context: Context) -> Outcome:
     stacked = {split: np.stack([run.predictions(split).logits for run in runs]) for split in records.SPLITS}
     ballot = voting.Ballot(stacked["validation"], context.labels("validation"), stacked["test"])
     weight = voting.weights(experiment.rule, ballot)
-    outcome = context.predicted({
-        split: voting.combine(experiment.rule, logits, weight) for split, logits in stacked.items()
-    })
+    outcome = context.predicted(
+        {split: voting.combine(experiment.rule, logits, weight) for split, logits in stacked.items()}
+    )
     outcome.metrics |= {"members": list(experiment.members), "weights": [float(w) for w in weight]}
     return outcome
 
@@ -219,7 +225,12 @@ def quantize(experiment: Quantization, context: Context) -> Outcome:
 
     source = context.run(experiment.source)
     fp32, int8 = context.folder / "model-fp32.onnx", context.folder / "model-int8.onnx"
-    to_onnx(load_trained(source, len(context.dataset.classes)), image_size(source), fp32, _recipe(source)["flip_at_test"])
+    to_onnx(
+        load_trained(source, len(context.dataset.classes)),
+        image_size(source),
+        fp32,
+        _recipe(source)["flip_at_test"],
+    )
     if experiment.method == "static":
         operators = quantize_static(fp32, int8, _calibration_images(experiment.calibration_images, context))
     else:
@@ -229,8 +240,11 @@ def quantize(experiment: Quantization, context: Context) -> Outcome:
     outcome = context.predicted(logits)
     same = logits["test"].argmax(1) == source.predictions("test").predicted
     outcome.metrics |= {
-        "source_test_accuracy": source.metrics["test_accuracy"], "agreement": float(same.mean()),
-        "fp32_bytes": fp32.stat().st_size, "int8_bytes": int8.stat().st_size, "quantized_operators": operators,
+        "source_test_accuracy": source.metrics["test_accuracy"],
+        "agreement": float(same.mean()),
+        "fp32_bytes": fp32.stat().st_size,
+        "int8_bytes": int8.stat().st_size,
+        "quantized_operators": operators,
     }
     return outcome
 
@@ -247,8 +261,12 @@ def latency(experiment: Latency, context: Context) -> Outcome:
     from study.latency import available_threads, measure
 
     rows = measure(
-        _candidates(experiment.sources, context), context.images("test").numpy(), experiment.batch_sizes,
-        (1, available_threads()), experiment.repeats, numpy_generator(context.seed, "latency"),
+        _candidates(experiment.sources, context),
+        context.images("test").numpy(),
+        experiment.batch_sizes,
+        (1, available_threads()),
+        experiment.repeats,
+        numpy_generator(context.seed, "latency"),
     )
     records.write_json(context.folder / "latency.json", rows)
     return Outcome()
@@ -280,8 +298,10 @@ def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
     model = load_trained(source, len(context.dataset.classes)).to(context.machine.device)
     probabilities = {
         split: mc_dropout(
-            model, (prepare(part, image_size(source), model) for part in context.images(split).split(evaluation.BATCH)),
-            experiment.passes, derive(context.seed, f"mc-dropout-{split}"),
+            model,
+            (prepare(part, image_size(source), model) for part in context.images(split).split(evaluation.BATCH)),
+            experiment.passes,
+            derive(context.seed, f"mc-dropout-{split}"),
         )
         for split in records.SPLITS
     }

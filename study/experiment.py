@@ -220,7 +220,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     return {"kind": type(experiment).__name__} | {name: data[name] for name in kept}
 
 
-def digest(data: Any) -> str:
+def digest(data: object) -> str:
     """SHA-256 (hex) of JSON-ready data in canonical form."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -32,21 +32,26 @@ def available_threads() -> int:
 
 
 def measure(
-    candidates: Sequence[Candidate], images: np.ndarray, batch_sizes: Iterable[int], threads: Iterable[int],
-    repeats: int, rng: np.random.Generator, warmup: int = 10,
+    candidates: Sequence[Candidate],
+    images: np.ndarray,
+    batch_sizes: Iterable[int],
+    threads: Iterable[int],
+    repeats: int,
+    rng: np.random.Generator,
+    warmup: int = 10,
 ) -> list[dict[str, Any]]:
     """Latencies of every candidate at every batch size and thread count, one row each.
 
-    ``images`` (N, 3, H, W) uint8; all candidates get the same ones. They share one process and take turns in
-    an order drawn anew for every repeat, so that drift of the machine falls on all alike. A row holds
-    ``p50_ms``, ``p95_ms`` and ``p99_ms`` of one batch, ``images_per_second`` and the file's ``bytes``. StudyError
-    when there is nothing to time or too few images for a batch.
+    ``images`` (N, 3, H, W) uint8; all candidates get the same ones. They share one process and take
+    turns in an order drawn anew for every repeat, so that drift of the machine falls on all alike. A row
+    holds ``p50_ms``, ``p95_ms`` and ``p99_ms`` of one batch, ``images_per_second`` and the file's ``bytes``.
+    StudyError when there is nothing to time or too few images for a batch.
     """
     batch_sizes = list(batch_sizes)
     if not candidates or not batch_sizes or repeats < 1:
         raise StudyError("latency needs at least one model, one batch size and one repeat")
     if len(images) < max(batch_sizes):
-        raise StudyError(f"latency at batch size {max(batch_sizes)} needs as many images; there are {len(images)}")
+        raise StudyError(f"batch size {max(batch_sizes)} needs as many images; there are {len(images)}")
     rows: list[dict[str, Any]] = []
     for count, batch in product(dict.fromkeys(threads), batch_sizes):
         seconds = _interleaved(candidates, _batches(images, batch), count, repeats, warmup, rng)
@@ -60,7 +65,11 @@ def _batches(images: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _interleaved(
-    candidates: Sequence[Candidate], batches: Sequence[np.ndarray], threads: int, repeats: int, warmup: int,
+    candidates: Sequence[Candidate],
+    batches: Sequence[np.ndarray],
+    threads: int,
+    repeats: int,
+    warmup: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Seconds per batch, (candidates, repeats)."""
@@ -78,7 +87,14 @@ def _interleaved(
 def _row(candidate: Candidate, batch: int, threads: int, seconds: np.ndarray) -> dict[str, Any]:
     p50, p95, p99 = (float(value) for value in np.percentile(seconds * 1000, (50, 95, 99)))
     return {
-        "model": candidate.model, "precision": candidate.precision, "runtime": "onnxruntime", "batch": batch,
-        "threads": threads, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99,
-        "images_per_second": float(batch * len(seconds) / seconds.sum()), "bytes": candidate.path.stat().st_size,
+        "model": candidate.model,
+        "precision": candidate.precision,
+        "runtime": "onnxruntime",
+        "batch": batch,
+        "threads": threads,
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "images_per_second": float(batch * len(seconds) / seconds.sum()),
+        "bytes": candidate.path.stat().st_size,
     }

@@ -73,10 +73,15 @@ def environment(machine: Machine, precision: str) -> dict[str, Any]:
     """What environment.json says, without the times the runner adds."""
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "platform": platform.platform(), "processor": _processor(), "device": str(machine.device),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": str(machine.device),
         "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else _processor(),
-        "threads": torch.get_num_threads(), "precision": precision, "compile": machine.compile,
-        "deterministic": machine.deterministic, "commit": _commit(),
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "compile": machine.compile,
+        "deterministic": machine.deterministic,
+        "commit": _commit(),
     }
 
 
@@ -108,7 +113,11 @@ def _processor() -> str:
 def _commit() -> str:
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -1,4 +1,4 @@
-"""Write ``runs/<study>/export``: the deployable models, what ``invoke predict`` must know, and a model card."""
+"""Write ``runs/<study>/export``: deployable models, what ``invoke predict`` must know, a model card."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Trusted:
 def write_export(study: Path, source: Run, int8: Run, plan: dict[str, Any]) -> Path:
     """Write both ONNX files, export.json and README.md into the study's export folder and return the folder.
 
-    ``source`` is the trained run, ``int8`` the quantised one that holds both ONNX files. Recommended is the
-    int8 model, unless it loses more than one point of validation accuracy. Temperatures and thresholds come from
-    validation logits only. StudyError when the disk refuses.
+    ``source`` is the trained run, ``int8`` the quantised one that holds both ONNX files. Recommended is
+    the int8 model, unless it loses more than one point of validation accuracy. Temperatures and
+    thresholds come from validation logits only. StudyError when the disk refuses.
     """
     folder = study / EXPORT
     models = {"float32": _trusted(source), "int8": _trusted(int8)}
@@ -53,7 +53,9 @@ def write_export(study: Path, source: Run, int8: Run, plan: dict[str, Any]) -> P
 def _trusted(run: Run) -> Trusted:
     validation = run.predictions("validation")
     temperature = fit_temperature(validation.logits, validation.labels)
-    return Trusted(run, temperature, choose_abstention(_confidence(validation, temperature), validation.correct))
+    return Trusted(
+        run, temperature, choose_abstention(_confidence(validation, temperature), validation.correct)
+    )
 
 
 def _confidence(predictions: Predictions, temperature: float) -> np.ndarray:
@@ -63,22 +65,33 @@ def _confidence(predictions: Predictions, temperature: float) -> np.ndarray:
 def _manifest(folder: Path, models: dict[str, Trusted], plan: dict[str, Any]) -> dict[str, Any]:
     dataset = plan["dataset"]
     return {
-        "study": plan["study"], "preset": plan["preset"], "classes": dataset["classes"],
+        "study": plan["study"],
+        "preset": plan["preset"],
+        "classes": dataset["classes"],
         "dataset": {name: dataset[name] for name in ("name", "title", "fingerprint", "notice")},
-        "image_size": dataset["image_size"], "deployed": _recommended(models),
-        "models": {precision: _described(folder / FILES[precision], model) for precision, model in models.items()},
+        "image_size": dataset["image_size"],
+        "deployed": _recommended(models),
+        "models": {
+            precision: _described(folder / FILES[precision], model) for precision, model in models.items()
+        },
     }
 
 
 def _recommended(models: dict[str, Trusted]) -> str:
-    accuracy = {precision: model.run.predictions("validation").accuracy for precision, model in models.items()}
+    accuracy = {
+        precision: model.run.predictions("validation").accuracy for precision, model in models.items()
+    }
     return "float32" if accuracy["float32"] - accuracy["int8"] > TOLERATED_LOSS else "int8"
 
 
 def _described(path: Path, model: Trusted) -> dict[str, Any]:
     return {
-        "file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size, "run": model.run.name,
-        "temperature": model.temperature, "abstention": asdict(model.abstention),
+        "file": path.name,
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
+        "run": model.run.name,
+        "temperature": model.temperature,
+        "abstention": asdict(model.abstention),
     }
 
 
@@ -87,14 +100,23 @@ def render(models: dict[str, Trusted], manifest: dict[str, Any], plan: dict[str,
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=False, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, finalize=lambda value: escape(str(value)),
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: escape(str(value)),
     )
     source = models["float32"].run
     titles = {experiment["key"]: experiment["title"] for experiment in plan["experiments"]}
     return environment.get_template(TEMPLATE).render(
-        manifest=manifest, plan=plan, source=source, title=titles.get(source.key, source.key),
-        recipe=source.spec["experiment"].get("base") or source.spec["experiment"], sizes=plan["dataset"]["sizes"],
+        manifest=manifest,
+        plan=plan,
+        source=source,
+        title=titles.get(source.key, source.key),
+        recipe=source.spec["experiment"].get("base") or source.spec["experiment"],
+        sizes=plan["dataset"]["sizes"],
         scores=[_scores(precision, model, manifest) for precision, model in models.items()],
         classes=_per_class(models[manifest["deployed"]].test, manifest["classes"]),
         abstention=manifest["models"][manifest["deployed"]]["abstention"],
@@ -109,8 +131,13 @@ def _scores(precision: str, model: Trusted, manifest: dict[str, Any]) -> dict[st
     interval = binomtest(int(test.correct.sum()), len(test.labels)).proportion_ci(method="wilson")
     answered = _confidence(test, model.temperature) >= model.abstention.threshold
     return {
-        "precision": precision, "accuracy": test.accuracy, "low": interval.low, "high": interval.high,
-        "megabytes": described["bytes"] / 1e6, "temperature": model.temperature, "coverage": float(answered.mean()),
+        "precision": precision,
+        "accuracy": test.accuracy,
+        "low": interval.low,
+        "high": interval.high,
+        "megabytes": described["bytes"] / 1e6,
+        "temperature": model.temperature,
+        "coverage": float(answered.mean()),
         "risk": float((~test.correct[answered]).mean()) if answered.any() else 0.0,
     }
 
@@ -119,11 +146,12 @@ def _per_class(test: Predictions, classes: list[str]) -> list[dict[str, Any]]:
     from sklearn.metrics import precision_recall_fscore_support
 
     columns = precision_recall_fscore_support(
-        test.labels, test.predicted, labels=range(len(classes)), zero_division=0.0  # type: ignore[arg-type]
+        test.labels, test.predicted, labels=range(len(classes)), zero_division=0.0
     )
     names = ("precision", "recall", "f1", "support")
     return [
-        {"name": name} | dict(zip(names, row, strict=True)) for name, *row in zip(classes, *columns, strict=True)
+        {"name": name} | dict(zip(names, row, strict=True))
+        for name, *row in zip(classes, *columns, strict=True)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.data import resolve_model_data_config
@@ -30,10 +30,11 @@ class Classifier(nn.Module):
     ``auxiliary_logits`` into those of the auxiliary task.
     """
 
+    backbone: Any  # any network with forward_features, forward_head, num_features and head_hidden_size
     mean: Tensor
     std: Tensor
 
-    def __init__(self, architecture: Architecture, classes: int, backbone: nn.Module) -> None:
+    def __init__(self, architecture: Architecture, classes: int, backbone: Any) -> None:  # noqa: ANN401
         super().__init__()
         self.backbone = backbone
         self.attention = _attention(architecture.attention, backbone.num_features)
@@ -99,12 +100,12 @@ def build(architecture: Architecture, classes: int, seed: int) -> Classifier:
         torch.manual_seed(seed)
         source = pretrained_backbone if architecture.pretrained else build_backbone
         model = Classifier(architecture, classes, source(architecture.backbone))
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(memory_format=torch.channels_last)
 
 
 def prepare(images: Tensor, size: int, model: nn.Module) -> Tensor:
     """uint8 images (N, 3, H, W) -> normalised float (N, 3, size, size) on the model's device."""
-    x = images.to(model.mean.device, non_blocking=True).float().div(255)  # type: ignore[union-attr,arg-type]
+    x = images.to(model.mean.device, non_blocking=True).float().div(255)  # type: ignore[arg-type]
     return normalise(resize(x, size), model)
 
 

@@ -52,10 +52,12 @@ class CompactCNN(nn.Module):
         widths = (width, 2 * width, 4 * width)
         self.stem = _normalised(nn.Conv2d(3, width // 2, 3, padding=1, bias=False))
         inputs = (width // 2, *widths)
-        self.stages = nn.Sequential(*(
-            nn.Sequential(_normalised(nn.Conv2d(i, o, 2, stride=2, bias=False)), Residual(o))
-            for i, o in zip(inputs, widths, strict=False)
-        ))
+        self.stages = nn.Sequential(
+            *(
+                nn.Sequential(_normalised(nn.Conv2d(i, o, 2, stride=2, bias=False)), Residual(o))
+                for i, o in zip(inputs, widths, strict=False)
+            )
+        )
         self.num_features = self.head_hidden_size = widths[-1]
         self.pool = nn.AdaptiveAvgPool2d(1)
 

@@ -92,7 +92,7 @@ class Objective:
         if task == "rotation":
             turned, turns = rotate_quarters(inputs[: max(1, round(len(x) * ROTATED_FRACTION))], draws.augmentation)
             features = self.model.features(torch.cat([inputs, turned]))
-            auxiliary = self.model.auxiliary_logits(features[len(x):])
+            auxiliary = self.model.auxiliary_logits(features[len(x) :])
             return self.model.head(features[: len(x)]), functional.cross_entropy(auxiliary.float(), turns)
         return self.network(inputs), 0.0
 

@@ -94,16 +94,19 @@ def load_export(study: Path) -> Exported:
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(f"{manifest} is damaged; run the study again to export the model anew") from error
     if origin != (plan["study"], plan["dataset"]["fingerprint"]):
-        raise StudyError(f"{manifest} belongs to another study or other data; run the study again to export the model anew")
+        raise StudyError(f"{manifest} belongs to another study or other data; run the study again to redo it")
     if not exported.path.is_file() or sha256(exported.path) != digest:
-        raise StudyError(f"{exported.path} is not the model that {MANIFEST} describes; run the study again to export it anew")
+        raise StudyError(f"{exported.path} is not the model that {MANIFEST} describes; run the study again")
     return exported
 
 
 def _exported(folder: Path, described: dict[str, Any], model: dict[str, Any]) -> Exported:
     return Exported(
-        folder / Path(model["file"]).name, tuple(described["classes"]), int(described["image_size"]),
-        float(model["temperature"]), float(model["abstention"]["threshold"]),
+        folder / Path(model["file"]).name,
+        tuple(described["classes"]),
+        int(described["image_size"]),
+        float(model["temperature"]),
+        float(model["abstention"]["threshold"]),
     )
 
 
@@ -125,7 +128,7 @@ def read_image(path: Path, size: int) -> np.ndarray:
     except StudyError as error:
         raise StudyError(f"{name} {error}") from error
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-        raise StudyError(f"{name} cannot be read as an image; it is damaged or of an unknown format") from error
+        raise StudyError(f"{name} cannot be read as an image: damaged, or an unknown format") from error
 
 
 def _formats() -> list[str]:

@@ -39,10 +39,11 @@ class Calibration:
 def quantize_static(fp32: Path, int8: Path, calibration_images: np.ndarray) -> int:
     """Write an int8 version of ``fp32`` with activation ranges observed on ``calibration_images``.
 
-    ``calibration_images`` (N, 3, H, W) uint8 must come from the training split. Weights are signed and scaled per
-    output channel, which MobileNets need (Nagel et al. 2021, https://arxiv.org/abs/2106.08295); activations are
-    unsigned, for which x86 has the faster instructions. Resizing and normalising stay in float. Returns the
-    number of convolutions and matrix products that now run on integers; StudyError when there is none.
+    ``calibration_images`` (N, 3, H, W) uint8 must come from the training split. Weights are signed and
+    scaled per output channel, which MobileNets need (Nagel et al. 2021, https://arxiv.org/abs/2106.08295);
+    activations are unsigned, for which x86 has the faster instructions. Resizing and normalising stay in
+    float. Returns the number of convolutions and matrix products that now run on integers; StudyError when
+    there is none.
     """
     from onnxruntime.quantization import QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
@@ -51,8 +52,14 @@ def quantize_static(fp32: Path, int8: Path, calibration_images: np.ndarray) -> i
         raise StudyError("static quantisation needs at least one training image to calibrate on")
     with _preprocessed(fp32) as (prepared, result):
         quantize(
-            prepared, result, Calibration(calibration_images), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=_preprocessing(prepared),
+            prepared,
+            result,
+            Calibration(calibration_images),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=_preprocessing(prepared),
         )
         return _keep(result, int8)
 
@@ -67,7 +74,13 @@ def quantize_dynamic(fp32: Path, int8: Path) -> int:
     from onnxruntime.quantization import quantize_dynamic as quantize
 
     with _preprocessed(fp32) as (prepared, result):
-        quantize(prepared, result, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize(
+            prepared,
+            result,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
         return _keep(result, int8)
 
 
@@ -80,7 +93,8 @@ def quantized_operators(path: Path) -> int:
     graph = _graph(path)
     dequantized = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
     return sum(
-        node.op_type in INTEGER_OPERATORS or (node.op_type in LINEAR_OPERATORS and dequantized.issuperset(node.input[:2]))
+        node.op_type in INTEGER_OPERATORS
+        or (node.op_type in LINEAR_OPERATORS and dequantized.issuperset(node.input[:2]))
         for node in graph.node
     )
 
@@ -92,14 +106,14 @@ def _graph(path: Path) -> GraphProto:
 
 
 def _preprocessing(path: Path) -> list[str]:
-    """Names of the nodes ahead of the first convolution; in integers they would round the image a second time."""
+    """Names of the nodes ahead of the first convolution; in integers they would round the image again."""
     nodes = itertools.takewhile(lambda node: node.op_type not in LINEAR_OPERATORS, _graph(path).node)
     return [node.name for node in nodes]
 
 
 @contextmanager
 def _preprocessed(fp32: Path) -> Iterator[tuple[Path, Path]]:
-    """The model with batch norms folded and shapes inferred, and a path for the result; both vanish afterwards."""
+    """The model with shapes inferred and a path for the result; both vanish afterwards."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     if not fp32.is_file():
@@ -114,6 +128,8 @@ def _preprocessed(fp32: Path) -> Iterator[tuple[Path, Path]]:
 def _keep(result: Path, int8: Path) -> int:
     count = quantized_operators(result)
     if not count:
-        raise StudyError(f"nothing was quantised in {int8.name}: the model has no layer this method applies to")
+        raise StudyError(
+            f"nothing was quantised in {int8.name}: the model has no layer this method applies to"
+        )
     write_bytes(int8, result.read_bytes())
     return count

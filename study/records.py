@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,8 @@ MODEL = "model.safetensors"
 EPOCHS = "epochs.jsonl"
 STUDY = "study.json"
 SPLITS = ("validation", "test")
+
+JSON: TypeAlias = Any
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -48,7 +50,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise StudyError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: JSON) -> None:
     """Write JSON-ready data, sorted and indented, atomically."""
     write_bytes(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
 
@@ -56,11 +58,11 @@ def write_json(path: Path, data: Any) -> None:
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write named arrays as one compressed npz, atomically."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> JSON:
     """Parse a JSON file; StudyError names the file that is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from study import data, execution, levels, machine, presets, records
 from study.data import Dataset
 from study.errors import StudyError
 from study.estimate import Estimator
-from study.experiment import Experiment, Search, Training, digest, identity
+from study.experiment import Experiment, Precision, Search, Training, digest, identity
 from study.machine import Machine
 from study.presets import Preset
 from study.progress import Reporter, duration
@@ -79,19 +80,24 @@ class Study:
         by_key = {experiment.key: experiment for experiment in levels.experiments(self.preset)}
         upstream = {key: digest(self.spec(Job(by_key[key], job.seed))) for key in job.experiment.needs}
         return {
-            "experiment": identity(job.experiment), "seed": job.seed, "preset": self.preset.name, "upstream": upstream,
-            "dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint, "sizes": self.dataset.sizes},
+            "experiment": identity(job.experiment),
+            "seed": job.seed,
+            "preset": self.preset.name,
+            "upstream": upstream,
+            "dataset": {
+                "name": self.dataset.name,
+                "fingerprint": self.dataset.fingerprint,
+                "sizes": self.dataset.sizes,
+            },
         }
 
     def is_done(self, job: Job) -> bool:
         """Whether the job has a complete, undamaged run of just this spec."""
         folder = self.run_folder(job)
-        return records.is_complete(folder) and records.read_json(folder / "spec.json") == self._as_read(job)
+        return records.is_complete(folder) and records.read_json(folder / "spec.json") == self.as_read(job)
 
-    def _as_read(self, job: Job) -> Any:
+    def as_read(self, job: Job) -> dict[str, Any]:
         """The spec as JSON gives it back (tuples are lists)."""
-        import json
-
         return json.loads(json.dumps(self.spec(job)))
 
 
@@ -118,7 +124,7 @@ def dry_run(options: Options) -> list[tuple[str, str, float]]:
     ]
 
 
-def run(options: Options, say: Any = print) -> Path:
+def run(options: Options, say: Callable[[str], None] = print) -> Path:
     """Run what is missing of a study and return its folder.
 
     Interrupt it whenever you like: complete runs stay, and an interrupted one goes on from its last
@@ -185,7 +191,7 @@ def run_job(study: Study, job: Job, reporter: Reporter) -> tuple[str, float]:
     return _summary(outcome.metrics), seconds
 
 
-def _wished(experiment: Experiment) -> Any:
+def _wished(experiment: Experiment) -> Precision:
     if isinstance(experiment, Search):
         return experiment.base.recipe.precision
     return experiment.recipe.precision if isinstance(experiment, Training) else "float32"
@@ -202,7 +208,7 @@ def _make_room(study: Study, job: Job) -> None:
     if not folder.exists():
         return
     spec = folder / "spec.json"
-    if spec.is_file() and records.read_json(spec) == study._as_read(job) and not (folder / records.RESULT).exists():
+    if spec.is_file() and records.read_json(spec) == study.as_read(job) and not (folder / records.RESULT).exists():
         return
     aside = study.folder / "superseded" / f"{job.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +237,10 @@ def _write_plan(study: Study) -> None:
     path, seeds = study.folder / records.STUDY, set(study.seeds)
     if path.is_file():
         before = records.read_json(path)
-        if (before["preset"], before["dataset"]["fingerprint"]) != (study.preset.name, study.dataset.fingerprint):
+        if (before["preset"], before["dataset"]["fingerprint"]) != (
+            study.preset.name,
+            study.dataset.fingerprint,
+        ):
             raise StudyError(
                 f"{study.folder} holds a study of preset {before['preset']} on {before['dataset']['title']}; "
                 "choose another name with --study"
@@ -243,8 +252,12 @@ def _write_plan(study: Study) -> None:
 def plan(study: Study) -> dict[str, Any]:
     """What study.json says: the experiments of all levels in order, and what the paper needs to describe them."""
     return {
-        "study": study.folder.name, "preset": study.preset.name, "purpose": study.preset.purpose,
-        "seeds": list(study.seeds), "device": str(study.machine.device), "dataset": study.dataset.describe(),
+        "study": study.folder.name,
+        "preset": study.preset.name,
+        "purpose": study.preset.purpose,
+        "seeds": list(study.seeds),
+        "device": str(study.machine.device),
+        "dataset": study.dataset.describe(),
         "pass_marks": {str(level): mark for level, mark in levels.PASS_MARKS.items()},
         "reference": {str(level): dict(values) for level, values in levels.REFERENCE.items()},
         "experiments": [_entry(experiment) for experiment in levels.experiments(study.preset)],

@@ -33,7 +33,9 @@ def open_session(path: Path, threads: int) -> InferenceSession:
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of the C++ core share no base class below Exception
-        raise StudyError(f"{path} is not a model that ONNX Runtime can load; run the study again to export it") from error
+        raise StudyError(
+            f"{path} is not a model that ONNX Runtime can load; run the study again to export it"
+        ) from error
 
 
 def run_onnx(path: Path, images: np.ndarray, batch_size: int = 256, threads: int = 1) -> np.ndarray:

@@ -24,8 +24,14 @@ STARTUP_TRIALS = 2
 DIVERGED = "diverged"
 
 
-def run_trials(experiment: Search, dataset: Dataset, machine: Machine, seed: int, folder: Path,
-               on_images: Callable[[int], None]) -> list[dict[str, Any]]:
+def run_trials(
+    experiment: Search,
+    dataset: Dataset,
+    machine: Machine,
+    seed: int,
+    folder: Path,
+    on_images: Callable[[int], None],
+) -> list[dict[str, Any]]:
     """Run the trials that are still missing; returns all finished ones as JSON-ready data.
 
     Trials are kept in a journal in ``folder``. One that was interrupted is failed and drawn again,
@@ -43,7 +49,10 @@ def run_trials(experiment: Search, dataset: Dataset, machine: Machine, seed: int
 
 
 def best_recipe(experiment: Search, trials: list[dict[str, Any]]) -> tuple[dict[str, Any], Recipe]:
-    """The trial with the best validation accuracy and the base recipe with its values. StudyError when none finished."""
+    """The trial with the best validation accuracy, and the base recipe with its values.
+
+    StudyError when no trial finished.
+    """
     complete = [trial for trial in trials if trial["state"] == "COMPLETE"]
     if not complete:
         raise StudyError(f"every trial of {experiment.key} diverged; lower the upper end of its learning-rate range")
@@ -54,7 +63,9 @@ def best_recipe(experiment: Search, trials: list[dict[str, Any]]) -> tuple[dict[
 def with_values(recipe: Recipe, values: dict[str, float]) -> Recipe:
     """The recipe with a trial's learning rate, weight decay and label smoothing."""
     stages = tuple(replace(stage, learning_rate=values["learning_rate"]) for stage in recipe.stages)
-    return replace(recipe, stages=stages, weight_decay=values["weight_decay"], label_smoothing=values["label_smoothing"])
+    return replace(
+        recipe, stages=stages, weight_decay=values["weight_decay"], label_smoothing=values["label_smoothing"]
+    )
 
 
 def _open(journal: Path) -> optuna.Study:
@@ -103,8 +114,16 @@ def _trial_recipe(experiment: Search, values: dict[str, float]) -> Recipe:
     return replace(recipe, stages=(replace(recipe.stages[-1], epochs=experiment.trial_epochs),))
 
 
-def _run_trial(study: optuna.Study, trial: optuna.Trial, experiment: Search, recipe: Recipe, dataset: Dataset,
-               machine: Machine, seed: int, on_images: Callable[[int], None]) -> None:
+def _run_trial(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    experiment: Search,
+    recipe: Recipe,
+    dataset: Dataset,
+    machine: Machine,
+    seed: int,
+    on_images: Callable[[int], None],
+) -> None:
     import optuna
 
     def report(progress: Progress) -> None:
@@ -126,7 +145,10 @@ def _run_trial(study: optuna.Study, trial: optuna.Trial, experiment: Search, rec
 def _described(study: optuna.Study) -> list[dict[str, Any]]:
     return [
         {
-            "number": number, "state": trial.state.name, "value": trial.value, "params": trial.params,
+            "number": number,
+            "state": trial.state.name,
+            "value": trial.value,
+            "params": trial.params,
             "seconds": trial.duration.total_seconds() if trial.duration else 0.0,
         }
         for number, trial in enumerate(filter(_counts, study.trials))

@@ -25,7 +25,9 @@ from study.streams import derive, torch_generator
 # Feature maps of a frozen backbone are kept for all epochs when they take no more than this.
 FEATURE_CACHE_BYTES = 2 * 1024**3
 TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adam": {"opt": "adam"}, "adamw": {"opt": "adamw"}, "sgd": {"opt": "nesterov", "momentum": 0.9},
+    "adam": {"opt": "adam"},
+    "adamw": {"opt": "adamw"},
+    "sgd": {"opt": "nesterov", "momentum": 0.9},
 }
 
 Row = dict[str, Any]
@@ -43,7 +45,7 @@ class Progress:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-def _nothing(*_: Any) -> None:
+def _nothing(*_: object) -> None:
     pass
 
 
@@ -71,8 +73,15 @@ def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
 class Trainer:
     """Trains one classifier by one recipe with one seed."""
 
-    def __init__(self, model: Classifier, recipe: Recipe, dataset: Dataset, machine: Machine, seed: int,
-                 teaching: Teaching | None = None) -> None:
+    def __init__(
+        self,
+        model: Classifier,
+        recipe: Recipe,
+        dataset: Dataset,
+        machine: Machine,
+        seed: int,
+        teaching: Teaching | None = None,
+    ) -> None:
         """StudyError when a batch is larger than the training set."""
         self.model = model.to(machine.device)
         self.recipe, self.dataset, self.machine, self.seed = recipe, dataset, machine, seed
@@ -126,7 +135,10 @@ class Trainer:
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
         """A new optimizer over the trainable weights; biases and norms are not decayed."""
         return create_optimizer_v2(
-            self.model, lr=stage.learning_rate, weight_decay=self.recipe.weight_decay, fused=True,
+            self.model,
+            lr=stage.learning_rate,
+            weight_decay=self.recipe.weight_decay,
+            fused=True,
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
 
@@ -134,8 +146,15 @@ class Trainer:
         average = self.average.state_dict() if self.average is not None else {}
         return {"model": self.model.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
 
-    def _fit_epoch(self, stage: Stage, epoch: int, epoch_of_stage: int, optimizer: torch.optim.Optimizer,
-                   cache: Tensor | None, hooks: Hooks) -> Row:
+    def _fit_epoch(
+        self,
+        stage: Stage,
+        epoch: int,
+        epoch_of_stage: int,
+        optimizer: torch.optim.Optimizer,
+        cache: Tensor | None,
+        hooks: Hooks,
+    ) -> Row:
         started = time.perf_counter()
         loss, accuracy = self._train_epoch(stage, epoch, epoch_of_stage, optimizer, cache, hooks)
         seconds = time.perf_counter() - started
@@ -143,13 +162,24 @@ class Trainer:
             raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
         validation_loss, validation_accuracy = self._validate(stage)
         return {
-            "train_loss": loss, "train_accuracy": accuracy, "validation_loss": validation_loss,
-            "validation_accuracy": validation_accuracy, "learning_rate": optimizer.param_groups[0]["lr"],
-            "seconds": seconds, "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "validation_loss": validation_loss,
+            "validation_accuracy": validation_accuracy,
+            "learning_rate": optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+            "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
         }
 
-    def _train_epoch(self, stage: Stage, epoch: int, epoch_of_stage: int, optimizer: torch.optim.Optimizer,
-                     cache: Tensor | None, hooks: Hooks) -> tuple[float, float]:
+    def _train_epoch(
+        self,
+        stage: Stage,
+        epoch: int,
+        epoch_of_stage: int,
+        optimizer: torch.optim.Optimizer,
+        cache: Tensor | None,
+        hooks: Hooks,
+    ) -> tuple[float, float]:
         """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
         self.train_mode(stage)
         total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
@@ -175,8 +205,15 @@ class Trainer:
         size = self.recipe.batch_size
         return order[: self.steps_per_epoch * size].to(self.machine.device).split(size)
 
-    def step(self, optimizer: torch.optim.Optimizer, stage: Stage, number: int, chosen: Tensor, draws: Draws,
-             cache: Tensor | None) -> tuple[Tensor, Tensor]:
+    def step(
+        self,
+        optimizer: torch.optim.Optimizer,
+        stage: Stage,
+        number: int,
+        chosen: Tensor,
+        draws: Draws,
+        cache: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
         """Step ``number`` of the stage on the chosen images; their mean loss and how many were answered correctly."""
         rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
         for group in optimizer.param_groups:
@@ -200,11 +237,15 @@ class Trainer:
         scores = evaluation.split_logits(self.best, self.dataset, "validation", setting, self.machine)
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.dataset.validation])
 
+    def features_are_fixed(self, stage: Stage) -> bool:
+        """Whether every epoch of the stage would compute the same backbone features."""
+        varied = stage.augmentation != Augmentation() or stage.mixup or self.objective.teaching
+        return stage.trains == "head" and not varied and self.model.auxiliary is None
+
     @torch.no_grad()
     def _feature_cache(self, stage: Stage) -> Tensor | None:
-        """Backbone features of all training images, when nothing changes them between epochs and they fit."""
-        varied = stage.augmentation != Augmentation() or stage.mixup or self.objective.teaching
-        if stage.trains == "all" or varied or self.model.auxiliary is not None:
+        """Backbone features of all training images, when they are fixed and fit into memory."""
+        if not self.features_are_fixed(stage):
             return None
         self.model.eval()
         one = self._backbone_features(self.images[:1], stage)

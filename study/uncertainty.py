@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,10 +17,11 @@ from study.errors import StudyError
 def mc_dropout(model: nn.Module, batches: Iterable[Tensor], passes: int, seed: int) -> np.ndarray:
     """Class probabilities of ``passes`` stochastic forward passes, (passes, N, C) float32.
 
-    Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142. ``batches`` hold normalised images (n, 3, S, S);
-    only dropout is random, batch norm keeps its running statistics. A model with ``features`` and ``head`` whose
-    only dropout is in the head computes its features once and samples the head. Torch's global random state and
-    the model's modes are left as they were. StudyError when the model has no dropout to activate.
+    Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142. ``batches`` hold normalised images
+    (n, 3, S, S); only dropout is random, batch norm keeps its running statistics. A model with ``features``
+    and ``head`` whose only dropout is in the head computes its features once and samples the head. Torch's
+    global random state and the model's modes are left as they were. StudyError when the model has no
+    dropout to activate.
     """
     active = [module for module in model.modules() if isinstance(module, _DropoutNd) and module.p > 0]
     if not active:
@@ -37,10 +38,12 @@ def mc_dropout(model: nn.Module, batches: Iterable[Tensor], passes: int, seed: i
     return torch.cat(samples, dim=1).numpy()
 
 
-def _split(model: nn.Module, active: list[nn.Module]) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+def _split(
+    model: nn.Module, active: Sequence[nn.Module]
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """The deterministic part to compute once and the stochastic part to repeat."""
     features, head = getattr(model, "features", None), getattr(model, "head", None)
-    if callable(features) and callable(head) and active == [getattr(model, "dropout", None)]:
+    if callable(features) and callable(head) and list(active) == [getattr(model, "dropout", None)]:
         return features, head
     return nn.Identity(), model
 
@@ -53,7 +56,7 @@ def _sample(
 
 
 @contextmanager
-def _only_dropout_active(model: nn.Module, active: list[nn.Module]) -> Iterator[None]:
+def _only_dropout_active(model: nn.Module, active: Sequence[nn.Module]) -> Iterator[None]:
     before = {module: module.training for module in model.modules()}
     try:
         model.eval()

@@ -80,7 +80,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise StudyError(f"cannot read the weights in {path}: the file is damaged or of another kind; replace it") from error
+        raise StudyError(
+            f"cannot read the weights in {path}: the file is damaged or of another kind; replace it"
+        ) from error
 
 
 def _fill(backbone: nn.Module, stored: dict[str, Any], path: Path) -> None:

@@ -29,7 +29,7 @@ def random_images(count: int, seed: int = 0) -> np.ndarray:
 
 @cache
 def classifier(name: str) -> Classifier:
-    """A random classifier in eval mode whose batch norms know the images and whose logits spread over units."""
+    """A random classifier in eval mode whose batch norms know the images and whose logits spread."""
     model = build(Architecture(name, attention="se" if name == OWN else "", dropout=0.2), classes=10, seed=0)
     with torch.no_grad():
         _settle_batch_norms(model, SIZES[name])
@@ -56,7 +56,7 @@ def exported(name: str) -> bytes:
 
 
 def channel_model(path: Path, scale: float = 1.0) -> None:
-    """Write a model whose three logits are ``scale`` times the image's mean red, green and blue, in [0, 1]."""
+    """Write a model whose logits are ``scale`` times the image's mean red, green and blue, in [0, 1]."""
     side = 32
     weight = np.repeat(np.eye(3, dtype=np.float32), side * side, axis=0) * scale / (255 * side * side)
     nodes = [
@@ -66,7 +66,9 @@ def channel_model(path: Path, scale: float = 1.0) -> None:
     ]
     images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 3, side, side])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
-    graph = helper.make_graph(nodes, "channels", [images], [logits], [numpy_helper.from_array(weight, "weight")])
+    graph = helper.make_graph(
+        nodes, "channels", [images], [logits], [numpy_helper.from_array(weight, "weight")]
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 

@@ -30,7 +30,9 @@ def test_exported_model_gives_the_logits_of_the_trained_one(name: str, tmp_path:
     path, images = tmp_path / "model.onnx", random_images(7, seed=1)
     path.write_bytes(exported(name))
     expected = torch_logits(name, images, FLIPS[name])
-    assert expected.std(axis=0).min() > 0.05, "logits must depend on the image for the comparison to mean something"
+    assert expected.std(axis=0).min() > 0.05, (
+        "logits must depend on the image for the comparison to mean something"
+    )
     np.testing.assert_allclose(run_onnx(path, images, batch_size=3), expected, atol=1e-3)
 
 
@@ -62,7 +64,9 @@ class DataDependent(nn.Module):
         return x.mean((2, 3)) if x.sum().item() > 0 else x.amax((2, 3))
 
 
-def test_model_that_cannot_be_exported_is_reported_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_model_that_cannot_be_exported_is_reported_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(StudyError, match="cannot be exported to ONNX") as raised:
         to_onnx(DataDependent().eval(), 32, tmp_path / "model.onnx")
     assert "\n" not in str(raised.value)

@@ -17,7 +17,7 @@ ROW = 0.95  # inches
 SHADES = {
     "image": "#FFFFFF",
     "linear": "#FBE9DD",
-    "global mean": "#F2F2F2",
+    "mean": "#F2F2F2",
     "dropout": "#F2F2F2",
     "attention": "#DDF0E8",
 }
@@ -67,7 +67,7 @@ def _draw_row(axes: Axes, title: str, blocks: list[Block]) -> None:
     axes.set(xlim=(0, style.TEXT_WIDTH), ylim=(0, ROW))
     axes.axis("off")
     axes.text(0.02, ROW - 0.02, title, va="top", ha="left", weight="bold")
-    widths = [max(0.55, 0.075 * max(map(len, (b.name, *b.details.split("\n"))))) for b in blocks]
+    widths = [max(0.5, 0.13 + 0.072 * max(map(len, (b.name, *b.details.split("\n"))))) for b in blocks]
     gap = min(0.3, (style.TEXT_WIDTH - 0.06 - sum(widths)) / max(1, len(blocks) - 1))
     left = 0.03
     for block, width in zip(blocks, widths, strict=True):

@@ -31,7 +31,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         f"{formats.plural(len(predictions), 'seed')}" + (" added up." if len(predictions) > 1 else "."),
     )
     alt = "Confusion matrix in percent, rows the true class, columns the predicted class"
-    return Figure("confusion", caption, lambda: draw(matrix, classes), alt, width=0.75)
+    return Figure("confusion", caption, lambda: draw(matrix, classes), alt, width=0.7)
 
 
 def _worst_pair(matrix: np.ndarray, classes: list[str]) -> str:
@@ -47,11 +47,11 @@ def _worst_pair(matrix: np.ndarray, classes: list[str]) -> str:
 def draw(matrix: np.ndarray, classes: list[str]) -> Canvas:
     """Row percentages; the diagonal has its own shade so that errors keep their contrast."""
     with style.paper():
-        figure = style.canvas(4.0, width=0.75)
+        figure = style.canvas(3.9, width=0.7)
         axes = figure.subplots()
         share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         errors = np.where(np.eye(len(classes), dtype=bool), np.nan, share)
-        axes.imshow(errors, cmap="Blues", vmin=0, vmax=max(1.0, 1.4 * float(np.nanmax(errors))))
+        axes.imshow(errors, cmap="Blues", vmin=0, vmax=max(1.0, 1.8 * float(np.nanmax(errors))))
         axes.set_facecolor("#F2F2F2")
         if len(classes) <= MANY_CLASSES:
             _write(axes, share)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -12,7 +14,8 @@ from analysis.figures import style
 from analysis.findings import summary_finding, verdict_of
 from analysis.results import Judged, Results
 
-ROW = 0.2  # inches
+ROW = 0.17  # inches
+LINE = 38  # characters
 FILLS: dict[Verdict, str] = {
     "supported": style.COLOURS[0],
     "contradicted": style.COLOURS[1],
@@ -30,7 +33,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         summary_finding("all", judged, titles).sentence,
         "Difference in test accuracy from the control (in brackets), with its 95 % interval; grey "
         "band: differences "
-        "below the detectable effect at power 0.8. Filled: adjusted p below 0.05; open: no "
+        "below the detectable effect at power 0.8; left: the level. Filled: adjusted p below 0.05; open: no "
         "difference detected.",
         f"n = {formats.count(judged[0].comparison.images)} test images, "
         f"{formats.plural(judged[0].comparison.seeds, 'seed')}.",
@@ -43,38 +46,40 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
 def draw(results: Results, judged: list[Judged]) -> Canvas:
     """One row per comparison, grouped by level."""
     with style.paper():
-        rows = _rows(results, judged)
-        figure = style.canvas(0.55 + ROW * (rows[-1][0] + 1))
+        names = [_name(results, each) for each in judged]
+        positions = _positions([results.view.experiments[each.key].level for each in judged], names)
+        figure = style.canvas(0.55 + ROW * (positions[-1] + 1))
         axes = figure.subplots()
-        for position, each in rows:
+        for position, each in zip(positions, judged, strict=True):
             _draw_row(axes, position, each)
         axes.axvline(0, color=style.GREY, lw=0.8, zorder=0)
-        axes.set_yticks([position for position, _ in rows], [_name(results, each) for _, each in rows])
-        axes.set_ylim(rows[-1][0] + 0.7, -0.7)
+        axes.set_yticks(positions, names)
+        axes.set_ylim(positions[-1] + 1, -0.8)
         axes.set_xlabel("Difference in test accuracy, points")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
         axes.set_axisbelow(True)
-        _write_numbers(axes, rows)
         return figure
 
 
-def _rows(results: Results, judged: list[Judged]) -> list[tuple[float, Judged]]:
-    """Vertical positions, with a gap between levels."""
-    rows: list[tuple[float, Judged]] = []
-    position, before = 0.0, None
-    for each in judged:
-        level = results.view.experiments[each.key].level
-        position += 0.0 if before is None else 1.0 if level == before else 1.6
-        before = level
-        rows.append((position, each))
-    return rows
+def _positions(levels: list[int], names: list[str]) -> list[float]:
+    """Vertical positions in lines of text, with a gap between levels."""
+    tall = [name.count("\n") + 1 for name in names]
+    positions = [0.0]
+    for i in range(1, len(levels)):
+        positions.append(
+            positions[-1] + (tall[i - 1] + tall[i]) / 2 + (0.6 if levels[i] != levels[i - 1] else 0.1)
+        )
+    return positions
 
 
 def _name(results: Results, judged: Judged) -> str:
+    """Level, experiment and control, on two lines where one would crowd the plot."""
     title = results.view.title
-    return f"{results.view.experiments[judged.key].level}  {title(judged.key)} [{title(judged.control)}]"
+    treated = f"{results.view.experiments[judged.key].level}  {title(judged.key)}"
+    control = f"[{title(judged.control)}]"
+    return f"{treated} {control}" if len(treated + control) < LINE else f"{treated}\n{control}"
 
 
 def _draw_row(axes: Axes, position: float, judged: Judged) -> None:
@@ -85,16 +90,11 @@ def _draw_row(axes: Axes, position: float, judged: Judged) -> None:
     axes.barh(position, 2 * seen, left=-seen, height=0.75, color="#EFEFEF", zorder=0)
     axes.plot([100 * c.low, 100 * c.high], [position] * 2, color=edge, lw=1.2, solid_capstyle="butt")
     axes.plot(100 * c.difference, position, "o", mfc=fill, mec=edge, mew=1.0, ms=5)
-
-
-def _write_numbers(axes: Axes, rows: list[tuple[float, Judged]]) -> None:
-    for position, judged in rows:
-        text = f"{formats.points(judged.comparison.difference)}  ({formats.p_phrase(judged.p)})"
-        axes.annotate(
-            text,
-            (1.01, position),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            ha="left",
-            annotation_clip=False,
-        )
+    text = f"{formats.points(c.difference)}  ({formats.p_phrase(judged.p)})"
+    right: dict[str, Any] = {
+        "xycoords": axes.get_yaxis_transform(),
+        "va": "center",
+        "ha": "left",
+        "annotation_clip": False,
+    }
+    axes.annotate(text, (1.01, position), **right)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,16 +62,24 @@ def draw(gallery: Gallery, titles: Sequence[str]) -> Canvas:
     """Columns are classes; rows the image and one map per network, first correct, then wrong."""
     with style.paper():
         columns, rows = len(gallery.classes), 1 + len(gallery.runs)
-        figure = style.canvas(0.35 + 0.62 * 2 * rows * min(1.0, 10 / columns))
+        figure = style.canvas(0.75 + 2 * rows * min(0.52, 5.2 / columns))
+        figure.get_layout_engine().set(wspace=0.03, hspace=0.0, h_pad=0.015, w_pad=0.015)  # type: ignore[union-attr]
         grid = figure.subplots(2 * rows, columns, squeeze=False)
         for column, (name, choice) in enumerate(zip(gallery.classes, gallery.choices, strict=True)):
-            for block, taken in enumerate((choice.correct, choice.wrong)):
-                _draw_column(grid[block * rows : (block + 1) * rows, column], gallery, taken)
-            grid[0, column].set_title(name, fontsize=8, pad=3)
-        labels = ["correct", *titles, "wrong", *titles]
-        for axes, label in zip(grid[:, 0], labels, strict=True):
-            axes.text(-0.12, 0.5, label, transform=axes.transAxes, ha="right", va="center", wrap=True)
+            _draw_column(grid[:rows, column], gallery, choice.correct)
+            _draw_column(grid[rows:, column], gallery, choice.wrong)
+            _head(grid[0, column], name)
+            if choice.wrong is not None:
+                _head(grid[rows, column], gallery.predicted[choice.wrong])
+        for axes, label in zip(grid[:, 0], ["correct", *titles, "taken for", *titles], strict=True):
+            lines = textwrap.fill(label, 14)
+            axes.text(-0.12, 0.5, lines, transform=axes.transAxes, ha="right", va="center")
         return figure
+
+
+def _head(axes: Axes, name: str) -> None:
+    slant: dict[str, Any] = {"rotation": 30, "rotation_mode": "anchor", "ha": "left", "va": "bottom"}
+    axes.text(0.15, 1.06, name, transform=axes.transAxes, **slant)
 
 
 def _draw_column(panels: np.ndarray, gallery: Gallery, taken: int | None) -> None:

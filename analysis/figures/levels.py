@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -46,18 +48,12 @@ def _draw_level(axes: Axes, results: Results, level: int) -> None:
     key, plan = results.best.get(level), results.view.plan
     others = [p.key for p in results.view.at(level) if p.key in results.accuracies and p.key != key]
     heights = [100 * results.accuracies[other].mean for other in others]
-    axes.plot([level - 0.18] * len(heights), heights, "o", color=style.GREY, alpha=0.55, ms=3, mew=0)
+    axes.plot([level - 0.28] * len(heights), heights, "o", color=style.GREY, alpha=0.55, ms=3, mew=0)
     mark, reference = plan["pass_marks"].get(str(level)), plan["reference"].get(str(level))
     if mark is not None:
-        axes.plot(
-            [level - 0.3, level + 0.3],
-            [100 * mark] * 2,
-            color=style.COLOURS[1],
-            lw=1.6,
-            solid_capstyle="butt",
-        )
+        axes.hlines(100 * mark, level - 0.4, level + 0.4, color=style.COLOURS[1], lw=1.6)
     if reference:
-        axes.plot(level + 0.18, 100 * reference["accuracy"], "D", mfc="white", mec=style.INK, mew=0.9)
+        axes.plot(level + 0.28, 100 * reference["accuracy"], "D", mfc="white", mec=style.INK, mew=0.9)
     if key:
         _draw_selected(axes, results, level, key)
 
@@ -83,12 +79,18 @@ def _draw_selected(axes: Axes, results: Results, level: int, key: str) -> None:
 
 
 def _name_marks(axes: Axes, results: Results) -> None:
-    """Name the kinds of mark once, at the right-most level that has them."""
-    plan = results.view.plan
-    named = [(plan["pass_marks"], lambda mark: mark, "pass mark", 0.34, style.COLOURS[1]),
-             (plan["reference"], lambda entry: entry["accuracy"], "reference", 0.27, style.INK)]  # fmt: skip
-    for marks, value, text, right, shade in named:
-        if marks:
-            level = max(marks, key=int)
-            place = (int(level) + right, 100 * value(marks[level]))
-            axes.annotate(text, place, color=shade, va="center", ha="left")
+    """Name the pass marks below the first one and the references beside the last one."""
+    marks, references = results.view.plan["pass_marks"], results.view.plan["reference"]
+    if marks:
+        first = min(marks, key=int)
+        below: dict[str, Any] = {
+            "xytext": (0, -3),
+            "textcoords": "offset points",
+            "ha": "center",
+            "va": "top",
+        }
+        axes.annotate("pass mark", (int(first), 100 * marks[first]), color=style.COLOURS[1], **below)
+    if references:
+        last = max(references, key=int)
+        place = (int(last) + 0.38, 100 * references[last]["accuracy"])
+        axes.annotate("reference", place, va="center", ha="left", annotation_clip=False)

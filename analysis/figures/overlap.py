@@ -31,7 +31,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         one_seed(results, ensemble.seed),
     )
     alt = "Numbers of test images by which combination of ensemble members classifies them wrongly"
-    return Figure("overlap", caption, lambda: draw(results, overlap), alt)
+    return Figure("overlap", caption, lambda: draw(results, ensemble), alt)
 
 
 def _takeaway(ensemble: Ensemble) -> str:
@@ -39,7 +39,8 @@ def _takeaway(ensemble: Ensemble) -> str:
     shared = sum(count for names, count in _items(ensemble.overlap) if len(names) == len(ensemble.members))
     mended = formats.plural(ensemble.fixed, "error")
     return (
-        f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong; the ensemble mends "
+        f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong; "
+        "the ensemble mends "
         f"{mended} of its best member and adds {formats.count(ensemble.broken)}."
     )
 
@@ -48,10 +49,11 @@ def _items(overlap: pd.Series) -> list[tuple[tuple[str, ...], int]]:
     return list(zip(overlap.index, overlap.to_list(), strict=True))
 
 
-def draw(results: Results, overlap: pd.Series) -> Canvas:
+def draw(results: Results, ensemble: Ensemble) -> Canvas:
     """Bars above a matrix of dots, members' totals at the left."""
     with style.paper():
-        members = list(results.ensemble.members)
+        members = list(ensemble.members)
+        overlap = ensemble.overlap
         top = overlap.iloc[:SHOWN]
         figure = style.canvas(1.5 + 0.21 * len(members))
         grid = figure.subplots(

@@ -44,7 +44,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
 def draw(trials: list[Trial], best: int) -> Canvas:
     """One panel per searched parameter, on one accuracy axis."""
     with style.paper():
-        names = list(trials[0]["params"])
+        names = sorted(trials[0]["params"], key=[*NAMES, *trials[0]["params"]].index)
         figure = style.canvas(2.1)
         panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
         for axes, name in zip(panels, names, strict=True):

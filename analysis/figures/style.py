@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 
 from analysis.study_view import StudyView
@@ -71,6 +72,12 @@ def _position(view: StudyView, key: str) -> int:
     return list(view.experiments).index(key) if key in view.experiments else 0
 
 
+def darker(shade: str) -> str:
+    """The colour dark enough for text on white."""
+    red, green, blue = to_rgb(shade)
+    return to_hex((0.75 * red, 0.75 * green, 0.75 * blue))
+
+
 def spread(positions: list[float], gap: float, low: float, high: float) -> list[float]:
     """Label positions at least ``gap`` apart, close to those wished for, within ``low`` and ``high``.
 
@@ -108,7 +115,7 @@ def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
             (x, place),
             xytext=(5, 0),
             textcoords="offset points",
-            color=shade,
+            color=darker(shade),
             va="center",
             annotation_clip=False,
         )

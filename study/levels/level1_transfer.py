@@ -16,12 +16,17 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
     head = Stage(preset.head_epochs, 3e-3, preset.image_size, trains="head")
     return (
         Training(
-            level=1, name="head-only", title="Head only",
+            level=1,
+            name="head-only",
+            title="Head only",
             architecture=Architecture(preset.frozen_backbone, pretrained=True),
             recipe=Recipe((head,), preset.batch_size, optimizer="adam", precision=preset.precision),
         ),
         Training(
-            level=1, name="finetuned", title="Fine-tuned", control="level1/head-only",
+            level=1,
+            name="finetuned",
+            title="Fine-tuned",
+            control="level1/head-only",
             differs="training the backbone as well as the head",
             architecture=Architecture(preset.backbone, pretrained=True),
             recipe=Recipe((tuned,), preset.batch_size, optimizer="adam", precision=preset.precision),

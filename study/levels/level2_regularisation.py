@@ -27,7 +27,11 @@ def full_recipe(preset: Preset, epochs: int) -> Recipe:
     """The recipe every later fine-tuning run starts from."""
     stage = Stage(epochs, preset.learning_rate, preset.image_size, FULL, warmup=0.2)
     return Recipe(
-        (stage,), preset.batch_size, weight_decay=0.05, label_smoothing=0.1, precision=preset.precision,
+        (stage,),
+        preset.batch_size,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        precision=preset.precision,
         flip_at_test=preset.flip_at_test,
     )
 
@@ -40,7 +44,10 @@ def with_stage(recipe: Recipe, **changes: object) -> Recipe:
 def augmented(preset: Preset, epochs: int, name: str = "augmented", title: str = "Full recipe") -> Training:
     """The full recipe on the plain backbone."""
     return Training(
-        level=2, name=name, title=title, architecture=Architecture(preset.backbone, pretrained=True),
+        level=2,
+        name=name,
+        title=title,
+        architecture=Architecture(preset.backbone, pretrained=True),
         recipe=full_recipe(preset, epochs),
     )
 
@@ -54,10 +61,20 @@ def ablations(preset: Preset) -> tuple[Training, ...]:
         "plain": ("augmentation", with_stage(recipe, augmentation=Augmentation())),
         "without-smoothing": ("label smoothing", replace(recipe, label_smoothing=0.0)),
         "without-cosine": ("cosine schedule", with_stage(recipe, schedule="constant")),
-        "without-decoupled-decay": ("decoupled weight decay", replace(recipe, optimizer="adam", weight_decay=5e-4)),
+        "without-decoupled-decay": (
+            "decoupled weight decay",
+            replace(recipe, optimizer="adam", weight_decay=5e-4),
+        ),
     }
     runs = tuple(
-        replace(full, name=name, title=f"Without {what}", control=full.key, differs=f"leaving out {what}", recipe=changed)
+        replace(
+            full,
+            name=name,
+            title=f"Without {what}",
+            control=full.key,
+            differs=f"leaving out {what}",
+            recipe=changed,
+        )
         for name, (what, changed) in left_out.items()
     )
     return runs if same else (full, *runs)
@@ -74,7 +91,11 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
         full, name="single-stage", title="Single-stage MixUp", recipe=replace(full.recipe, stages=(single,))
     )
     staged = replace(
-        full, name="two-stage-mixup", title="Two-stage MixUp", control=control.key, differs="training in two stages",
+        full,
+        name="two-stage-mixup",
+        title="Two-stage MixUp",
+        control=control.key,
+        differs="training in two stages",
         recipe=replace(full.recipe, stages=(first, second)),
     )
     return control, staged
@@ -84,17 +105,26 @@ def search(preset: Preset) -> Search:
     """Hyper-parameter search around the full recipe; the winner is trained with ``augmented``'s budget."""
     rate = preset.learning_rate
     return Search(
-        level=2, name="search", title="Searched recipe", control="level2/augmented",
-        differs="searching rate, decay and smoothing", base=augmented(preset, preset.epochs), trials=preset.trials,
-        trial_epochs=preset.trial_epochs, trial_images=preset.trial_images,
-        learning_rate=(rate / 4, rate * 4), weight_decay=(1e-3, 0.3), label_smoothing=(0.0, 0.2),
+        level=2,
+        name="search",
+        title="Searched recipe",
+        control="level2/augmented",
+        differs="searching rate, decay and smoothing",
+        base=augmented(preset, preset.epochs),
+        trials=preset.trials,
+        trial_epochs=preset.trial_epochs,
+        trial_images=preset.trial_images,
+        learning_rate=(rate / 4, rate * 4),
+        weight_decay=(1e-3, 0.3),
+        label_smoothing=(0.0, 0.2),
     )
 
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Full recipe, leave-one-out ablation, two-stage MixUp and the search."""
     first = replace(
-        augmented(preset, preset.epochs), control="level1/finetuned",
+        augmented(preset, preset.epochs),
+        control="level1/finetuned",
         differs="AdamW, label smoothing and augmentation together",
     )
     return (first, *ablations(preset), *two_stage_mixup(preset), search(preset))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study.experiment import Architecture, Augmentation, Experiment, Recipe, Stage, Training
+from study.experiment import Architecture, Augmentation, Auxiliary, Experiment, Recipe, Stage, Training
 from study.levels.level2_regularisation import augmented
 from study.presets import Preset
 
@@ -22,7 +22,11 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     """How networks without pretraining are trained: higher rate, flip and crop, weight average."""
     stage = Stage(epochs, preset.scratch_learning_rate, 32, SCRATCH, warmup=0.2)
     return Recipe(
-        (stage,), preset.scratch_batch_size, weight_decay=0.1, label_smoothing=0.1, precision="bfloat16",
+        (stage,),
+        preset.scratch_batch_size,
+        weight_decay=0.1,
+        label_smoothing=0.1,
+        precision="bfloat16",
         flip_at_test=preset.flip_at_test,
     )
 
@@ -30,7 +34,11 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
 def scratch(preset: Preset, epochs: int, name: str = "scratch-cnn", title: str = "CompactCNN from scratch") -> Training:
     """CompactCNN, single-task."""
     return Training(
-        level=3, name=name, title=title, architecture=Architecture("compact_cnn"), recipe=scratch_recipe(preset, epochs)
+        level=3,
+        name=name,
+        title=title,
+        architecture=Architecture("compact_cnn"),
+        recipe=scratch_recipe(preset, epochs),
     )
 
 
@@ -39,11 +47,15 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
     same = preset.multi_task_epochs == preset.scratch_epochs
     naming = () if same else ("single-task", "CompactCNN, short")
     single = scratch(preset, preset.multi_task_epochs, *naming)
-    tasks = {"superclass": "coarse class", "rotation": "rotation"}
+    tasks: dict[Auxiliary, str] = {"superclass": "coarse class", "rotation": "rotation"}
     runs = tuple(
         replace(
-            single, name=f"multi-task-{task}", title=f"Multi-task: {what}", control=single.key,
-            differs=f"a second head for the {what}", architecture=replace(single.architecture, auxiliary=task),
+            single,
+            name=f"multi-task-{task}",
+            title=f"Multi-task: {what}",
+            control=single.key,
+            differs=f"a second head for the {what}",
+            architecture=replace(single.architecture, auxiliary=task),
         )
         for task, what in tasks.items()
     )
@@ -54,7 +66,12 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """SE head, custom CNN and multi-task learning."""
     full = augmented(preset, preset.epochs)
     attended = replace(
-        full, level=3, name="se-head", title="SE head", control=full.key, differs="an SE head with dropout",
+        full,
+        level=3,
+        name="se-head",
+        title="SE head",
+        control=full.key,
+        differs="an SE head with dropout",
         architecture=replace(full.architecture, attention="se", dropout=DROPOUT),
     )
     return (attended, scratch(preset, preset.scratch_epochs), *multi_task(preset))

@@ -13,7 +13,13 @@ from study.experiment import Architecture, Experiment, Training, Vote, VotingRul
 from study.levels.level2_regularisation import augmented
 from study.presets import Preset
 
-MEMBERS = ("level1/finetuned", "level2/augmented", "level2/two-stage-mixup", "level3/se-head", "level3/scratch-cnn")
+MEMBERS = (
+    "level1/finetuned",
+    "level2/augmented",
+    "level2/two-stage-mixup",
+    "level3/se-head",
+    "level3/scratch-cnn",
+)
 RULES: dict[VotingRule, str] = {
     "soft-probabilities": "Soft vote, probabilities",
     "soft-logits": "Soft vote, logits",
@@ -31,7 +37,13 @@ def members(preset: Preset) -> tuple[str, ...]:
 def partner(preset: Preset) -> Training:
     """A second pretrained architecture, trained by level 2's full recipe."""
     full = augmented(preset, preset.epochs)
-    return replace(full, level=4, name="partner", title="Partner architecture", architecture=Architecture(preset.partner, True))
+    return replace(
+        full,
+        level=4,
+        name="partner",
+        title="Partner architecture",
+        architecture=Architecture(preset.partner, True),
+    )
 
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:

@@ -31,7 +31,11 @@ COMPACT = "compact_cnn_small"
 def _taught(alone: Training, preset: Preset, name: str, title: str, ensemble: bool = False) -> Training:
     teacher = "the ensemble" if ensemble else "the best single model"
     return replace(
-        alone, name=name, title=title, control=alone.key, differs=f"being taught by {teacher}",
+        alone,
+        name=name,
+        title=title,
+        control=alone.key,
+        differs=f"being taught by {teacher}",
         distillation=Distillation(members(preset), ensemble=ensemble),
     )
 
@@ -41,8 +45,11 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
     stage = Stage(preset.student_epochs, preset.scratch_learning_rate, preset.student_image_size, SCRATCH, warmup=0.2)
     recipe = Recipe((stage,), preset.scratch_batch_size, weight_decay=0.05, precision=preset.precision)
     alone = Training(
-        level=5, name="student-alone", title="MobileNetV3-Small, no teacher",
-        architecture=Architecture(MOBILE, pretrained=preset.student_pretrained), recipe=recipe,
+        level=5,
+        name="student-alone",
+        title="MobileNetV3-Small, no teacher",
+        architecture=Architecture(MOBILE, pretrained=preset.student_pretrained),
+        recipe=recipe,
     )
     return alone, _taught(alone, preset, "student", "MobileNetV3-Small, distilled")
 
@@ -51,8 +58,11 @@ def compact_students(preset: Preset) -> tuple[Training, ...]:
     """The half-width CompactCNN alone, taught by the best single model, and taught by the ensemble."""
     recipe = replace(scratch_recipe(preset, preset.student_epochs), flip_at_test=False, label_smoothing=0.0)
     alone = Training(
-        level=5, name="compact-student-alone", title="Compact student, no teacher",
-        architecture=Architecture(COMPACT), recipe=recipe,
+        level=5,
+        name="compact-student-alone",
+        title="Compact student, no teacher",
+        architecture=Architecture(COMPACT),
+        recipe=recipe,
     )
     return (
         alone,
@@ -66,11 +76,17 @@ def quantizations(sources: dict[str, str]) -> tuple[Quantization, ...]:
     static = tuple(
         Quantization(level=5, name=name, title=f"{title}, int8", source=f"level5/{source}", method="static")
         for source, (name, title) in {
-            "student": ("int8-static", "MobileNetV3-Small"), "compact-student": ("int8-static-compact", "Compact student"),
-        }.items() if source in sources
+            "student": ("int8-static", "MobileNetV3-Small"),
+            "compact-student": ("int8-static-compact", "Compact student"),
+        }.items()
+        if source in sources
     )
     dynamic = Quantization(
-        level=5, name="int8-dynamic", title="MobileNetV3-Small, dynamic int8", source="level5/student", method="dynamic"
+        level=5,
+        name="int8-dynamic",
+        title="MobileNetV3-Small, dynamic int8",
+        source="level5/student",
+        method="dynamic",
     )
     return (*static, dynamic)
 

@@ -1,0 +1,86 @@
+"""Facts of the methods text: constants of the statistics, and what specs say beyond the common recipe."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from analysis import formats
+from analysis.calibration import expected_calibration_error
+from analysis.comparison import compare, detectable_effect, paired_interval
+from analysis.evidence import Fact, Finding
+from analysis.fact_makers import count_fact, text_fact
+from analysis.findings import ALPHA, SEED_NOISE
+from analysis.results import Results
+
+
+def protocol_facts(results: Results) -> Iterator[Fact]:
+    """The constants the statistics were computed with, read from the functions that use them."""
+    yield _constant("level", f"{_default(paired_interval, 'level'):.0%}".replace("%", " %"), paired_interval)
+    yield _constant("power", f"{_default(detectable_effect, 'power'):.0%}".replace("%", " %"), detectable_effect)
+    yield _constant("alpha", formats.setting(ALPHA), detectable_effect)
+    yield _constant("resamples", formats.count(_default(compare, "resamples")), compare)
+    bins = _default(expected_calibration_error, "bins")
+    yield _constant("bins", formats.count(bins), expected_calibration_error)
+    source = "analysis.findings.verdict_of"
+    yield text_fact("protocol/seed-noise", f"{formats.percent(SEED_NOISE)} points", source)
+
+
+def _default(function: Callable[..., Any], parameter: str) -> float:
+    return inspect.signature(function).parameters[parameter].default
+
+
+def _constant(name: str, text: str, function: Callable[..., Any]) -> Fact:
+    return text_fact(f"protocol/{name}", text, f"{function.__module__}.{function.__qualname__}")
+
+
+def spec_facts(results: Results) -> Iterator[Fact]:
+    """Dropout, teaching, searched ranges and passes, where an experiment has them."""
+    source = "study.experiment.identity"
+    for key, planned in results.view.experiments.items():
+        for name, text in {**_trained(planned.training), **_teaching(planned.spec)}.items():
+            yield text_fact(f"recipe/{key}/{name}", text, source)
+        for name, text in _ranges(planned.spec).items():
+            yield text_fact(f"search/{key}/{name}", text, source)
+        if "passes" in planned.spec:
+            yield count_fact(f"mc-dropout/{key}/passes", planned.spec["passes"], source)
+
+
+def _trained(training: Mapping[str, Any]) -> dict[str, str]:
+    architecture, recipe = training.get("architecture"), training.get("recipe")
+    if not architecture or not recipe:
+        return {}
+    settings = {"dropout": architecture["dropout"], "ema": recipe["ema"]}
+    settings |= {"warmup": max(stage["warmup"] for stage in recipe["stages"])}
+    settings |= {"auxiliary-weight": recipe["auxiliary_weight"]} if architecture["auxiliary"] else {}
+    return {name: formats.setting(float(value)) for name, value in settings.items() if value}
+
+
+def _teaching(spec: Mapping[str, Any]) -> dict[str, str]:
+    taught = spec.get("distillation")
+    if not taught:
+        return {}
+    weight, temperature = (formats.setting(float(taught[name])) for name in ("weight", "temperature"))
+    return {"distillation-weight": weight, "temperature": temperature}
+
+
+def _ranges(spec: Mapping[str, Any]) -> dict[str, str]:
+    if "trials" not in spec:
+        return {}
+    names = ("learning_rate", "weight_decay", "label_smoothing")
+    return {
+        f"range-{name.replace('_', '-')}": " to ".join(formats.setting(float(bound)) for bound in spec[name])
+        for name in names
+    }
+
+
+def verdict_facts(results: Results, findings: Mapping[str, Finding]) -> Iterator[Fact]:
+    """How many comparisons with a control reached each verdict."""
+    judged = [f"difference/{key}" for key in results.judged]
+    counts = Counter(findings[name].verdict for name in judged if name in findings)
+    runs = results.view.names(*results.judged)
+    if judged:
+        for verdict in ("supported", "contradicted", "inconclusive"):
+            yield count_fact(f"verdicts/{verdict}", counts[verdict], "analysis.findings.verdict_of", runs)

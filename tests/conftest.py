@@ -1,0 +1,78 @@
+"""Fixtures shared by the tests: small data, a preset that runs in a minute, and one study run with it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from study import data, machine, presets, runner
+from study.data import Dataset, Subset
+from study.machine import Machine
+from study.presets import Preset
+
+TINY = replace(
+    presets.QUICK, name="tiny", purpose="tests", subset=Subset(80, 40, 70), image_size=32, batch_size=20, epochs=2,
+    ablation_epochs=2, head_epochs=2, trials=3, trial_epochs=2, trial_images=40, scratch_epochs=1,
+    scratch_batch_size=20, multi_task_epochs=1, student_epochs=1, student_image_size=32, mc_passes=3, latency_repeats=3,
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a tool this machine lacks, saying which."""
+    for marker, command in (("needs_tex", "latexmk"), ("needs_browser", "chromium")):
+        if shutil.which(command) is None:
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=f"{command} is not installed"))
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """Eighty training, forty validation and seventy test digits."""
+    return data.load("digits", subset=TINY.subset)
+
+
+@pytest.fixture(scope="session")
+def cpu() -> Machine:
+    """The CPU in float32."""
+    return machine.resolve("cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Iterator[Preset]:
+    """The test preset, known to the runner by name for the session."""
+    presets.PRESETS["tiny"] = TINY
+    yield TINY
+    del presets.PRESETS["tiny"]
+
+
+@pytest.fixture(scope="session")
+def tiny_options(tiny: Preset, tmp_path_factory: pytest.TempPathFactory) -> runner.Options:
+    """Options of the session's study."""
+    return runner.Options(preset=tiny.name, dataset="digits", device="cpu", runs=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tiny_options: runner.Options) -> Path:
+    """A complete study of all five levels on digits, run once for the session; treat it as read-only."""
+    return runner.run(tiny_options)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, for work too small to share."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder_contents() -> Callable[[Path], dict[str, bytes]]:
+    """Relative path and content of every file below a folder."""
+    return lambda folder: {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from study.data import Dataset
+from study.experiment import Architecture, Recipe, Stage
+from study.machine import Machine
+from study.models import build, prepare
+from study.objective import Draws, Objective, Teaching, distillation_loss
+
+STAGE = Stage(1, 1e-3, 32)
+
+
+def objective(cpu: Machine, teaching: Teaching | None = None, smoothing: float = 0.0) -> Objective:
+    model = build(Architecture("compact_cnn_small"), 10, seed=0).eval()
+    recipe = Recipe((STAGE,), 8, label_smoothing=smoothing)
+    return Objective(model, model, recipe, cpu, torch.arange(10) % 2, teaching)
+
+
+def test_plain_loss_is_torchs_cross_entropy(digits: Dataset, cpu: Machine) -> None:
+    images, labels = digits.images[:8], digits.labels[:8]
+    o = objective(cpu, smoothing=0.1)
+    loss, hits = o.loss(images, labels, STAGE, Draws.of(0, 0))
+    logits = o.model(prepare(images, 32, o.model))
+    assert torch.allclose(loss, nn.CrossEntropyLoss(label_smoothing=0.1)(logits, labels), atol=1e-6)
+    assert hits == (logits.argmax(1) == labels).sum()
+
+
+def test_distillation_loss_is_the_scaled_divergence() -> None:
+    student, teacher, temperature = torch.randn(5, 10), torch.randn(5, 10), 3.0
+    p, q = (teacher / temperature).softmax(1), (student / temperature).softmax(1)
+    by_hand = (p * (p / q).log()).sum(1).mean() * temperature**2
+    assert torch.allclose(distillation_loss(student, teacher, temperature), by_hand, atol=1e-5)
+    assert distillation_loss(teacher, teacher, temperature) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_teacher_and_labels_are_weighed(digits: Dataset, cpu: Machine) -> None:
+    images, labels, taught = digits.images[:8], digits.labels[:8], torch.randn(8, 10)
+    o = objective(cpu, Teaching(lambda x: taught, temperature=4.0, weight=0.7))
+    loss, _ = o.loss(images, labels, STAGE, Draws.of(0, 0))
+    logits = o.model(prepare(images, 32, o.model))
+    expected = 0.7 * distillation_loss(logits, taught, 4.0) + 0.3 * functional.cross_entropy(logits, labels)
+    assert torch.allclose(loss, expected, atol=1e-5)
+
+
+def test_teacher_sees_the_same_augmented_images_as_the_student(digits: Dataset, cpu: Machine) -> None:
+    seen: list[torch.Tensor] = []
+
+    def teacher(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return torch.zeros(len(x), 10)
+
+    o = objective(cpu, Teaching(teacher, 4.0, 0.9))
+    o.loss(digits.images[:8], digits.labels[:8], STAGE, Draws.of(0, 0))
+    assert torch.equal(seen[0], digits.images[:8] / 255)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from study.data import Dataset
+from study.errors import StudyError
+from study.experiment import Architecture, Augmentation, Recipe, Stage
+from study.machine import Machine
+from study.models import build
+from study.training import Diverged, Hooks, Progress, Trainer, scheduled_rate
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = Architecture("compact_cnn_small", dropout=0.2)
+FULL = Augmentation(flip=True, crop=2, rotation=10.0, jitter=0.2, cutout=4)
+TWO_STAGES = Recipe(
+    (Stage(1, 1e-3, 32, FULL, trains="head", mixup=0.3), Stage(2, 2e-3, 32, FULL, warmup=0.2)),
+    batch_size=20, weight_decay=0.05, label_smoothing=0.1, ema=0.9,
+)  # fmt: skip
+
+
+def trainer(recipe: Recipe, dataset: Dataset, cpu: Machine, seed: int = 0, architecture: Architecture = SMALL) -> Trainer:
+    return Trainer(build(architecture, 10, seed), recipe, dataset, cpu, seed)
+
+
+def test_cosine_schedule_agrees_with_torch() -> None:
+    stage, steps = Stage(1, 0.3, 32, schedule="cosine"), 10
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    reference = CosineAnnealingLR(optimizer, T_max=steps)
+    for step in range(steps):
+        assert math.isclose(scheduled_rate(stage, step, steps), optimizer.param_groups[0]["lr"], rel_tol=1e-9)
+        optimizer.step()
+        reference.step()
+
+
+def test_warm_up_is_linear_to_the_peak() -> None:
+    stage = Stage(1, 0.4, 32, schedule="constant", warmup=0.5)
+    assert [scheduled_rate(stage, step, 8) for step in range(8)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4])
+
+
+def test_training_learns_the_training_set(digits: Dataset, cpu: Machine) -> None:
+    rows = trainer(Recipe((Stage(12, 3e-3, 32),), 20), digits, cpu).fit()
+    assert rows[-1]["train_accuracy"] > 0.9 > rows[0]["train_accuracy"]
+
+
+def test_head_only_leaves_the_backbone_untouched(digits: Dataset, cpu: Machine) -> None:
+    t = trainer(Recipe((Stage(2, 1e-2, 32, trains="head"),), 20), digits, cpu)
+    before = copy.deepcopy(t.model.state_dict())
+    t.fit()
+    changed = {name for name, value in t.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_cached_features_train_the_same_head_as_recomputed_ones(
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe((Stage(2, 1e-2, 32, trains="head"),), 20)
+    cached = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
+    cached.fit()
+    monkeypatch.setattr("study.training.FEATURE_CACHE_BYTES", 0)
+    recomputed = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
+    recomputed.fit()
+    assert torch.allclose(cached.model.classifier.weight, recomputed.model.classifier.weight, atol=1e-5)
+
+
+def test_same_seed_gives_bit_identical_weights(digits: Dataset, cpu: Machine) -> None:
+    first, second = (trainer(TWO_STAGES, digits, cpu) for _ in range(2))
+    first.fit(), second.fit()
+    assert all(torch.equal(a, b) for a, b in zip(first.best.parameters(), second.best.parameters(), strict=True))
+    other = trainer(TWO_STAGES, digits, cpu, seed=1)
+    other.fit()
+    assert not torch.equal(first.best.classifier.weight, other.best.classifier.weight)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_resumed_run_equals_uninterrupted_run(digits: Dataset, cpu: Machine, killed_after: int) -> None:
+    saved: list[Progress] = []
+
+    def kill(progress: Progress) -> None:
+        if len(progress.rows) == killed_after:
+            saved.append(copy.deepcopy(progress))
+            raise Killed
+
+    with pytest.raises(Killed):
+        trainer(TWO_STAGES, digits, cpu).fit(hooks=Hooks(epoch=kill))
+    resumed, whole = trainer(TWO_STAGES, digits, cpu), trainer(TWO_STAGES, digits, cpu)
+    rows, expected = resumed.fit(saved[0]), whole.fit()
+    assert all(torch.equal(a, b) for a, b in zip(resumed.best.parameters(), whole.best.parameters(), strict=True))
+    assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in expected]
+
+
+def test_batch_larger_than_the_data_is_refused(digits: Dataset, cpu: Machine) -> None:
+    with pytest.raises(StudyError, match="batch size 81 is larger than the 80 training images"):
+        trainer(Recipe((Stage(1, 1e-3, 32),), 81), digits, cpu)
+
+
+def test_divergence_is_named(digits: Dataset, cpu: Machine) -> None:
+    with pytest.raises(Diverged, match="diverged in epoch 1.*lower the learning rate"):
+        trainer(Recipe((Stage(1, 1e30, 32, schedule="constant"),), 20, optimizer="sgd"), digits, cpu).fit()
+
+
+@pytest.mark.parametrize("auxiliary", ["superclass", "rotation"])
+def test_auxiliary_task_trains_its_head(digits: Dataset, cpu: Machine, auxiliary: str) -> None:
+    architecture = Architecture("compact_cnn_small", auxiliary=auxiliary)  # type: ignore[arg-type]
+    t = trainer(Recipe((Stage(1, 1e-3, 32),), 20), digits, cpu, architecture=architecture)
+    before = t.model.auxiliary.weight.detach().clone()  # type: ignore[union-attr]
+    t.fit()
+    assert not torch.equal(before, t.model.auxiliary.weight)  # type: ignore[union-attr]
+
+
+def test_rows_say_what_the_record_promises(digits: Dataset, cpu: Machine) -> None:
+    rows = trainer(TWO_STAGES, digits, cpu).fit()
+    assert [(row["epoch"], row["stage"]) for row in rows] == [(1, 0), (2, 1), (3, 1)]
+    assert set(rows[0]) == {
+        "epoch", "stage", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate",
+        "seconds", "images_per_second",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "efficientnet_b0", "mobilenetv3_small_100"])
+def test_paper_backbones_train_a_step_in_bfloat16(digits: Dataset, cpu: Machine, backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Machine, "precision", lambda self, wished: wished)
+    recipe = Recipe((Stage(1, 1e-3, 32, FULL),), 40, precision="bfloat16")
+    rows = trainer(recipe, digits, cpu, architecture=Architecture(backbone)).fit()
+    assert math.isfinite(rows[0]["train_loss"])
