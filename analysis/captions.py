@@ -36,14 +36,12 @@ def accuracy_interval(results: Results) -> str:
     images = f"{formats.count(_test_images(results))} test images"
     if _seeds(results) > 1:
         return (
-            f"Accuracies are means over n = {_seeds(results)} seeds on {images}; intervals are 95 "
-            "% t intervals, "
-            "which cover variation between training seeds on these images."
+            f"Accuracies are means over n = {_seeds(results)} seeds on {images}; intervals are 95 % t "
+            "intervals, which cover variation between training seeds on these images."
         )
     return (
-        f"One seed, n = {images}; intervals are 95 % Wilson intervals, which cover the sampling of "
-        "test images and "
-        "not variation between training seeds."
+        f"One seed, n = {images}; intervals are 95 % Wilson intervals, which cover the sampling of test "
+        "images and not variation between training seeds."
     )
 
 

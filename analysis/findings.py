@@ -208,8 +208,8 @@ def calibration_finding(
     interval = f"95 % CI {formats.signed(-gain.high, 3)} to {formats.signed(-gain.low, 3)}"
     sentence = (
         f"Temperature scaling (T = {formats.decimal(temperature)}) {verb} the negative log-likelihood "
-        f"(change {formats.signed(-drop, 3)} nats, {interval}, {formats.p_phrase(gain.p)}); "
-        f"the calibration error goes from {ece[0]} to {ece[1]}."
+        f"(change {formats.signed(-drop, 3)} nats, {interval}, {formats.p_phrase(gain.p)}); the calibration "
+        f"error goes from {ece[0]} to {ece[1]}."
     )
     names = ("calibration/temperature", "calibration/ece-before", "calibration/ece-after")
     return Finding("calibration/temperature", sentence, verdict, names)

@@ -15,6 +15,13 @@ from analysis.fact_makers import count_fact, text_fact
 from analysis.findings import ALPHA, SEED_NOISE
 from analysis.results import Results
 
+# Facts that are plain counts in the spec of a search or of MC dropout.
+COUNTS = {
+    "trial_epochs": "search/{key}/trial-epochs",
+    "trial_images": "search/{key}/trial-images",
+    "passes": "mc-dropout/{key}/passes",
+}
+
 
 def protocol_facts(results: Results) -> Iterator[Fact]:
     """The constants the statistics were computed with, read from the functions that use them."""
@@ -44,8 +51,9 @@ def spec_facts(results: Results) -> Iterator[Fact]:
             yield text_fact(f"recipe/{key}/{name}", text, source)
         for name, text in _ranges(planned.spec).items():
             yield text_fact(f"search/{key}/{name}", text, source)
-        if "passes" in planned.spec:
-            yield count_fact(f"mc-dropout/{key}/passes", planned.spec["passes"], source)
+        for name, what in COUNTS.items():
+            if name in planned.spec:
+                yield count_fact(what.format(key=key), planned.spec[name], source)
 
 
 def _trained(training: Mapping[str, Any]) -> dict[str, str]:

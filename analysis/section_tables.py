@@ -25,10 +25,9 @@ def members(results: Results, findings: Findings) -> Table | None:
     rows = tuple(_member_row(results, role, key) for role, key in voted)
     caption = join(
         takeaway(findings, "ensemble/gain"),
-        "Members and votes; the weight is that in the vote with unequal weights. The vote and the "
-        "best member are "
-        f"chosen on validation; the difference is of {results.view.title(ensemble.best_vote)} from "
-        f"{results.view.title(ensemble.best_member)}.",
+        "Members and votes; the weight is that in the vote with unequal weights. The vote and the best "
+        f"member are chosen on validation; the difference is of {results.view.title(ensemble.best_vote)} "
+        f"from {results.view.title(ensemble.best_member)}.",
         accuracy_interval(results),
     )
     head = ("Model", "Role", "Weight", "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
@@ -85,8 +84,7 @@ def diversity(results: Results, findings: Findings) -> Table | None:
     caption = join(
         f"Exactly one member of a pair is right on {spread} of the test images.",
         "Disagreement: one of two is right; double fault: neither is; Q: Yule's statistic of their "
-        "correctness; "
-        "κ: Cohen's, of their predictions; Jaccard: errors shared over errors of either.",
+        "correctness; κ: Cohen's, of their predictions; Jaccard: errors shared over errors of either.",
         pooled_images(results),
         one_seed(results, ensemble.seed),
     )
@@ -118,9 +116,9 @@ def deployment(results: Results, findings: Findings) -> Table | None:
     )
     caption = join(
         takeaway(findings, "latency/int8"),
-        "Test accuracy, file size (10⁶ bytes) and latency at batch 1 on one thread, timed "
-        "interleaved in one process "
-        f"with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest batch size tried.",
+        "Test accuracy, file size (10⁶ bytes) and latency at batch 1 on one thread, timed interleaved in "
+        f"one process with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest "
+        "batch size tried.",
         pooled_images(results),
     )
     head = ("Model", "Precision", "Accuracy, %", "Size, MB", "p50, ms", "p95, ms", "Images/s")
@@ -134,11 +132,9 @@ def trust(results: Results, findings: Findings) -> Table | None:
     rows = tuple(_trust_row(uncertainty) for uncertainty in results.trust.uncertainties.values())
     caption = join(
         takeaway(findings, "calibration/temperature"),
-        f"Single model: {results.view.title(results.trust.model)}; its temperature is fitted on "
-        "validation. ECE: "
-        "expected calibration error, 15 bins; NLL: negative log-likelihood in nats; AUROC: errors "
-        "found by the "
-        "uncertainty; AURC: area under the risk-coverage curve.",
+        f"Single model: {results.view.title(results.trust.model)}; its temperature is fitted on validation. "
+        "ECE: expected calibration error, 15 bins; NLL: negative log-likelihood in nats; AUROC: errors "
+        "found by the uncertainty; AURC: area under the risk-coverage curve.",
         pooled(results),
     )
     head = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
@@ -204,9 +200,8 @@ def runs(results: Results, findings: Findings) -> Table | None:
     planned = len(done) + len(view.pending)
     caption = join(
         f"{formats.count(len(done))} of {formats.plural(planned, 'planned run')} are complete.",
-        f"The digest is the first {SHORT_DIGEST} digits of the SHA-256 of what the run predicted "
-        "or timed; equal "
-        "digests mean equal results.",
+        f"The digest is the first {SHORT_DIGEST} digits of the SHA-256 of what the run predicted or timed; "
+        "equal digests mean equal results.",
     )
     rows = tuple((run.key, str(run.seed), _test_accuracy(run), _total(run), _digest(run)) for run in done)
     head = ("Experiment", "Seed", "Test accuracy, %", "Duration", "Digest")

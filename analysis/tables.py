@@ -49,8 +49,7 @@ def headline(results: Results, findings: Findings) -> Table | None:
     caption = join(
         progress_sentence(results),
         "Per level the model with the best validation accuracy and its test accuracy, beside the "
-        "challenge's pass "
-        "mark and the figure published for the study this one answers.",
+        "challenge's pass mark and the figure published for the study this one answers.",
         accuracy_interval(results),
     )
     return Table("headline", caption, head, rows, "llrlrr")
@@ -74,10 +73,10 @@ def experiments(results: Results, findings: Findings) -> Table | None:
     rows = tuple(_experiment_row(results, planned) for planned in results.view.experiments.values())
     controlled = sum(1 for planned in results.view.experiments.values() if planned.control)
     caption = join(
-        f"{controlled} of {len(rows)} experiments have a control from which they differ in one "
-        "named respect.",
-        "Epochs and image size (px, largest stage) as planned; time is the mean total per run on "
-        "this device.",
+        f"{controlled} of {len(rows)} experiments have a control from which they differ in one named "
+        "respect.",
+        "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this "
+        "device.",
     )
     head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Parameters", "Time")
     return Table("experiments", caption, head, rows, "lllrrrr")
@@ -188,8 +187,7 @@ def ablation(results: Results, findings: Findings) -> Table | None:
     caption = join(
         takeaway(findings, "summary/level2"),
         "Difference in test accuracy that each change makes to its control; detectable is the true "
-        "difference the "
-        "comparison finds at p < 0.05, unadjusted, with power 0.8.",
+        "difference the comparison finds at p < 0.05, unadjusted, with power 0.8.",
         f"n = {formats.count(judged[0].comparison.images)} test images, "
         f"{_seed_words(min(j.comparison.seeds for j in judged))}.",
         difference_interval(results),
@@ -222,9 +220,8 @@ def per_class(results: Results, findings: Findings) -> Table | None:
     caption = join(
         f"The class {worst['class']} is recognised least often, with a recall of {recall}.",
         f"Test scores of {view.title(key)}{beside}.",
-        f"n = {_support(table['support'])} images per class, "
-        f"{_seed_words(len(view.predictions(key)))}; 95 % Wilson "
-        "intervals, which cover the sampling of test images.",
+        f"n = {_support(table['support'])} images per class, {_seed_words(len(view.predictions(key)))}; 95 "
+        "% Wilson intervals, which cover the sampling of test images.",
     )
     head = ("Class", "Recall, %", "95 % CI", "Precision, %", "F1, %")
     extra = ("Control recall, %", "95 % CI") if judged else ()

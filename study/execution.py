@@ -232,7 +232,7 @@ def quantize(experiment: Quantization, context: Context) -> Outcome:
         _recipe(source)["flip_at_test"],
     )
     if experiment.method == "static":
-        operators = quantize_static(fp32, int8, _calibration_images(experiment.calibration_images, context))
+        operators = quantize_static(fp32, int8, calibration_images(experiment.calibration_images, context))
     else:
         operators = quantize_dynamic(fp32, int8)
     threads = torch.get_num_threads()
@@ -249,7 +249,8 @@ def quantize(experiment: Quantization, context: Context) -> Outcome:
     return outcome
 
 
-def _calibration_images(count: int, context: Context) -> np.ndarray:
+def calibration_images(count: int, context: Context) -> np.ndarray:
+    """At most ``count`` training images, uint8 (n, 3, 32, 32), drawn with the run's seed."""
     train = context.dataset.train.numpy()
     chosen = numpy_generator(context.seed, "calibration").permutation(train)[:count]
     return context.dataset.images[torch.from_numpy(np.sort(chosen))].numpy()

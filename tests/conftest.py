@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,13 +23,19 @@ TINY = replace(
 )  # fmt: skip
 
 
+TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a tool this machine lacks, saying which."""
-    for marker, command in (("needs_tex", "latexmk"), ("needs_browser", "chromium")):
-        if shutil.which(command) is None:
-            for item in items:
-                if item.get_closest_marker(marker):
-                    item.add_marker(pytest.mark.skip(reason=f"{command} is not installed"))
+    """Skip what needs a tool this machine lacks, saying which; with NO_SKIPS set, fail instead."""
+    for marker, command in TOOLS.items():
+        if shutil.which(command):
+            continue
+        if os.environ.get("NO_SKIPS"):
+            raise pytest.UsageError(f"{command} is missing, and NO_SKIPS asks for every test")
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"{command} is not installed"))
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ def test_card_reports_accuracy_interval_and_classes(tmp_path: Path) -> None:
     assert "# Distilled student, trained on Colours" in card
     assert "| Parameters | 1,234,567 |" in card
     assert "mobilenetv3&#95;small&#95;100" in card
+    assert "Classes, in the order of the logits: red, green, blue." in card
 
 
 def test_card_announces_stand_in_data_first(tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ def test_static_quantisation_covers_every_linear_operator_of_mobilenet(
 ) -> None:
     int8 = tmp_path / "model-int8.onnx"
     count = quantize_static(mobilenet, int8, random_images(32))
-    assert count == linear_operators(mobilenet) == quantized_operators(int8) == integer_kernels(int8, tmp_path)
+    assert (
+        count == linear_operators(mobilenet) == quantized_operators(int8) == integer_kernels(int8, tmp_path)
+    )
     assert int8.stat().st_size < 0.35 * mobilenet.stat().st_size
 
 

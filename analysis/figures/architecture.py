@@ -32,8 +32,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     caption = join(
         f"Level 3 changes the network in {len(shown)} way{'s' * (len(shown) > 1)}: {', '.join(names)}.",
         "Every box gives what leaves it (channels × height × width) and its number of trainable "
-        "parameters, read from "
-        "the network.",
+        "parameters, read from the network.",
     )
     alt = f"Block diagrams of {', '.join(names)}"
     return Figure("architecture", caption, lambda: draw(results, shown), alt)

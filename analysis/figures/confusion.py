@@ -24,9 +24,8 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     matrix = confusion(predictions, classes)
     caption = join(
         _worst_pair(matrix, classes),
-        f"Test images of {results.view.title(key)} by true class (rows) and predicted class "
-        "(columns), in percent of "
-        "the row; cells below 0.5 % are blank.",
+        f"Test images of {results.view.title(key)} by true class (rows) and predicted class (columns), in "
+        "percent of the row; cells below 0.5 % are blank.",
         f"n = {formats.count(len(predictions[0].labels))} test images, "
         f"{formats.plural(len(predictions), 'seed')}" + (" added up." if len(predictions) > 1 else "."),
     )

@@ -46,11 +46,10 @@ def build(results: Results, gallery: Gallery | None) -> Figure | None:
         ]
     )
     caption = join(
-        "Grad-CAM's faithfulness by ROAD, positive when the regions marked matter more than the "
-        f"rest, is {scores}.",
-        f"Per class a test image that {titles[-1]} classifies correctly with median confidence and "
-        "its most confident "
-        "error, with the predicted class; below each the maps for the true class of "
+        "Grad-CAM's faithfulness by ROAD, positive when the regions marked matter more than the rest, is "
+        f"{scores}.",
+        f"Per class a test image that {titles[-1]} classifies correctly with median confidence and its most "
+        "confident error, headed by the class it is taken for; below each the maps for the true class of "
         f"{formats.listing(titles)}.",
         "ROAD is a mean over one correct image per class and covers no variation between seeds.",
     )
@@ -63,7 +62,7 @@ def draw(gallery: Gallery, titles: Sequence[str]) -> Canvas:
     with style.paper():
         columns, rows = len(gallery.classes), 1 + len(gallery.runs)
         figure = style.canvas(0.75 + 2 * rows * min(0.52, 5.2 / columns))
-        figure.get_layout_engine().set(wspace=0.03, hspace=0.0, h_pad=0.015, w_pad=0.015)  # type: ignore[union-attr]
+        figure.set_layout_engine("constrained", wspace=0.03, hspace=0.0, h_pad=0.015, w_pad=0.015)
         grid = figure.subplots(2 * rows, columns, squeeze=False)
         for column, (name, choice) in enumerate(zip(gallery.classes, gallery.choices, strict=True)):
             _draw_column(grid[:rows, column], gallery, choice.correct)
@@ -71,14 +70,14 @@ def draw(gallery: Gallery, titles: Sequence[str]) -> Canvas:
             _head(grid[0, column], name)
             if choice.wrong is not None:
                 _head(grid[rows, column], gallery.predicted[choice.wrong])
-        for axes, label in zip(grid[:, 0], ["correct", *titles, "taken for", *titles], strict=True):
+        for axes, label in zip(grid[:, 0], ["correct", *titles, "wrong, taken for", *titles], strict=True):
             lines = textwrap.fill(label, 14)
             axes.text(-0.12, 0.5, lines, transform=axes.transAxes, ha="right", va="center")
         return figure
 
 
 def _head(axes: Axes, name: str) -> None:
-    slant: dict[str, Any] = {"rotation": 30, "rotation_mode": "anchor", "ha": "left", "va": "bottom"}
+    slant: dict[str, Any] = {"rotation": 40, "rotation_mode": "anchor", "ha": "left", "va": "bottom"}
     axes.text(0.15, 1.06, name, transform=axes.transAxes, **slant)
 
 

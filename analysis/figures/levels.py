@@ -20,9 +20,8 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         return None
     caption = join(
         progress_sentence(results),
-        "Filled: per level the model selected on validation, with its interval; small: the level's "
-        "other experiments; "
-        "bar: the challenge's pass mark; open diamond: the published reference figure.",
+        "Filled: per level the model selected on validation, with its interval; small: the level's other "
+        "experiments; bar: the challenge's pass mark; open diamond: the published reference figure.",
         accuracy_interval(results),
     )
     alt = "Test accuracy in percent against level 1 to 5, with intervals, pass marks and reference figures"

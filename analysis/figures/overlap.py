@@ -39,9 +39,8 @@ def _takeaway(ensemble: Ensemble) -> str:
     shared = sum(count for names, count in _items(ensemble.overlap) if len(names) == len(ensemble.members))
     mended = formats.plural(ensemble.fixed, "error")
     return (
-        f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong; "
-        "the ensemble mends "
-        f"{mended} of its best member and adds {formats.count(ensemble.broken)}."
+        f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong; the "
+        f"ensemble mends {mended} of its best member and adds {formats.count(ensemble.broken)}."
     )
 
 

@@ -26,15 +26,12 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     names = sorted({_name(results, row) for row in front.itertuples()})
     verb = "is" if len(names) == 1 else "are"
     caption = join(
-        f"No timed model is both faster and more accurate than {formats.listing(names)}, which "
-        f"{verb} the front of "
-        f"{formats.plural(len(frame), 'model')}.",
-        "Test accuracy against median latency at batch 1 on one thread (left) and file size "
-        "(right); line: Pareto "
-        "front; squares: int8, circles: float32.",
-        f"n = {formats.count(results.view.plan['dataset']['sizes']['test'])} test images; bars: 95 "
-        "% intervals of "
-        "accuracy.",
+        f"No timed model is both faster and more accurate than {formats.listing(names)}, which {verb} the "
+        f"front of {formats.plural(len(frame), 'model')}.",
+        "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); line: "
+        "Pareto front; squares: int8, circles: float32.",
+        f"n = {formats.count(results.view.plan['dataset']['sizes']['test'])} test images; bars: 95 % "
+        "intervals of accuracy.",
     )
     alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
     return Figure("pareto", caption, lambda: draw(results, frame), alt)

@@ -21,9 +21,8 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         return None
     caption = join(
         takeaway(findings, "calibration/temperature"),
-        f"Accuracy against mean confidence of {results.view.title(trust.model)} in 15 bins (top), "
-        "on the diagonal "
-        "where confidence can be believed, and the share of images per bin (bottom).",
+        f"Accuracy against mean confidence of {results.view.title(trust.model)} in 15 bins (top), on the "
+        "diagonal where confidence can be believed, and the share of images per bin (bottom).",
         pooled(results),
     )
     alt = "Accuracy against confidence in 15 bins before and after temperature scaling, with histograms"

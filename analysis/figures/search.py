@@ -32,9 +32,9 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     pruned = sum(trial["state"] != "COMPLETE" for trial in trials)
     caption = join(
         takeaway(findings, f"difference/{key}"),
-        f"Validation accuracy of the search's {formats.plural(len(trials), 'trial')} over each "
-        "parameter; crosses: "
-        f"{formats.count(pruned)} stopped early, shown at their last accuracy; filled: the trial chosen.",
+        f"Validation accuracy of the search's {formats.plural(len(trials), 'trial')} over each parameter; "
+        f"crosses: {formats.count(pruned)} stopped early, shown at their last accuracy; filled: the trial "
+        "chosen.",
         "One search; it covers no variation between searches.",
     )
     alt = "Validation accuracy of each search trial against learning rate, weight decay and label smoothing"

@@ -1,0 +1,134 @@
+"""Findings choose their words and verdicts by the evidence."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from analysis.accuracy import Accuracy
+from analysis.comparison import BootstrapResult, Comparison
+from analysis.findings import (
+    calibration_finding,
+    comparison_finding,
+    effect,
+    latency_finding,
+    left_out_finding,
+    pass_mark_finding,
+    summary_finding,
+    uncertainty_finding,
+    verdict_of,
+)
+from analysis.results import Judged
+
+
+def comparison(difference: float, seeds: int = 1, p: float = 0.01) -> Comparison:
+    return Comparison(difference, difference - 0.0063, difference + 0.0063, p, seeds, 10_000, 0.009, 0.05)
+
+
+def judged(difference: float, p: float, seeds: int = 1, retrained: bool = True) -> Judged:
+    return Judged("level2/a", "level2/b", comparison(difference, seeds), p, retrained)
+
+
+def test_supported_comparison_improves_accuracy_and_says_by_how_much() -> None:
+    assert effect(comparison(0.0084), 0.012) == (
+        "improves accuracy by 0.84 points (95 % CI 0.21 to 1.47, p = 0.012, n = 1 seed)"
+    )
+
+
+def test_contradicted_comparison_lowers_accuracy_with_its_interval_turned_round() -> None:
+    assert effect(comparison(-0.0084, seeds=3), 0.0001) == (
+        "lowers accuracy by 0.84 points (95 % CI 0.21 to 1.47, p < 0.001, n = 3 seeds)"
+    )
+
+
+def test_inconclusive_comparison_says_what_the_study_would_have_seen() -> None:
+    finding = comparison_finding("f", judged(0.002, 0.61), "A", "B", "level2/a")
+    assert finding.verdict == "inconclusive"
+    assert finding.sentence == (
+        "Between A and B no difference was detected (difference +0.20 points, 95 % CI −0.43 to +0.83, p = 0.61, "
+        "n = 1 seed); the study would have seen 0.90 points."
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "verdict"),
+    [(0.01, 0.01, "supported"), (-0.01, 0.01, "contradicted"), (0.01, 0.05, "inconclusive"), (0.01, math.nan, "inconclusive")],
+)
+def test_verdict_follows_adjusted_p_and_sign(difference: float, p: float, verdict: str) -> None:
+    assert verdict_of(comparison(difference), p) == verdict
+
+
+def test_small_difference_of_one_seed_is_noise_unless_nothing_was_retrained() -> None:
+    small = comparison(0.003)
+    assert verdict_of(small, 0.001) == "inconclusive"
+    assert verdict_of(small, 0.001, retrained=False) == "supported"
+    assert verdict_of(comparison(0.003, seeds=3), 0.001) == "supported"
+    assert "may be chance in training" in comparison_finding("f", judged(0.003, 0.001), "A", "B", "k").sentence
+
+
+def test_loss_without_an_ingredient_supports_the_ingredient() -> None:
+    finding = left_out_finding("f", judged(-0.01, 0.01), "Without cosine", "Full", "level2/a")
+    assert finding.verdict == "supported"
+    assert finding.sentence.startswith("Without cosine lowers accuracy by 1.00 points against Full")
+    assert left_out_finding("f", judged(0.01, 0.01), "A", "B", "k").verdict == "contradicted"
+
+
+def test_finding_names_the_facts_it_rests_on() -> None:
+    finding = comparison_finding("f", judged(0.01, 0.01), "A", "B", "level2/a")
+    assert finding.facts == (
+        "difference/level2/a", "difference-interval/level2/a", "p/level2/a", "detectable/level2/a"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "word"),
+    [(0.91, 0.93, "supported", "meets"), (0.86, 0.88, "contradicted", "misses"), (0.89, 0.91, "inconclusive", "too close")],
+)
+def test_pass_mark_is_met_only_with_the_whole_interval(low: float, high: float, verdict: str, word: str) -> None:
+    finding = pass_mark_finding(2, "Augmented", Accuracy((low + high) / 2, None, low, high, 1, 1000), 0.90)
+    assert finding.verdict == verdict
+    assert word in finding.sentence
+
+
+def test_summary_names_what_has_an_effect_and_counts_the_rest() -> None:
+    family = [judged(0.01, 0.01), judged(-0.01, 0.01), judged(0.01, 0.5), judged(0.02, 0.3)]
+    finding = summary_finding("s", family, ["A", "B", "C", "D"])
+    assert finding.verdict == "contradicted"
+    assert finding.sentence == (
+        "Of 4 comparisons with a control, 1 lowers accuracy (B), 1 improves accuracy (A) and for 2 no difference was detected."
+    )
+
+
+def test_summary_without_effects_says_so() -> None:
+    finding = summary_finding("s", [judged(0.01, 0.5), judged(0.01, 0.5)], ["A", "B"])
+    assert finding.sentence == "In none of 2 comparisons with a control was a difference detected."
+    assert finding.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("drop", "p", "verdict", "word"),
+    [(0.02, 0.001, "supported", "lowers"), (-0.02, 0.001, "contradicted", "raises"),
+     (0.02, 0.5, "inconclusive", "does not detectably change")],
+)  # fmt: skip
+def test_temperature_scaling_is_judged_by_likelihood(drop: float, p: float, verdict: str, word: str) -> None:
+    finding = calibration_finding(1.5, ("3.00 %", "1.00 %"), drop, BootstrapResult(drop - 0.01, drop + 0.01, p, 0.005))
+    assert finding.verdict == verdict
+    assert word in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("auroc", "p", "verdict", "word"),
+    [(0.95, 0.01, "supported", "better"), (0.85, 0.01, "contradicted", "worse"), (0.95, 0.4, "inconclusive", "No difference")],
+)
+def test_uncertainty_is_judged_against_the_models_own_entropy(auroc: float, p: float, verdict: str, word: str) -> None:
+    finding = uncertainty_finding("Ensemble", auroc, 0.9, BootstrapResult(-0.01, 0.06, p, 0.01), "ensemble-entropy")
+    assert finding.verdict == verdict
+    assert word in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("full", "int8", "verdict"), [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")]
+)
+def test_speed_of_int8_is_judged_by_median_latency(full: float, int8: float, verdict: str) -> None:
+    assert latency_finding(full, int8).verdict == verdict

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+from study import checkpoints, records, runner
+from study.data import Dataset
+from study.errors import StudyError
+from study.execution import Context, execute
+from study.experiment import Experiment, Vote
+from study.levels import experiments
+from study.runner import Job, Options
+from study.training import Progress
+
+Contents = Callable[[Path], dict[str, bytes]]
+
+
+def test_every_planned_run_is_complete(tiny_study: Path) -> None:
+    planned = {entry["key"] for entry in records.load_plan(tiny_study)["experiments"]}
+    assert {run.key for run in records.load_runs(tiny_study)} == planned
+    assert not list(tiny_study.rglob(records.CHECKPOINT))
+
+
+def test_second_study_changes_no_run(tiny_study: Path, tiny_options: Options, folder_contents: Contents) -> None:
+    before = folder_contents(tiny_study)
+    lines: list[str] = []
+    runner.run(tiny_options, say=lines.append)
+    assert folder_contents(tiny_study) == before
+    assert any("29 of 29 runs complete, 0 to do" in line for line in lines)
+
+
+def test_runs_share_their_validation_and_test_images(tiny_study: Path) -> None:
+    for split in records.SPLITS:
+        predictions = [run.predictions(split) for run in records.load_runs(tiny_study) if run.arrays]
+        assert len(predictions) > 20
+        assert all(np.array_equal(predictions[0].indices, other.indices) for other in predictions)
+
+
+def test_recorded_accuracy_is_that_of_the_recorded_predictions(tiny_study: Path) -> None:
+    for run in records.load_runs(tiny_study):
+        if run.arrays:
+            assert run.metrics["test_accuracy"] == run.predictions("test").accuracy
+
+
+def test_teacher_is_the_best_member_by_validation(tiny_study: Path) -> None:
+    runs = {run.key: run for run in records.load_runs(tiny_study)}
+    student = runs["level5/student"]
+    accuracies = [runs[key].metrics["validation_accuracy"] for key in student.spec["experiment"]["distillation"]["teachers"]]
+    assert runs[student.metrics["teacher"]].metrics["validation_accuracy"] == max(accuracies)
+
+
+def test_dropout_was_active(tiny_study: Path) -> None:
+    run = next(run for run in records.load_runs(tiny_study) if run.key == "level5/mc-dropout")
+    assert run.arrays["test_mutual_information"].max() > 1e-4
+
+
+def _rerun(study: runner.Study, experiment: Experiment, folder: Path) -> np.ndarray:
+    context = Context(study.dataset, study.machine, study.folder, folder, 0, lambda _: None)
+    return execute(experiment, context).arrays["test_logits"]
+
+
+@pytest.mark.parametrize("key", ["level2/two-stage-mixup", "level5/compact-student"])
+def test_same_spec_and_seed_give_bit_identical_predictions(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, key: str
+) -> None:
+    study = runner.prepare(tiny_options)
+    experiment = next(e for e in experiments(study.preset) if e.key == key)
+    recorded = records.load_run(records.run_folder(tiny_study, key, 0)).arrays["test_logits"]
+    assert np.array_equal(_rerun(study, experiment, tmp_path), recorded)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_killed_and_resumed_run_equals_the_recorded_one(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, key = runner.prepare(tiny_options), "level3/se-head"
+    experiment = next(e for e in experiments(study.preset) if e.key == key)
+
+    def save_then_die(folder: Path, progress: Progress, save: Callable[[Path, Progress], None] = checkpoints.save) -> None:
+        save(folder, progress)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", save_then_die)
+        with pytest.raises(Killed):
+            _rerun(study, experiment, tmp_path)
+    recorded = records.load_run(records.run_folder(tiny_study, key, 0)).arrays["test_logits"]
+    assert np.array_equal(_rerun(study, experiment, tmp_path), recorded)
+
+
+@pytest.fixture
+def copied(tiny_study: Path, tiny_options: Options, tmp_path: Path) -> Options:
+    """Options of a copy of the study, to be harmed."""
+    shutil.copytree(tiny_study, tmp_path / tiny_study.name)
+    return replace(tiny_options, runs=tmp_path)
+
+
+def test_altered_run_is_set_aside_and_done_again(copied: Options, tiny_study: Path) -> None:
+    run = copied.runs / tiny_study.name / "level4/hard/seed-0"
+    (run / records.PREDICTIONS).write_bytes(b"tampered")
+    runner.run(copied)
+    assert records.is_complete(run)
+    aside = list((copied.runs / tiny_study.name / "superseded").rglob(records.PREDICTIONS))
+    assert [path.read_bytes() for path in aside] == [b"tampered"]
+
+
+def test_changed_spec_is_a_different_run(tiny_options: Options, tiny_study: Path) -> None:
+    study = runner.prepare(tiny_options)
+    assert study.is_done(Job(next(e for e in experiments(study.preset) if e.key == "level4/hard"), 0))
+    changed = Vote(level=4, name="hard", title="Hard", rule="hard", members=("level1/finetuned", "level3/se-head"))
+    assert not study.is_done(Job(changed, 0))
+    assert not study.is_done(Job(changed, 1))
+
+
+def test_title_is_no_part_of_the_spec(tiny_options: Options, tiny_study: Path) -> None:
+    study = runner.prepare(tiny_options)
+    experiment = next(e for e in experiments(study.preset) if e.key == "level4/hard")
+    assert study.is_done(Job(replace(experiment, title="Another title"), 0))
+
+
+def test_two_studies_in_one_folder_are_refused(copied: Options, tiny_study: Path) -> None:
+    with pytest.raises(StudyError, match="holds a study of preset tiny.*choose another name with --study"):
+        runner.run(replace(copied, preset="quick", study=tiny_study.name))
+
+
+def test_folder_in_use_is_refused(copied: Options, tiny_study: Path) -> None:
+    with FileLock(copied.runs / tiny_study.name / runner.LOCK), pytest.raises(StudyError, match="another study is running"):
+        runner.run(copied)
+
+
+def test_level_without_what_it_needs_is_refused(tiny_options: Options, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="needs level1/finetuned/seed-0: add level 1 to --levels"):
+        runner.run(replace(tiny_options, runs=tmp_path, levels=(4,)))
+
+
+def test_folder_that_cannot_be_written_is_refused(tiny_options: Options, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StudyError, match="cannot write to"):
+        runner.run(replace(tiny_options, runs=tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"preset": "huge"}, "unknown preset 'huge'"),
+        ({"levels": (6,)}, "unknown level 6"),
+        ({"dataset": "mnist"}, "unknown dataset 'mnist'"),
+        ({"device": "quantum"}, "device 'quantum' is not available"),
+        ({"study": "../elsewhere"}, "plain folder name"),
+    ],
+)
+def test_bad_flags_are_refused(tiny_options: Options, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        runner.prepare(replace(tiny_options, **changes))  # type: ignore[arg-type]
+
+
+def test_dry_run_estimates_every_missing_run(tiny_options: Options, tmp_path: Path) -> None:
+    rows = runner.dry_run(replace(tiny_options, runs=tmp_path, levels=(1, 4)))
+    assert [(state, seconds > 0) for _, state, seconds in rows] == [("to do", True)] * len(rows)
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_images_are_training_images(digits: Dataset) -> None:
+    from study.execution import calibration_images
+
+    context = Context(digits, None, Path(), Path(), 0, lambda _: None)  # type: ignore[arg-type]
+    chosen = calibration_images(30, context)
+    train = {image.numpy().tobytes() for image in digits.images[digits.train]}
+    assert len(chosen) == 30 and all(image.tobytes() in train for image in chosen)
+
+
+def test_training_leaves_the_global_random_state_alone(tiny_study: Path, tiny_options: Options, tmp_path: Path) -> None:
+    study = runner.prepare(tiny_options)
+    experiment = next(e for e in experiments(study.preset) if e.key == "level5/compact-student-alone")
+    before = torch.get_rng_state()
+    _rerun(study, experiment, tmp_path)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def invoke(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run invoke in a process of its own, from the project's folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *arguments], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--preset", "huge"], "unknown preset 'huge'; choose one of quick, cpu, paper"),
+        (["--levels", "7"], "unknown level 7; levels are 1 to 5"),
+        (["--levels", "one"], "--levels takes numbers separated by commas"),
+        (["--seeds", "-1"], "--seeds takes numbers from 0 upwards"),
+        (["--dataset", "mnist"], "unknown dataset 'mnist'; choose one of auto, cifar10, digits"),
+        (["--device", "tpu9"], "device 'tpu9' is not available here; use --device cpu or auto"),
+        (["--data", "/etc"], "/etc does not hold CIFAR-10"),
+        (["--dataset", "digits", "--runs", "/proc"], "cannot write to /proc"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(flags: list[str], says: str) -> None:
+    done = invoke("study", *flags)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("task", ["status", "report"])
+def test_without_a_study_the_user_is_told_to_run_one(task: str, tmp_path: Path) -> None:
+    done = invoke(task, "--runs", str(tmp_path))
+    assert (done.returncode, done.stderr) == (2, f"error: no study in {tmp_path}; run `invoke study` first\n")
+
+
+def test_listing_tasks_imports_nothing_heavy() -> None:
+    code = "import sys, tasks; print([m for m in ('torch', 'numpy', 'pandas', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_status_lists_every_run(tiny_study: Path) -> None:
+    done = invoke("status", "--runs", str(tiny_study.parent))
+    assert done.returncode == 0 and done.stdout.count("complete") == 29
