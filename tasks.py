@@ -161,6 +161,26 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
     )
 
 
+@task(
+    positional=["images"],
+    iterable=["images"],
+    help={
+        "images": "image files, in any format Pillow reads; separate several by commas",
+        "study": "name of the study; default the one that ran last",
+        "runs": STUDY_HELP["runs"],
+        "top": "how many classes to print",
+    },
+)
+@one_line_errors
+def predict(_: Context, images: list[str], study: str = "", runs: str = RUNS, top: int = 3) -> None:
+    """Classify image files with a study's exported model, and say where it would abstain."""
+    from study.prediction import predict as classify
+
+    paths = [Path(name) for part in images for name in part.split(",")]
+    for prediction in classify(_study_folder(study, runs), paths, top):
+        print(prediction)
+
+
 @task(help={"all": "run the slow tests too, as CI does", "keyword": "only tests whose name matches (pytest -k)"})
 def test(context: Context, all: bool = False, keyword: str = "") -> None:
     """Run the tests; the quick suite unless --all."""
@@ -189,4 +209,4 @@ def _run(context: Context, command: list[str]) -> None:
         raise SystemExit(1)
 
 
-namespace = Collection(study, report, status, test, bench, lint)
+namespace = Collection(study, report, status, predict, test, bench, lint)

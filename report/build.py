@@ -38,7 +38,7 @@ def build(study: Path, output: Path | None = None) -> list[Path]:
 def render(kind: str, lookup: Lookup, drawings: Mapping[str, Drawing]) -> str:
     """The paper's source in one format: "latex", "html" or "typst"."""
     source = Paper(kind, lookup, drawings, bibliography.read()).render()
-    return html.number(source) if kind == "html" else source
+    return html.finish(source) if kind == "html" else source
 
 
 def _pdf(files: Mapping[str, bytes], source: str, drawings: Mapping[str, Drawing]) -> bytes:

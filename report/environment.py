@@ -70,7 +70,11 @@ def _environment(kind: str, **options: Any) -> Environment:  # noqa: ANN401 - Ji
 def macros(kind: str, values: Mapping[str, Any]) -> TemplateModule:
     """The macros of ``latex``, ``html`` or ``typst``; ``values`` are names the macro file may use."""
     environment = _environment(kind, **(LATEX_DELIMITERS if kind == "latex" else {}))
-    environment.filters |= {"slug": lambda name: Markup(escaping.slug(name)), "string": escaping.typst_string}
+    environment.filters |= {
+        "slug": lambda name: Markup(escaping.slug(name)),
+        "string": escaping.typst_string,
+        "breakable": escaping.breakable,
+    }
     return environment.get_template(f"{kind}.jinja", globals=dict(values)).module
 
 

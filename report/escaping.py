@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ASCII_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 BREAKLESS = re.compile(r" (?=[%=<±])|(?<=[=<±]) (?=[\d+\N{MINUS SIGN}])|(?<=\d) (?=(?:px|ms|MB|GB|min|s|h)\b)")
-# Spaces that TeX reads as ordinary characters of an unknown kind.
-TEX_SPACES = {"\N{NARROW NO-BREAK SPACE}": r"\,", "\N{THIN SPACE}": r"\,", "\N{NO-BREAK SPACE}": "~"}
+# Spaces that TeX does not know, or reads as ordinary characters.
+TEX_SPACES = {"\N{ZERO WIDTH SPACE}": r"\allowbreak{}", "\N{NARROW NO-BREAK SPACE}": r"\,", "\N{THIN SPACE}": r"\,", "\N{NO-BREAK SPACE}": "~"}
 
 
 def plain(text: str) -> str:
@@ -61,6 +61,11 @@ def typst(text: str) -> Markup:
 def typst_string(text: str) -> Markup:
     """A Typst string literal, quotes included."""
     return Markup('"' + plain(str(text)).replace("\\", "\\\\").replace('"', '\\"') + '"')
+
+
+def breakable(text: str) -> str:
+    """The text with places to break a line inside long names: after slashes, dots and hyphens between letters."""
+    return re.sub(r"(?<=[A-Za-z0-9][/._-])(?=[A-Za-z])", "\N{ZERO WIDTH SPACE}", text)
 
 
 def slug(name: str) -> str:

@@ -7,15 +7,23 @@ import re
 from report.paper import KINDS
 from study.errors import StudyError
 
+HEADING = re.compile(r'<h2 id="([^"]+)"><span class="number">(.*?)</span> (.*?)</h2>')
+CONTENTS = "<!--contents-->"
 ANCHOR = re.compile(r'<(h2|h3|figure)\b[^>]*\bid="((?:fig|tab|sec|app)-[A-Za-z0-9-]+)"')
 PLACEHOLDER = re.compile(r"<!--(number|reference):([A-Za-z0-9-]+)-->")
 
 
-def number(page: str) -> str:
-    """Replace the placeholders of sections, tables, figures and references by their numbers.
+def finish(page: str) -> str:
+    """Put in the numbers of sections, tables, figures and references, and the list of contents.
 
     StudyError when a reference points to nothing.
     """
+    numbered = _number(page)
+    items = (f'<li><a href="#{label}">{number} {title}</a></li>' for label, number, title in HEADING.findall(numbered))
+    return numbered.replace(CONTENTS, f"<ol>{''.join(items)}</ol>", 1)
+
+
+def _number(page: str) -> str:
     numbers = _numbers(page)
 
     def replace(match: re.Match[str]) -> str:

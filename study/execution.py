@@ -219,18 +219,12 @@ def vote(experiment: Vote, context: Context) -> Outcome:
 @execute.register
 def quantize(experiment: Quantization, context: Context) -> Outcome:
     """Export the source, quantise it, and evaluate the int8 model itself in ONNX Runtime."""
-    from study.export import to_onnx
     from study.quantization import quantize_dynamic, quantize_static
     from study.runtime import run_onnx
 
     source = context.run(experiment.source)
     fp32, int8 = context.folder / "model-fp32.onnx", context.folder / "model-int8.onnx"
-    to_onnx(
-        load_trained(source, len(context.dataset.classes)),
-        image_size(source),
-        fp32,
-        _recipe(source)["flip_at_test"],
-    )
+    records.write_bytes(fp32, exported(source, context).read_bytes())
     if experiment.method == "static":
         operators = quantize_static(fp32, int8, calibration_images(experiment.calibration_images, context))
     else:
@@ -274,20 +268,27 @@ def latency(experiment: Latency, context: Context) -> Outcome:
 
 
 def _candidates(sources: tuple[str, ...], context: Context) -> list[Any]:
-    """Each quantised run's int8 model, and each source network's fp32 model once."""
-    from study.export import to_onnx
+    """The int8 model of each quantised source, and the fp32 model of every network once."""
     from study.latency import Candidate
 
-    fp32, int8 = {}, []
-    for run in map(context.run, sources):
-        quantised_from = run.spec["experiment"].get("source")
-        if quantised_from:
-            int8.append(Candidate(run.key, "int8", run.folder / "model-int8.onnx"))
-            fp32[quantised_from] = run.folder / "model-fp32.onnx"
-        else:
-            fp32[run.key] = context.folder / f"{run.spec['experiment']['name']}.onnx"
-            to_onnx(load_trained(run, len(context.dataset.classes)), image_size(run), fp32[run.key])
-    return [Candidate(key, "float32", path) for key, path in fp32.items()] + int8
+    runs = [context.run(key) for key in sources]
+    int8 = [run for run in runs if run.spec["experiment"]["kind"] == "Quantization"]
+    trained = {run.key: run for run in runs if run not in int8}
+    trained |= {source: context.run(source) for source in (run.spec["experiment"]["source"] for run in int8)}
+    return [Candidate(key, "float32", exported(run, context)) for key, run in trained.items()] + [
+        Candidate(run.key, "int8", run.folder / "model-int8.onnx") for run in int8
+    ]
+
+
+def exported(run: Run, context: Context) -> Path:
+    """The run's network as an ONNX file in the study's cache of exports, which several experiments share."""
+    from study.export import to_onnx
+
+    path = context.study / "onnx" / run.key / f"{run.files[records.MODEL][:16]}.onnx"
+    if not path.is_file():
+        model = load_trained(run, len(context.dataset.classes))
+        to_onnx(model, image_size(run), path, _recipe(run)["flip_at_test"])
+    return path
 
 
 @execute.register

@@ -140,7 +140,20 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
         if missing:
             _run_all(study, missing)
+            export(study.folder)
     return study.folder
+
+
+def export(folder: Path) -> None:
+    """Write the deployable model of a study whose level 5 is complete: the best int8 one by validation accuracy."""
+    from study.model_card import write_export
+
+    runs = {(run.key, run.seed): run for run in records.load_runs(folder)}
+    static = [run for run in runs.values() if run.spec["experiment"].get("method") == "static"]
+    if static:
+        best = max(static, key=lambda run: run.metrics["validation_accuracy"])
+        source = runs[best.spec["experiment"]["source"], best.seed]
+        write_export(folder, source, best, records.load_plan(folder))
 
 
 def _run_all(study: Study, jobs: list[Job]) -> None:

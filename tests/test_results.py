@@ -1,0 +1,64 @@
+"""Which experiments are compared, with what, and how p-values are adjusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from analysis.comparison import mcnemar
+from analysis.results import Results, control_of, results_of
+from analysis.study_view import view_study
+from tests.fabricate import fabricate
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return results_of(view_study(fabricate(tmp_path_factory.mktemp("study"), images=300)))
+
+
+def test_planned_controls_are_compared(results: Results) -> None:
+    planned = {key: p.control for key, p in results.view.experiments.items() if p.control}
+    assert {key: results.judged[key].control for key in planned} == planned
+
+
+def test_quantised_model_is_compared_with_its_source(results: Results) -> None:
+    judged = results.judged["level5/int8-static"]
+    assert judged.control == "level5/compact-student"
+    assert not judged.retrained
+
+
+def test_only_the_vote_chosen_on_validation_is_compared_with_the_best_member(results: Results) -> None:
+    assert results.ensemble is not None
+    votes = {key for key in results.judged if results.view.experiments[key].kind == "Vote"}
+    assert votes == {results.ensemble.best_vote}
+    assert control_of(results.view, results.ensemble.best_vote, results.ensemble) == results.ensemble.best_member
+
+
+def test_p_values_of_the_family_are_holm_adjusted_mcnemar(results: Results) -> None:
+    raw = []
+    for judged in results.judged.values():
+        (treated,), (control,) = results.view.paired(judged.key, judged.control)
+        raw.append(mcnemar(treated.correct, control.correct).p)
+    adjusted = multipletests(raw, method="holm")[1]
+    np.testing.assert_allclose([judged.p for judged in results.judged.values()], adjusted)
+
+
+def test_progress_compares_each_marked_level_with_the_one_before(results: Results) -> None:
+    assert {level: judged.control for level, judged in results.progress.items()} == {
+        2: results.best[1], 3: results.best[2], 4: results.best[3]
+    }  # fmt: skip
+
+
+def test_comparison_does_not_change_when_other_runs_come_in(tmp_path: Path) -> None:
+    part = results_of(view_study(fabricate(tmp_path / "part", seeds=(0, 1), images=80, skip=["level3/scratch-cnn"])))
+    whole = results_of(view_study(fabricate(tmp_path / "whole", seeds=(0, 1), images=80)))
+    assert part.judged["level2/augmented"].comparison == whole.judged["level2/augmented"].comparison
+
+
+def test_study_without_runs_has_empty_results(tmp_path: Path) -> None:
+    results = results_of(view_study(fabricate(tmp_path, skip=[f"level{n}/{x}" for n, x in ()], seeds=())))
+    assert results.accuracies == {} and results.judged == {} and results.best == {}
+    assert results.ensemble is None and results.trust is None and results.deployment.empty

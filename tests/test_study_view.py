@@ -1,0 +1,57 @@
+"""The plan beside the runs that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.study_view import StudyView, view_study
+from tests.fabricate import fabricate
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> StudyView:
+    return view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=60, skip=["level1/head-only"]))
+
+
+def test_runs_that_are_missing_are_pending_by_name(view: StudyView) -> None:
+    assert view.pending == ("level1/head-only/seed-0", "level1/head-only/seed-1")
+    assert view.runs_of("level1/head-only") == []
+
+
+def test_best_has_the_highest_mean_validation_accuracy(view: StudyView) -> None:
+    keys = ["level2/plain", "level2/augmented", "level2/search"]
+    means = [np.mean([p.accuracy for p in view.predictions(key, "validation")]) for key in keys]
+    assert view.best(keys) == keys[int(np.argmax(means))]
+    assert view.best(["level1/head-only"]) is None
+
+
+def test_level_that_votes_is_represented_by_a_vote(view: StudyView) -> None:
+    selected = view.selected(4)
+    assert selected is not None
+    assert view.experiments[selected].kind == "Vote"
+
+
+def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, seeds=(0, 1), images=60)
+    (study / "level2" / "plain" / "seed-0" / "result.json").unlink()
+    treated, control = view_study(study).paired("level2/augmented", "level2/plain")
+    (expected,) = [run for run in view_study(study).runs_of("level2/plain")]
+    assert expected.seed == 1
+    assert len(treated) == len(control) == 1
+    np.testing.assert_array_equal(control[0].logits, expected.predictions("test").logits)
+
+
+def test_run_the_plan_does_not_name_is_left_out(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, seeds=(0,), images=60)
+    (study / "level2" / "plain").rename(study / "level2" / "renamed")
+    view = view_study(study)
+    assert "level2/plain/seed-0" not in view.pending  # the record says which experiment it is, not the folder
+    assert set(view.runs) <= set(view.experiments)
+
+
+def test_metric_of_a_pending_experiment_is_an_error(view: StudyView) -> None:
+    with pytest.raises(KeyError, match="head-only"):
+        view.metric("level1/head-only", "test_accuracy")
