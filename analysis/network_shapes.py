@@ -65,10 +65,8 @@ def _flow(model: Classifier, architecture: Any, x: Tensor) -> Iterator[Block]:  
 
 def _backbone(model: Classifier, name: str) -> Iterator[tuple[str, nn.Module, Any]]:
     """Name, module and function of the backbone's parts."""
-    from study.networks import OWN_NETWORKS
-
     backbone: Any = model.backbone
-    if name not in OWN_NETWORKS:
+    if type(backbone).__module__.split(".")[0] != "study":
         yield name, backbone, backbone.forward_features
         return
     yield "stem", backbone.stem, backbone.stem

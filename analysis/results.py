@@ -12,9 +12,9 @@ import pandas as pd
 from analysis.accuracy import Accuracy, summarise
 from analysis.comparison import Comparison, compare, holm
 from analysis.deployed import deployment_frame
+from analysis.ensemble import Ensemble, ensemble_of
 from analysis.study_view import Planned, StudyView
 from analysis.trust import Trust, trust_of
-from analysis.voting import Ensemble, ensemble_of
 
 
 @dataclass(frozen=True)

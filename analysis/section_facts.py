@@ -55,12 +55,12 @@ def ensemble_facts(results: Results) -> Iterator[Fact]:
     if ensemble is None:
         return
     runs, voted = view.names(*ensemble.members), view.names(*ensemble.members, ensemble.best_vote)
-    yield count_fact("ensemble/members", len(ensemble.members), "analysis.voting.ensemble_of", runs)
+    yield count_fact("ensemble/members", len(ensemble.members), "analysis.ensemble.ensemble_of", runs)
     yield text_fact(
-        "ensemble/best-vote", view.title(ensemble.best_vote), "analysis.voting.ensemble_of", voted
+        "ensemble/best-vote", view.title(ensemble.best_vote), "analysis.ensemble.ensemble_of", voted
     )
     yield text_fact(
-        "ensemble/best-member", view.title(ensemble.best_member), "analysis.voting.ensemble_of", runs
+        "ensemble/best-member", view.title(ensemble.best_member), "analysis.ensemble.ensemble_of", runs
     )
     yield count_fact("ensemble/fixed", ensemble.fixed, "analysis.diversity.fixed_and_broken", voted)
     yield count_fact("ensemble/broken", ensemble.broken, "analysis.diversity.fixed_and_broken", voted)

@@ -10,9 +10,9 @@ import numpy as np
 
 from analysis.calibration import CalibrationScores, calibration_scores, fit_temperature, probabilities
 from analysis.comparison import BootstrapResult, bootstrap_difference
+from analysis.ensemble import Ensemble
 from analysis.study_view import StudyView
 from analysis.uncertainty import aurc, entropy, error_auroc, mutual_information
-from analysis.voting import Ensemble
 from study.records import SPLITS
 
 

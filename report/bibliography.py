@@ -26,7 +26,7 @@ class Bibliography:
     cited: set[str] = field(default_factory=set)
 
     def authors(self, key: str) -> str:
-        """"Guo et al.", counted as cited. StudyError when the file has no such work."""
+        """ "Guo et al.", counted as cited. StudyError when the file has no such work."""
         if key not in self.works.entries:
             raise StudyError(f"the templates cite {key!r}, which {REFERENCES.name} does not list")
         self.cited.add(key)

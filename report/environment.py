@@ -47,8 +47,8 @@ class EscapeProse(Extension):
             yield Token(token.lineno, token.type, str(escape(token.value))) if prose else token
 
 
-def _finalizer(escape: Callable[[str], Markup]) -> Callable[[Any], Markup]:
-    def finalize(value: Any) -> Markup:
+def _finalizer(escape: Callable[[str], Markup]) -> Callable[[object], Markup]:
+    def finalize(value: object) -> Markup:
         return value if isinstance(value, Markup) else escape(escaping.unbroken(escaping.plain(str(value))))
 
     return finalize

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 ASCII_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 BREAKLESS = re.compile(r" (?=[%=<±])|(?<=[=<±]) (?=[\d+\N{MINUS SIGN}])|(?<=\d) (?=(?:px|ms|MB|GB|min|s|h)\b)")
 # Spaces that TeX does not know, or reads as ordinary characters.
-TEX_SPACES = {"\N{ZERO WIDTH SPACE}": r"\allowbreak{}", "\N{NARROW NO-BREAK SPACE}": r"\,", "\N{THIN SPACE}": r"\,", "\N{NO-BREAK SPACE}": "~"}
+TEX_SPACES = {
+    "\N{ZERO WIDTH SPACE}": r"\allowbreak{}",
+    "\N{NARROW NO-BREAK SPACE}": r"\,",
+    "\N{THIN SPACE}": r"\,",
+    "\N{NO-BREAK SPACE}": "~",
+}
 
 
 def plain(text: str) -> str:

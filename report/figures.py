@@ -43,8 +43,7 @@ def draw(figure: Figure) -> Drawing:
     """Draw one figure without dates or random ids."""
     import matplotlib
 
-    options = {"svg.hashsalt": figure.name, "svg.fonttype": "path", "pdf.fonttype": 42}
-    with matplotlib.rc_context(options):
+    with matplotlib.rc_context({"svg.hashsalt": figure.name, "svg.fonttype": "path", "pdf.fonttype": 42}):
         canvas = figure.draw()
         svg, pdf = io.BytesIO(), io.BytesIO()
         canvas.savefig(svg, format="svg", metadata={"Date": None}, dpi=PIXELS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 
 from report.paper import KINDS
 from study.errors import StudyError
@@ -43,7 +44,9 @@ def _numbers(page: str) -> dict[str, str]:
     for tag, label in ANCHOR.findall(page):
         kind = "sub" if tag == "h3" else label[:3]
         counts[kind] += 1
-        numbers[label] = {"sub": f"{parent}.{counts[kind]}", "app": chr(64 + counts["app"])}.get(kind, str(counts[kind]))
+        letter = string.ascii_uppercase[counts["app"] - 1]
+        special = {"sub": f"{parent}.{counts[kind]}", "app": letter}
+        numbers[label] = special.get(kind, str(counts[kind]))
         if tag == "h2":
             parent, counts["sub"] = numbers[label], 0
     return numbers

@@ -87,8 +87,9 @@ class Lookup:
         raise StudyError(f"the templates ask for the {what} {name!r}, which does not exist; nearest: {near}")
 
     def _may_come(self, name: str) -> bool:
-        """A name with a planned experiment waits for that experiment's runs, any other for any run."""
-        keys = [key for key in self.planned_keys if f"/{key}/" in f"/{name}/"]
+        """A name with a planned experiment waits for its runs and its control's, any other for any run."""
+        entries = [entry for entry in self.plan["experiments"] if f"/{entry['key']}/" in f"/{name}/"]
+        keys = [entry[field] for entry in entries for field in ("key", "control") if entry[field]]
         return any(self.pending(key) for key in keys) if keys else self.unfinished
 
     def table(self, name: str) -> Table | None:
@@ -103,6 +104,10 @@ class Lookup:
         """Whether there is a fact, finding, table or figure of this name: for optional parts."""
         shelves = (self.evidence.facts, self.evidence.findings, self.evidence.tables, self.evidence.figures)
         return any(name in shelf for shelf in shelves)
+
+    def possible(self, name: str) -> bool:
+        """Whether the name is there or may still come: for what some complete studies do not have."""
+        return self.known(name) or self._may_come(name)
 
 
 def _within(name: str, key: str) -> bool:

@@ -59,6 +59,7 @@ class Paper:
             "controlled": self.controlled,
             "title": self.lookup.title,
             "known": self.lookup.known,
+            "possible": self.lookup.possible,
             "planned": self.lookup.planned,
             "pending": self.lookup.pending,
             "plan": self.lookup.plan,

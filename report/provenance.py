@@ -23,7 +23,7 @@ def fact_list(facts: Iterable[Fact], notice: str = "") -> Table:
     """The appendix's table of facts, by name; ``notice`` is the sentence stand-in data need."""
     ordered = sorted(facts, key=lambda fact: fact.name)
     rows = tuple((fact.name, fact.text, fact.function, _runs(fact.runs)) for fact in ordered)
-    caption = f"{len(rows)} facts are printed in this paper. Facts without runs come from the plan of the study. {notice}"
+    caption = f"{len(rows)} facts are printed in this paper; those without runs come from the plan. {notice}"
     return Table("facts", caption.strip(), ("Fact", "As printed", "Computed by", "From"), rows, "llll")
 
 
@@ -37,7 +37,8 @@ def _runs(runs: Sequence[str]) -> str:
 def commands(plan: Mapping[str, Any]) -> list[str]:
     """The commands that rerun the study, rebuild the paper and check it."""
     name = plan["study"]
-    options = f"--preset {plan['preset']} --seeds {','.join(map(str, plan['seeds']))} --dataset {plan['dataset']['name']}"
+    seeds, data = ",".join(map(str, plan["seeds"])), plan["dataset"]["name"]
+    options = f"--preset {plan['preset']} --seeds {seeds} --dataset {data}"
     return [
         f"invoke study {options} --study {name}",
         f"invoke report --study {name}",

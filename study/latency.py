@@ -15,6 +15,8 @@ import numpy as np
 from study.errors import StudyError
 from study.runtime import INPUT, open_session
 
+FEWEST_REPEATS = 10
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -43,7 +45,8 @@ def measure(
     """Latencies of every candidate at every batch size and thread count, one row each.
 
     ``images`` (N, 3, H, W) uint8; all candidates get the same ones. They share one process and take
-    turns in an order drawn anew for every repeat, so that drift of the machine falls on all alike. A row
+    turns in an order drawn anew for every repeat, so that drift of the machine falls on all alike. The
+    smallest batch is timed ``repeats`` times, larger ones a fifth as often but at least ten times. A row
     holds ``p50_ms``, ``p95_ms`` and ``p99_ms`` of one batch, ``images_per_second`` and the file's ``bytes``.
     StudyError when there is nothing to time or too few images for a batch.
     """
@@ -54,9 +57,15 @@ def measure(
         raise StudyError(f"batch size {max(batch_sizes)} needs as many images; there are {len(images)}")
     rows: list[dict[str, Any]] = []
     for count, batch in product(dict.fromkeys(threads), batch_sizes):
-        seconds = _interleaved(candidates, _batches(images, batch), count, repeats, warmup, rng)
+        turns, first = (repeats, warmup) if batch == min(batch_sizes) else _fewer(repeats, warmup)
+        seconds = _interleaved(candidates, _batches(images, batch), count, turns, first, rng)
         rows += [_row(c, batch, count, s) for c, s in zip(candidates, seconds, strict=True)]
     return rows
+
+
+def _fewer(repeats: int, warmup: int) -> tuple[int, int]:
+    """Turns and warm-up of the larger batches, which take longer and vary less from turn to turn."""
+    return min(repeats, max(FEWEST_REPEATS, repeats // 5)), min(warmup, 2)
 
 
 def _batches(images: np.ndarray, size: int) -> list[np.ndarray]:

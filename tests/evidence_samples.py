@@ -29,10 +29,7 @@ def sample_figure(name: str = "curves") -> Figure:
 
 def sample_plan() -> dict[str, Any]:
     """A plan of two experiments on CIFAR-10."""
-    entries = [
-        {"key": key, "level": int(key[5]), "name": key[7:], "title": key[7:].title(), "control": "", "kind": "Training"}
-        for key in KEYS
-    ]
+    entries = [{"key": key, "level": int(key[5]), "title": key[7:].title(), "control": ""} for key in KEYS]
     dataset = {"name": "cifar10", "title": "CIFAR-10", "notice": "", "stand_in": False}
     return {"study": "sample", "preset": "cpu", "seeds": [0], "dataset": dataset, "experiments": entries}
 

@@ -41,7 +41,17 @@ def test_complete_study_yields_every_table_and_figure_but_the_images(evidence: E
 
 def test_facts_carry_names_of_runs_that_exist(study: Path, evidence: Evidence) -> None:
     names = {run.name for run in load_runs(study)}
-    measured = ("accuracy", "difference", "p/", "best", "ensemble", "calibration", "uncertainty", "int8", "latency")
+    measured = (
+        "accuracy",
+        "difference",
+        "p/",
+        "best",
+        "ensemble",
+        "calibration",
+        "uncertainty",
+        "int8",
+        "latency",
+    )
     for fact in evidence.facts.values():
         assert set(fact.runs) <= names
         assert fact.runs or not fact.name.startswith(measured)
@@ -56,7 +66,9 @@ def test_findings_rest_on_facts_that_exist(evidence: Evidence) -> None:
 def test_tables_print_accuracies_and_differences_as_the_facts_do(evidence: Evidence) -> None:
     (row,) = (row for row in evidence.tables["level2"].rows if row[0] == "Augmented")
     key = "level2/augmented"
-    facts = [evidence.facts[f"{name}/{key}"].text for name in ("accuracy", "accuracy-interval", "difference", "p")]
+    facts = [
+        evidence.facts[f"{name}/{key}"].text for name in ("accuracy", "accuracy-interval", "difference", "p")
+    ]
     assert [f"{row[2]} %", f"{row[3]} %", f"{row[4]} points", row[6]] == facts
 
 
@@ -70,12 +82,14 @@ def test_captions_open_with_a_sentence_and_say_n(evidence: Evidence) -> None:
         assert "200 test images" in evidence.figures[name].caption
 
 
-@pytest.mark.parametrize("done", range(0, 30, 3))
+@pytest.mark.parametrize("done", (0, 1, 9, 16, 20, 27))
 def test_study_in_the_middle_assembles(tmp_path: Path, done: int) -> None:
     keys = [experiment.key for experiment in experiments()]
     evidence = assemble(fabricate(tmp_path, images=60, skip=keys[done:]))
     assert {f"{key}/seed-0" for key in keys[done:]} <= set(evidence.pending)
-    assert all(finding.facts and set(finding.facts) <= set(evidence.facts) for finding in evidence.findings.values())
+    assert all(
+        finding.facts and set(finding.facts) <= set(evidence.facts) for finding in evidence.findings.values()
+    )
     for table in evidence.tables.values():
         assert {len(row) for row in table.rows} == {len(table.header)}
 
@@ -94,8 +108,9 @@ def test_stand_in_data_is_named_in_every_caption(tmp_path: Path) -> None:
     evidence = assemble(fabricate(tmp_path, images=60, stand_in=True))
     notice = evidence.facts["study/notice"].text
     assert notice
-    for shown in (*evidence.tables.values(), *evidence.figures.values()):
-        assert shown.caption.endswith(notice)
+    captions = [table.caption for table in evidence.tables.values()]
+    captions += [figure.caption for figure in evidence.figures.values()]
+    assert captions and all(caption.endswith(notice) for caption in captions)
 
 
 def test_assembling_twice_gives_the_same_evidence(study: Path, evidence: Evidence) -> None:

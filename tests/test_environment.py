@@ -36,7 +36,9 @@ def test_misspelt_variable_is_an_error(kind: str) -> None:
         _render(kind, "{{ reslt }}")
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("latex", r"\emph{a\_b}"), ("html", "<em>a_b</em>"), ("typst", r"#emph[a\_b]")])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("latex", r"\emph{a\_b}"), ("html", "<em>a_b</em>"), ("typst", r"#emph[a\_b]")]
+)
 def test_a_macro_escapes_its_argument_once(kind: str, expected: str) -> None:
     emphasis = environment.macros(kind, VALUES).emphasis  # type: ignore[attr-defined]
     assert _render(kind, "{{ emphasis(name) }}", emphasis=emphasis, name="a_b") == expected

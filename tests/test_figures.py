@@ -1,39 +1,97 @@
-"""Figures drawn for the page and for the bundle."""
+"""Figures draw, fit the page, stay legible and keep an experiment's colour."""
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 
-from report.figures import draw, draw_all
-from tests.evidence_samples import sample_figure
+import matplotlib
+import pytest
+from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
 
+from analysis.assemble import assemble
+from analysis.evidence import Evidence
+from analysis.figures import style
+from analysis.study_view import view_study
+from tests.fabricate import fabricate
 
-def test_the_same_figure_is_drawn_to_the_same_bytes() -> None:
-    assert draw(sample_figure()) == draw(sample_figure())
-
-
-def test_ids_of_two_figures_on_one_page_never_clash() -> None:
-    drawings = draw_all([sample_figure("one"), sample_figure("two")])
-    ids = [set(re.findall(r'\bid="([^"]+)"', drawing.inline)) for drawing in drawings.values()]
-    assert ids[0] and not ids[0] & ids[1]
-
-
-def test_references_inside_a_figure_follow_the_renamed_ids() -> None:
-    inline = draw(sample_figure()).inline
-    ids = set(re.findall(r'\bid="([^"]+)"', inline))
-    targets = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', inline))
-    assert targets and {a or b for a, b in targets} <= ids
-
-
-def test_svg_carries_no_date_and_no_outside_metadata() -> None:
-    svg = draw(sample_figure()).svg
-    assert svg.startswith("<svg") and "metadata" not in svg and "purl.org" not in svg
+NAMES = (
+    "levels",
+    "curves",
+    "forest",
+    "search",
+    "confusion",
+    "overlap",
+    "pareto",
+    "reliability",
+    "risk_coverage",
+)
 
 
-def test_inline_figure_leaves_its_size_to_the_page() -> None:
-    tag = re.match(r"<svg[^>]*>", draw(sample_figure()).inline)
-    assert tag and "viewBox=" in tag.group() and not re.search(r'\b(?:width|height)="', tag.group())
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=100)
 
 
-def test_pdf_embeds_its_text_as_truetype() -> None:
-    assert draw(sample_figure()).pdf.startswith(b"%PDF") and b"/Type3" not in draw(sample_figure()).pdf
+@pytest.fixture(scope="module")
+def evidence(study: Path) -> Evidence:
+    return assemble(study)
+
+
+def shown_texts(canvas: Canvas) -> list[Text]:
+    texts = canvas.findobj(Text)
+    return [
+        text for text in texts if isinstance(text, Text) and text.get_visible() and text.get_text().strip()
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figure_fits_the_text_width_with_legible_text_and_no_title(evidence: Evidence, name: str) -> None:
+    figure = evidence.figures[name]
+    canvas = figure.draw()
+    assert canvas.get_figwidth() == pytest.approx(style.TEXT_WIDTH * figure.width)
+    assert canvas.get_figheight() < 7.5
+    assert {text.get_fontsize() for text in shown_texts(canvas)} <= {8.0, 9.0}
+    assert not any(axes.get_title() for axes in canvas.axes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_leaves_the_figure(evidence: Evidence, name: str) -> None:
+    canvas = evidence.figures[name].draw()
+    canvas.draw_without_rendering()
+    drawn, (width, height) = canvas.get_tightbbox(), canvas.get_size_inches()
+    assert drawn.x0 > -0.02 and drawn.y0 > -0.02  # inches
+    assert drawn.x1 < width + 0.02 and drawn.y1 < height + 0.02
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(evidence: Evidence) -> None:
+    before = {name: matplotlib.rcParams[name] for name in style.SETTINGS}
+    evidence.figures["levels"].draw()
+    assert {name: matplotlib.rcParams[name] for name in style.SETTINGS} == before
+
+
+def test_experiment_keeps_its_colour_and_neighbours_differ(study: Path) -> None:
+    view = view_study(study)
+    keys = list(view.experiments)
+    shades = [style.colour(view, key) for key in keys]
+    assert all(a != b for a, b in zip(shades, shades[1:], strict=False))
+    assert shades == [style.colour(view, key) for key in keys]
+
+
+def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) -> None:
+    canvas = evidence.figures["architecture"].draw()
+    written = " ".join(text.get_text() for text in shown_texts(canvas))
+    assert "SE attention" in written and "stage 3" in written and "Compact CNN" in written
+
+
+@pytest.mark.parametrize(
+    ("wished", "expected"),
+    [
+        ([1.0, 5.0], [1.0, 5.0]),
+        ([2.0, 2.0], [1.5, 2.5]),
+        ([0.0, 0.0], [0.0, 1.0]),
+        ([10.0, 9.9], [10.0, 9.0]),
+    ],
+)
+def test_labels_are_spread_just_enough(wished: list[float], expected: list[float]) -> None:
+    assert style.spread(wished, 1.0, 0.0, 10.0) == pytest.approx(expected)

@@ -46,14 +46,19 @@ def test_inconclusive_comparison_says_what_the_study_would_have_seen() -> None:
     finding = comparison_finding("f", judged(0.002, 0.61), "A", "B", "level2/a")
     assert finding.verdict == "inconclusive"
     assert finding.sentence == (
-        "Between A and B no difference was detected (difference +0.20 points, 95 % CI −0.43 to +0.83, p = 0.61, "
-        "n = 1 seed); the study would have seen 0.90 points."
+        "Between A and B no difference was detected (difference +0.20 points, 95 % CI −0.43 to +0.83, "
+        "p = 0.61, n = 1 seed); the study would have seen 0.90 points."
     )
 
 
 @pytest.mark.parametrize(
     ("difference", "p", "verdict"),
-    [(0.01, 0.01, "supported"), (-0.01, 0.01, "contradicted"), (0.01, 0.05, "inconclusive"), (0.01, math.nan, "inconclusive")],
+    [
+        (0.01, 0.01, "supported"),
+        (-0.01, 0.01, "contradicted"),
+        (0.01, 0.05, "inconclusive"),
+        (0.01, math.nan, "inconclusive"),
+    ],
 )
 def test_verdict_follows_adjusted_p_and_sign(difference: float, p: float, verdict: str) -> None:
     assert verdict_of(comparison(difference), p) == verdict
@@ -64,7 +69,9 @@ def test_small_difference_of_one_seed_is_noise_unless_nothing_was_retrained() ->
     assert verdict_of(small, 0.001) == "inconclusive"
     assert verdict_of(small, 0.001, retrained=False) == "supported"
     assert verdict_of(comparison(0.003, seeds=3), 0.001) == "supported"
-    assert "may be chance in training" in comparison_finding("f", judged(0.003, 0.001), "A", "B", "k").sentence
+    assert (
+        "may be chance in training" in comparison_finding("f", judged(0.003, 0.001), "A", "B", "k").sentence
+    )
 
 
 def test_loss_without_an_ingredient_supports_the_ingredient() -> None:
@@ -83,9 +90,15 @@ def test_finding_names_the_facts_it_rests_on() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict", "word"),
-    [(0.91, 0.93, "supported", "meets"), (0.86, 0.88, "contradicted", "misses"), (0.89, 0.91, "inconclusive", "too close")],
+    [
+        (0.91, 0.93, "supported", "meets"),
+        (0.86, 0.88, "contradicted", "misses"),
+        (0.89, 0.91, "inconclusive", "too close"),
+    ],
 )
-def test_pass_mark_is_met_only_with_the_whole_interval(low: float, high: float, verdict: str, word: str) -> None:
+def test_pass_mark_is_met_only_with_the_whole_interval(
+    low: float, high: float, verdict: str, word: str
+) -> None:
     finding = pass_mark_finding(2, "Augmented", Accuracy((low + high) / 2, None, low, high, 1, 1000), 0.90)
     assert finding.verdict == verdict
     assert word in finding.sentence
@@ -96,7 +109,8 @@ def test_summary_names_what_has_an_effect_and_counts_the_rest() -> None:
     finding = summary_finding("s", family, ["A", "B", "C", "D"])
     assert finding.verdict == "contradicted"
     assert finding.sentence == (
-        "Of 4 comparisons with a control, 1 lowers accuracy (B), 1 improves accuracy (A) and for 2 no difference was detected."
+        "Of 4 comparisons with a control, 1 lowers accuracy (B), 1 improves accuracy (A) "
+        "and for 2 no difference was detected."
     )
 
 
@@ -112,23 +126,34 @@ def test_summary_without_effects_says_so() -> None:
      (0.02, 0.5, "inconclusive", "does not detectably change")],
 )  # fmt: skip
 def test_temperature_scaling_is_judged_by_likelihood(drop: float, p: float, verdict: str, word: str) -> None:
-    finding = calibration_finding(1.5, ("3.00 %", "1.00 %"), drop, BootstrapResult(drop - 0.01, drop + 0.01, p, 0.005))
+    finding = calibration_finding(
+        1.5, ("3.00 %", "1.00 %"), drop, BootstrapResult(drop - 0.01, drop + 0.01, p, 0.005)
+    )
     assert finding.verdict == verdict
     assert word in finding.sentence
 
 
 @pytest.mark.parametrize(
     ("auroc", "p", "verdict", "word"),
-    [(0.95, 0.01, "supported", "better"), (0.85, 0.01, "contradicted", "worse"), (0.95, 0.4, "inconclusive", "No difference")],
+    [
+        (0.95, 0.01, "supported", "better"),
+        (0.85, 0.01, "contradicted", "worse"),
+        (0.95, 0.4, "inconclusive", "No difference"),
+    ],
 )
-def test_uncertainty_is_judged_against_the_models_own_entropy(auroc: float, p: float, verdict: str, word: str) -> None:
-    finding = uncertainty_finding("Ensemble", auroc, 0.9, BootstrapResult(-0.01, 0.06, p, 0.01), "ensemble-entropy")
+def test_uncertainty_is_judged_against_the_models_own_entropy(
+    auroc: float, p: float, verdict: str, word: str
+) -> None:
+    finding = uncertainty_finding(
+        "Ensemble", auroc, 0.9, BootstrapResult(-0.01, 0.06, p, 0.01), "ensemble-entropy"
+    )
     assert finding.verdict == verdict
     assert word in finding.sentence
 
 
 @pytest.mark.parametrize(
-    ("full", "int8", "verdict"), [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")]
+    ("full", "int8", "verdict"),
+    [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")],
 )
 def test_speed_of_int8_is_judged_by_median_latency(full: float, int8: float, verdict: str) -> None:
     assert latency_finding(full, int8).verdict == verdict

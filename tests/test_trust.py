@@ -9,9 +9,9 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
+from analysis.ensemble import ensemble_of
 from analysis.study_view import view_study
 from analysis.trust import Trust, Uncertainty, auroc_gain, trust_of
-from analysis.voting import ensemble_of
 from tests.fabricate import fabricate
 
 
@@ -27,7 +27,9 @@ def uncertainty(rng: np.random.Generator, quality: float, images: int = 400, see
     """Three classes, label 0; a score that separates errors from hits the better the higher its quality."""
     probs = softmax(rng.normal(0, 1, (seeds, images, 3)) + [1.0, 0, 0], axis=2)
     wrong = probs.argmax(axis=2) != 0
-    return Uncertainty("u", "U", quality * wrong + rng.normal(0, 1, (seeds, images)), probs, np.zeros(images, dtype=int))
+    return Uncertainty(
+        "u", "U", quality * wrong + rng.normal(0, 1, (seeds, images)), probs, np.zeros(images, dtype=int)
+    )
 
 
 def test_model_is_the_one_dropout_was_sampled_from(trust: Trust) -> None:
@@ -36,15 +38,17 @@ def test_model_is_the_one_dropout_was_sampled_from(trust: Trust) -> None:
 
 def test_every_source_of_uncertainty_is_scored(trust: Trust) -> None:
     assert set(trust.uncertainties) == {
-        "entropy", "temperature-entropy", "mc-dropout-entropy", "mc-dropout-mutual-information", "ensemble-entropy",
-        "ensemble-mutual-information",
+        "entropy", "temperature-entropy", "mc-dropout-entropy", "mc-dropout-mutual-information",
+        "ensemble-entropy", "ensemble-mutual-information",
     }  # fmt: skip
 
 
 def test_temperature_lowers_the_loss_it_was_fitted_to_and_keeps_predictions(trust: Trust) -> None:
     assert trust.after.calibration.nll < trust.before.calibration.nll
     np.testing.assert_array_equal(trust.after.correct, trust.before.correct)
-    assert trust.nll_gain.low < trust.before.calibration.nll - trust.after.calibration.nll < trust.nll_gain.high
+    assert (
+        trust.nll_gain.low < trust.before.calibration.nll - trust.after.calibration.nll < trust.nll_gain.high
+    )
 
 
 def test_seeds_are_pooled(trust: Trust) -> None:

@@ -1,50 +1,97 @@
-"""The ensemble as recorded."""
-
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import VotingClassifier
+from sklearn.preprocessing import LabelEncoder
 
-from analysis.study_view import StudyView, view_study
-from analysis.voting import ensemble_of
-from tests.fabricate import fabricate
-from tests.fabricated_experiments import MEMBERS
+from study import voting
+from study.experiment import VotingRule
 
-
-@pytest.fixture(scope="module")
-def view(tmp_path_factory: pytest.TempPathFactory) -> StudyView:
-    return view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=200))
-
-
-def test_members_are_those_of_the_votes_and_the_best_is_chosen_on_validation(view: StudyView) -> None:
-    ensemble = ensemble_of(view)
-    assert ensemble is not None
-    assert ensemble.members == MEMBERS
-    assert ensemble.best_member == max(MEMBERS, key=lambda key: view.metric(key, "validation_accuracy"))
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(size=(5, 200, 10))
 
 
-def test_fixed_less_broken_is_the_gain_in_images_of_that_seed(view: StudyView) -> None:
-    ensemble = ensemble_of(view)
-    assert ensemble is not None
-    vote, member = (view.runs[key][ensemble.seed].predictions("test") for key in (ensemble.best_vote, ensemble.best_member))
-    assert ensemble.fixed - ensemble.broken == vote.correct.sum() - member.correct.sum()
+class Fixed(DummyClassifier):
+    """A classifier whose probabilities are looked up by row number."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        super().__init__()
+        self.logits = logits
+        self.classes_ = np.arange(10)
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return softmax(self.logits[X[:, 0]], axis=1)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return self.logits[X[:, 0]].argmax(1)
 
 
-def test_oracle_leaves_only_the_images_all_members_have_wrong(view: StudyView) -> None:
-    ensemble = ensemble_of(view)
-    assert ensemble is not None
-    all_wrong = ensemble.overlap[[len(names) == len(MEMBERS) for names in ensemble.overlap.index]].sum()
-    assert ensemble.oracle == pytest.approx(1 - all_wrong / 200)
+def sklearn_vote(kind: str, weights: np.ndarray | None = None) -> np.ndarray:
+    ensemble = VotingClassifier([(str(i), None) for i in range(5)], voting=kind, weights=weights)  # type: ignore[arg-type]
+    ensemble.estimators_ = [Fixed(member) for member in LOGITS]
+    ensemble.le_ = LabelEncoder().fit(np.arange(10))
+    ensemble.classes_ = np.arange(10)
+    return ensemble.predict(np.arange(200)[:, None])
 
 
-def test_weights_of_a_vote_sum_to_one(view: StudyView) -> None:
-    ensemble = ensemble_of(view)
-    assert ensemble is not None
-    for weights in ensemble.weights.values():
-        assert np.isclose(sum(weights.values()), 1)
+EQUAL = np.full(5, 0.2)
 
 
-def test_no_ensemble_while_a_member_is_pending(tmp_path: Path) -> None:
-    assert ensemble_of(view_study(fabricate(tmp_path, images=60, skip=["level4/partner"]))) is None
+def test_soft_vote_agrees_with_sklearn() -> None:
+    assert (voting.combine("soft-probabilities", LOGITS, EQUAL).argmax(1) == sklearn_vote("soft")).all()
+
+
+def test_weighted_vote_agrees_with_sklearn() -> None:
+    weights = np.array([0.5, 0.2, 0.1, 0.1, 0.1])
+    assert (voting.combine("weighted", LOGITS, weights).argmax(1) == sklearn_vote("soft", weights)).all()
+
+
+def test_hard_vote_agrees_with_sklearn_where_there_is_no_tie() -> None:
+    counts = np.eye(10)[LOGITS.argmax(2)].sum(0)
+    clear = (counts == counts.max(1, keepdims=True)).sum(1) == 1
+    assert clear.sum() > 80
+    assert (voting.combine("hard", LOGITS, EQUAL).argmax(1) == sklearn_vote("hard"))[clear].all()
+
+
+def test_hard_vote_breaks_ties_by_mean_probability() -> None:
+    logits = np.log(np.array([[[0.6, 0.3, 0.1]], [[0.1, 0.8, 0.1]]]))
+    assert voting.combine("hard", logits, np.full(2, 0.5)).argmax() == 1
+
+
+def test_soft_vote_on_logits_is_the_normalised_geometric_mean() -> None:
+    expected = log_softmax(LOGITS.mean(0), axis=1)
+    assert np.allclose(voting.combine("soft-logits", LOGITS, EQUAL), expected)
+
+
+@pytest.mark.parametrize("rule", ["soft-probabilities", "soft-logits", "hard", "weighted", "greedy"])
+def test_every_rule_gives_probabilities_and_weights_that_sum_to_one(rule: VotingRule) -> None:
+    labels = RNG.integers(0, 10, 200)
+    weights = voting.weights(rule, voting.Ballot(LOGITS, labels, LOGITS))
+    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+    assert np.allclose(np.exp(voting.combine(rule, LOGITS, weights)).sum(1), 1)
+
+
+def test_weights_follow_validation_accuracy_above_chance() -> None:
+    labels = np.arange(100) % 10
+    right, half = np.eye(10)[labels] * 9, np.eye(10)[np.where(np.arange(100) < 55, labels, (labels + 1) % 10)] * 9
+    weights = voting.weights("weighted", voting.Ballot(np.stack([right, half]), labels, np.stack([right, half])))
+    assert weights == pytest.approx(np.array([0.9, 0.45]) / 1.35)
+
+
+def test_greedy_selection_leaves_out_a_useless_member() -> None:
+    labels = np.arange(100) % 10
+    good, useless = np.eye(10)[labels] * 5, np.zeros((100, 10))
+    assert voting.greedy_weights(softmax(np.stack([useless, good]), axis=2), labels).tolist() == [0.0, 1.0]
+
+
+def test_greedy_selection_never_loses_to_the_best_member_on_validation() -> None:
+    labels = RNG.integers(0, 10, 200)
+    probabilities = softmax(LOGITS, axis=2)
+    weights = voting.greedy_weights(probabilities, labels)
+    rows = np.arange(200)
+    best_single = min(-np.log(p[rows, labels]).mean() for p in probabilities)
+    chosen = -np.log(np.tensordot(weights, probabilities, axes=1)[rows, labels]).mean()
+    assert chosen <= best_single + 1e-9

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats
 from analysis.captions import join, one_seed
+from analysis.ensemble import Ensemble
 from analysis.evidence import Figure, Finding
 from analysis.figures import style
 from analysis.results import Results
-from analysis.voting import Ensemble
 
 SHOWN = 16
 

@@ -1,0 +1,301 @@
+"""The paper of a fabricated study, in all formats."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from analysis.assemble import assemble
+from analysis.evidence import Evidence
+from report import pdf
+from report.build import build, render
+from report.environment import TEMPLATES
+from report.figures import Drawing
+from report.html import finish
+from report.lookup import Lookup
+from study.errors import StudyError
+from study.records import load_plan
+from tests.fabricate import fabricate
+
+FORMATS = ("latex", "html", "typst")
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>'
+HOSTILE = (
+    "a_b & {c}",
+    "#d $e",
+    "<script>alert(1)</script>",
+    r"\input{x}",
+    "50% ~^",
+    "--",
+    "@f",
+    "`g`",
+    "*h*",
+    "[i](j)",
+)
+
+
+@pytest.fixture(scope="module")
+def without_latex() -> Iterator[None]:
+    """A machine on which latexmk is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pdf, "has_latex", lambda: False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete fabricated study."""
+    return fabricate(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def report(study: Path, without_latex: None) -> Path:
+    """The folder its report was built into."""
+    return build(study)[0].parent
+
+
+@pytest.fixture(scope="module")
+def lookup(study: Path) -> Lookup:
+    """What the complete study may say."""
+    return Lookup(assemble(study), load_plan(study))
+
+
+def _stubs(evidence: Evidence) -> dict[str, Drawing]:
+    return {name: Drawing(name.replace("_", "-"), SVG, b"") for name in evidence.figures}
+
+
+def _render(kind: str, study: Path, evidence: Evidence | None = None) -> str:
+    evidence = evidence or assemble(study)
+    return render(kind, Lookup(evidence, load_plan(study)), _stubs(evidence))
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+def _printed(content: bytes) -> str:
+    """All text of a PDF without white space."""
+    return _squeezed("".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages))
+
+
+def test_build_writes_every_format_and_says_where(report: Path) -> None:
+    names = {"report.pdf", "report.html", "latex", "latex.zip", "provenance.json"}
+    assert {path.name for path in report.iterdir()} == names
+
+
+def test_pdf_prints_every_fact_that_provenance_lists(report: Path) -> None:
+    printed = _printed((report / "report.pdf").read_bytes())
+    facts = json.loads((report / "provenance.json").read_text())["facts"]
+    assert len(facts) > 100
+    missing = [fact["name"] for fact in facts if fact["unit"] != "text" and _squeezed(fact["text"]) not in printed]
+    assert not missing
+
+
+def test_html_marks_every_fact_with_its_name_and_printed_value(report: Path) -> None:
+    page = (report / "report.html").read_text(encoding="utf-8")
+    marked = dict(re.findall(r'<data class="fact"[^>]*data-fact="([^"]+)"[^>]*>([^<]*)</data>', page))
+    facts = {fact["name"]: fact for fact in json.loads((report / "provenance.json").read_text())["facts"]}
+    assert marked and set(marked) <= set(facts)
+    differing = [name for name, text in marked.items() if _squeezed(unescape(text)) != _squeezed(facts[name]["text"])]
+    assert differing == []
+
+
+def test_pdf_has_title_bookmarks_and_page_numbers(report: Path) -> None:
+    reader = PdfReader(report / "report.pdf")
+    assert reader.metadata and "CIFAR-10" in str(reader.metadata.title)
+    titles = [item.title for item in reader.outline if not isinstance(item, list)]
+    assert any("Introduction" in str(title) for title in titles) and any("References" in str(title) for title in titles)
+    assert reader.pages[2].extract_text().rstrip().endswith("3")
+
+
+def test_rebuilding_changes_no_byte(study: Path, report: Path, tmp_path: Path, without_latex: None) -> None:
+    build(study, tmp_path)
+    for name in ("report.pdf", "report.html", "latex.zip", "provenance.json"):
+        assert (tmp_path / name).read_bytes() == (report / name).read_bytes(), name
+
+
+class _Loads(HTMLParser):
+    """Collects what a browser would fetch by itself, and all ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "srcset", "data", "poster") or (name == "href" and tag == "link"):
+                self.loads.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+            if name == "href" and tag == "a" and (value or "").startswith("#"):
+                self.links.append((value or "")[1:])
+
+
+def test_html_loads_nothing_from_outside(report: Path) -> None:
+    page = (report / "report.html").read_text(encoding="utf-8")
+    parser = _Loads()
+    parser.feed(page)
+    assert parser.loads == []
+    assert "@import" not in page and "<script" not in page and not re.search(r"url\((?!#)", page)
+
+
+def test_html_ids_are_unique_and_every_link_inside_the_page_leads_somewhere(report: Path) -> None:
+    parser = _Loads()
+    parser.feed((report / "report.html").read_text(encoding="utf-8"))
+    assert len(parser.ids) == len(set(parser.ids))
+    assert parser.links and set(parser.links) <= set(parser.ids)
+
+
+def test_bundle_and_zip_hold_all_that_main_tex_includes(report: Path) -> None:
+    source = (report / "latex" / "main.tex").read_text(encoding="utf-8")
+    included = set(re.findall(r"\\includegraphics\[[^]]*\]\{([^}]+)\}", source))
+    files = {path.relative_to(report / "latex").as_posix() for path in (report / "latex").rglob("*") if path.is_file()}
+    assert len(included) >= 8
+    assert files == included | {"main.tex", "references.bib"}
+    with zipfile.ZipFile(io.BytesIO((report / "latex.zip").read_bytes())) as archive:
+        assert set(archive.namelist()) == files
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_section_appears_in_every_format(kind: str, lookup: Lookup) -> None:
+    source = render(kind, lookup, _stubs(lookup.evidence))
+    titles = ["Abstract", "Introduction", "Data and protocol", "Level 1", "Level 2", "Level 3", "Level 4", "Level 5"]
+    titles += ["Trust", "Discussion", "Conclusion", "Reproducibility", "Runs", "Facts"]
+    plain = source.replace("\\", "")
+    assert [title for title in titles if title not in plain and f"begin{{{title.lower()}}}" not in plain] == []
+    assert "pending:" not in plain and "nfinished study" not in plain
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_missing_runs_show_as_pending_in_every_format(kind: str, tmp_path: Path) -> None:
+    source = _render(kind, fabricate(tmp_path, skip=("level3/scratch-cnn",))).replace("\\", "")
+    assert "pending: accuracy/level3/scratch-cnn" in source.replace(":", ": ").replace("  ", " ")
+    assert "nfinished study" in source
+
+
+def test_a_study_without_any_run_still_makes_a_pdf(tmp_path: Path, without_latex: None) -> None:
+    study = fabricate(tmp_path / "study", skip=[e["key"] for e in _entries(tmp_path)])
+    assert PdfReader(build(study)[0]).pages[0].extract_text()
+
+
+def _entries(folder: Path) -> list[dict[str, str]]:
+    return load_plan(fabricate(folder / "plan"))["experiments"]
+
+
+def test_misspelt_fact_in_a_template_is_one_clear_error(
+    study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    changed = shutil.copytree(TEMPLATES, tmp_path / "templates")
+    with (changed / "sections" / "conclusion.jinja").open("a", encoding="utf-8") as section:
+        section.write('{{ fact("accuracy/level1/finetunned") }}')
+    monkeypatch.setattr("report.environment.TEMPLATES", changed)
+    with pytest.raises(StudyError, match="accuracy/level1/finetunned.*nearest.*accuracy/level1/finetuned"):
+        _render("html", study)
+
+
+def test_reference_to_nothing_is_one_clear_error() -> None:
+    with pytest.raises(StudyError, match="fig-nowhere"):
+        finish("<!--reference:fig-nowhere-->")
+
+
+def test_html_numbers_sections_subsections_and_appendices() -> None:
+    tags = {"sec-a": "h2", "sec-b": "h3", "sec-c": "h3", "sec-d": "h2", "sec-e": "h3", "app-f": "h2", "tab-g": "figure"}
+    page = "".join(f'<{tag} id="{label}">' for label, tag in tags.items())
+    numbered = finish(page + "".join(f"<!--number:{label}-->;" for label in tags))
+    assert numbered.removeprefix(page) == "1;1.1;1.2;2;2.1;A;1;"
+
+
+def test_hostile_class_names_reach_the_pdf_and_the_page_as_text(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, classes=HOSTILE)
+    evidence = assemble(study)
+    page = _render("html", study, evidence)
+    assert "<script" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    source = _render("typst", study, evidence)
+    printed = _printed(pdf.by_typst(source, _stubs(evidence)))
+    assert [name for name in HOSTILE if _squeezed(name) not in printed] == []
+
+
+def test_stand_in_data_are_announced_on_the_first_page_and_in_every_caption(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, stand_in=True)
+    notice = load_plan(study)["dataset"]["notice"]
+    page = _render("html", study)
+    assert notice in page[: page.index("Introduction</h2>")]
+    captions = re.findall(r"<figcaption>.*?</figcaption>", page, re.DOTALL)
+    assert captions and all(notice in caption for caption in captions)
+
+
+def test_quick_preset_says_so_before_the_abstract(lookup: Lookup) -> None:
+    page = render("html", lookup, _stubs(lookup.evidence))
+    assert "Quick preset." in page[: page.index("Abstract")]
+    larger = dataclasses.replace(lookup, plan={**lookup.plan, "preset": "cpu"})
+    assert "Quick preset." not in render("html", larger, _stubs(lookup.evidence))
+
+
+def test_prose_types_no_result() -> None:
+    """Digits stand only in names: keys inside calls, levels, models, kernels, tests and conference lists."""
+    allowed = r"level\s?\d|[Ll]evel \d|CIFAR-10|MobileNetV3|\d×\d|SHA-256|F1|p\d\d\b"
+    for path in sorted((TEMPLATES / "sections").iterdir()):
+        prose = re.sub(r"\{[{%#].*?[}%#]\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.findall(r"\d+", re.sub(allowed, "", prose)), path.name
+
+
+def test_failing_latex_falls_back_to_typst_and_says_so(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(files: object) -> bytes:
+        raise StudyError("LaTeX failed: main.tex:1: Undefined control sequence")
+
+    monkeypatch.setattr(pdf, "has_latex", lambda: True)
+    monkeypatch.setattr(pdf, "by_latex", fail)
+    monkeypatch.setattr("report.build.draw_all", lambda figures: _stubs(assemble(study)))
+    paths = build(study, tmp_path)
+    assert PdfReader(paths[0]).pages
+    assert "Undefined control sequence; report.pdf comes from Typst instead" in capsys.readouterr().err
+
+
+@pytest.mark.needs_tex
+def test_bundle_compiles_with_latexmk_and_prints_the_facts(report: Path) -> None:
+    folder = report / "latex"
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    printed = _printed(pdf.by_latex(files))
+    facts = json.loads((report / "provenance.json").read_text())["facts"]
+    percents = [_squeezed(fact["text"]) for fact in facts if fact["unit"] == "percent"]
+    assert percents and [text for text in percents if text not in printed] == []
+    assert "??" not in printed
+
+
+@pytest.mark.needs_tex
+def test_latex_error_is_quoted_in_one_line() -> None:
+    with pytest.raises(StudyError, match=r"main\.tex:1: Undefined control sequence"):
+        pdf.by_latex({"main.tex": rb"\documentclass{article}\begin{document}\undefinedmacro\end{document}"})
+
+
+@pytest.mark.needs_browser
+def test_page_opens_in_a_browser_without_network(report: Path, tmp_path: Path) -> None:
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom"]
+    url = (report / "report.html").resolve().as_uri()
+    opened = subprocess.run([*command, url], capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "Introduction" in opened and opened.count("<svg") >= 8
+
+
+def test_typst_warning_is_an_error() -> None:
+    with pytest.raises(StudyError, match="Typst warned: unknown font family"):
+        pdf.by_typst('#set text(font: "No Such Font")\nHi', {})
+
+
+def test_typst_error_is_one_clear_error() -> None:
+    with pytest.raises(StudyError, match="Typst failed"):
+        pdf.by_typst("#nonsense", {})

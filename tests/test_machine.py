@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import platform
+
+import pytest
+import torch
+
+from study import machine
+from study.errors import StudyError
+
+
+def test_auto_is_cuda_where_there_is_one() -> None:
+    assert machine.resolve("auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
+def test_absent_device_is_refused(name: str) -> None:
+    with pytest.raises(StudyError, match="--device cpu or auto"):
+        machine.resolve(name)
+
+
+@pytest.mark.parametrize(("has_amx", "used"), [(True, "bfloat16"), (False, "float32")])
+def test_bfloat16_is_used_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch, has_amx: bool, used: str) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    where = machine.resolve("cpu")
+    assert where.precision("bfloat16") == used and where.precision("float32") == "float32"
+    with where.autocast("bfloat16"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == getattr(torch, used)
+
+
+def test_environment_names_versions_and_precision() -> None:
+    described = machine.environment(machine.resolve("cpu"), "float32")
+    assert described["versions"]["torch"] == torch.__version__.split("+")[0] or described["versions"]["torch"] == torch.__version__
+    assert described["versions"]["python"] == platform.python_version()
+    assert (described["device"], described["precision"]) == ("cpu", "float32")
+
+
+def test_peak_memory_is_at_least_what_a_tensor_takes() -> None:
+    held = torch.ones(25_000_000)
+    assert machine.peak_memory_bytes(machine.resolve("cpu")) > held.nbytes
