@@ -53,9 +53,7 @@ def write_export(study: Path, source: Run, int8: Run, plan: dict[str, Any]) -> P
 def _trusted(run: Run) -> Trusted:
     validation = run.predictions("validation")
     temperature = fit_temperature(validation.logits, validation.labels)
-    return Trusted(
-        run, temperature, choose_abstention(_confidence(validation, temperature), validation.correct)
-    )
+    return Trusted(run, temperature, choose_abstention(_confidence(validation, temperature), validation.correct))
 
 
 def _confidence(predictions: Predictions, temperature: float) -> np.ndarray:
@@ -71,16 +69,12 @@ def _manifest(folder: Path, models: dict[str, Trusted], plan: dict[str, Any]) ->
         "dataset": {name: dataset[name] for name in ("name", "title", "fingerprint", "notice")},
         "image_size": dataset["image_size"],
         "deployed": _recommended(models),
-        "models": {
-            precision: _described(folder / FILES[precision], model) for precision, model in models.items()
-        },
+        "models": {precision: _described(folder / FILES[precision], model) for precision, model in models.items()},
     }
 
 
 def _recommended(models: dict[str, Trusted]) -> str:
-    accuracy = {
-        precision: model.run.predictions("validation").accuracy for precision, model in models.items()
-    }
+    accuracy = {precision: model.run.predictions("validation").accuracy for precision, model in models.items()}
     return "float32" if accuracy["float32"] - accuracy["int8"] > TOLERATED_LOSS else "int8"
 
 
@@ -149,10 +143,7 @@ def _per_class(test: Predictions, classes: list[str]) -> list[dict[str, Any]]:
         test.labels, test.predicted, labels=range(len(classes)), zero_division=0.0
     )
     names = ("precision", "recall", "f1", "support")
-    return [
-        {"name": name} | dict(zip(names, row, strict=True))
-        for name, *row in zip(classes, *columns, strict=True)
-    ]
+    return [{"name": name} | dict(zip(names, row, strict=True)) for name, *row in zip(classes, *columns, strict=True)]
 
 
 def escape(text: str) -> str:

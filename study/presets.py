@@ -34,6 +34,7 @@ class Preset:
     trials: int
     trial_epochs: int
     trial_images: int
+    scratch_network: str
     scratch_epochs: int
     scratch_batch_size: int
     scratch_learning_rate: float
@@ -60,16 +61,17 @@ QUICK = Preset(
     batch_size=50,
     learning_rate=1.5e-3,
     epochs=2,
-    head_epochs=10,
+    head_epochs=5,
     ablation_epochs=2,
     trials=4,
     trial_epochs=2,
-    trial_images=1_000,
-    scratch_epochs=3,
+    trial_images=500,
+    scratch_network="compact_cnn_small",
+    scratch_epochs=6,
     scratch_batch_size=50,
     scratch_learning_rate=3e-3,
-    multi_task_epochs=3,
-    student_epochs=5,
+    multi_task_epochs=6,
+    student_epochs=4,
     student_image_size=48,
     student_pretrained=False,
     compact_students=True,
@@ -95,6 +97,7 @@ CPU = Preset(
     trials=8,
     trial_epochs=2,
     trial_images=10_000,
+    scratch_network="compact_cnn",
     scratch_epochs=10,
     scratch_batch_size=256,
     scratch_learning_rate=4e-3,
@@ -125,6 +128,7 @@ PAPER = Preset(
     trials=20,
     trial_epochs=2,
     trial_images=40_000,
+    scratch_network="compact_cnn",
     scratch_epochs=60,
     scratch_batch_size=256,
     scratch_learning_rate=4e-3,

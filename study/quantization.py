@@ -128,8 +128,6 @@ def _preprocessed(fp32: Path) -> Iterator[tuple[Path, Path]]:
 def _keep(result: Path, int8: Path) -> int:
     count = quantized_operators(result)
     if not count:
-        raise StudyError(
-            f"nothing was quantised in {int8.name}: the model has no layer this method applies to"
-        )
+        raise StudyError(f"nothing was quantised in {int8.name}: the model has no layer this method applies to")
     write_bytes(int8, result.read_bytes())
     return count

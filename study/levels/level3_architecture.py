@@ -37,7 +37,7 @@ def scratch(preset: Preset, epochs: int, name: str = "scratch-cnn", title: str =
         level=3,
         name=name,
         title=title,
-        architecture=Architecture("compact_cnn"),
+        architecture=Architecture(preset.scratch_network),
         recipe=scratch_recipe(preset, epochs),
     )
 
