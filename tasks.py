@@ -17,7 +17,10 @@ RUNS = "runs"
 
 
 def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
-    """Turn what the user can put right into one line and exit code 2, and Ctrl-C into exit code 130."""
+    """Turn what the user can put right into one line and exit code 2, and Ctrl-C into exit code 130.
+
+    The operating system's refusals (a full disk, a folder without permission) are the user's to put right too.
+    """
 
     @functools.wraps(body)
     def guarded(*arguments: object, **flags: object) -> None:
@@ -25,7 +28,7 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
 
         try:
             body(*arguments, **flags)
-        except StudyError as error:
+        except (StudyError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
@@ -44,7 +47,7 @@ def _numbers(text: str, what: str) -> tuple[int, ...]:
         raise StudyError(f"--{what} takes numbers separated by commas, e.g. --{what} 1,2; not {text!r}") from None
     if any(number < 0 for number in numbers):
         raise StudyError(f"--{what} takes numbers from 0 upwards, not {text!r}")
-    return numbers
+    return tuple(dict.fromkeys(numbers))
 
 
 def _options(flags: dict[str, Any]) -> Options:
@@ -64,7 +67,7 @@ STUDY_HELP = {
     "preset": "quick, cpu or paper; default quick, with CUDA paper",
     "levels": "which levels to run, e.g. 1,2; default all five",
     "seeds": "training seeds, e.g. 0,1,2; default the preset's",
-    "data": "folder that holds or will hold CIFAR-10 (torchvision layout); default $STUDY_DATA, then ./data",
+    "data": "folder that holds or will hold CIFAR-10 (torchvision layout); default $STUDY_DATA, or ./data if that is not set",
     "dataset": "auto, cifar10 or digits; auto falls back to digits, with a notice, when CIFAR-10 cannot be had",
     "device": "auto, cpu, cuda, ...",
     "study": "name of the study's folder; default <preset>-<dataset>",
@@ -140,7 +143,9 @@ def report(_: Context, study: str = "", runs: str = RUNS) -> None:
     """Write the paper of a study: report.pdf, report.html and the LaTeX bundle."""
     from report.build import build
 
-    for path in build(_study_folder(study, runs)):
+    folder = _study_folder(study, runs)
+    print(f"writing the paper of {folder}", flush=True)
+    for path in build(folder):
         print(path)
 
 
@@ -162,22 +167,20 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 
 
 @task(
-    positional=["images"],
-    iterable=["images"],
     help={
-        "images": "image files, in any format Pillow reads; separate several by commas",
+        "image": "image file in any format Pillow reads; several separated by commas",
         "study": "name of the study; default the one that ran last",
         "runs": STUDY_HELP["runs"],
-        "top": "how many classes to print",
+        "top": "how many classes to print; default 3",
     },
 )
 @one_line_errors
-def predict(_: Context, images: list[str], study: str = "", runs: str = RUNS, top: int = 3) -> None:
+def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str = "3") -> None:
     """Classify image files with a study's exported model, and say where it would abstain."""
     from study.prediction import predict as classify
 
-    paths = [Path(name) for part in images for name in part.split(",")]
-    for prediction in classify(_study_folder(study, runs), paths, top):
+    paths = [Path(image)] if Path(image).exists() else [Path(name) for name in image.split(",")]
+    for prediction in classify(_study_folder(study, runs), paths, _numbers(top, "top")[0]):
         print(prediction)
 
 

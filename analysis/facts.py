@@ -168,6 +168,7 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
     stages = recipe["stages"]
     return {
         "architecture": training["architecture"]["backbone"],
+        "initialisation": "ImageNet weights" if training["architecture"]["pretrained"] else "random weights",
         "optimizer": OPTIMIZERS.get(recipe["optimizer"], recipe["optimizer"]),
         "epochs": formats.setting(sum(stage["epochs"] for stage in stages)),
         "batch-size": formats.count(recipe["batch_size"]),

@@ -121,7 +121,7 @@ class StudyView:
 
 
 def view_study(study: Path) -> StudyView:
-    """Read a study's plan and complete runs; runs that the plan no longer names are left out.
+    """Read a study's plan and complete runs; runs of experiments the plan no longer has are left out.
 
     Raises StudyError when there is no plan or a complete run was altered.
     """
@@ -129,7 +129,8 @@ def view_study(study: Path) -> StudyView:
     experiments = {entry["key"]: _planned(entry) for entry in plan["experiments"]}
     runs: dict[str, dict[int, Run]] = {}
     for run in load_runs(study):
-        if run.key in experiments and run.seed in plan["seeds"]:
+        planned = experiments.get(run.key)
+        if planned and planned.spec == run.spec["experiment"] and run.seed in plan["seeds"]:
             runs.setdefault(run.key, {})[run.seed] = run
     return StudyView(plan, experiments, runs)
 

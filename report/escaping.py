@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from pylatexenc.latexencode import UnicodeToLatexEncoder
 
 ASCII_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-BREAKLESS = re.compile(r" (?=[%=<±])|(?<=[=<±]) (?=[\d+\N{MINUS SIGN}])|(?<=\d) (?=(?:px|ms|MB|GB|min|s|h)\b)")
+BREAKLESS = re.compile(
+    r" (?=[%=<±])|(?<=[=<±]) (?=[\d+\N{MINUS SIGN}])"  # relations and the percent sign
+    r"|(?<=\d) (?=to [\d+\N{MINUS SIGN}])|(?<=\d to) (?=[\d+\N{MINUS SIGN}])"  # intervals
+    r"|(?<=\d) (?=(?:px|ms|MB|GB|min|s|h|k|M|G|points)\b)"  # units
+)
 # Spaces that TeX does not know, or reads as ordinary characters.
 TEX_SPACES = {
     "\N{ZERO WIDTH SPACE}": r"\allowbreak{}",

@@ -65,8 +65,7 @@ def images_per_second(work: Callable[[], None], batch: int, where: Machine) -> f
     started = time.perf_counter()
     for _ in range(BATCHES_PER_ROUND):
         work()
-    if where.device.type == "cuda":
-        torch.cuda.synchronize(where.device)
+    where.wait()
     return BATCHES_PER_ROUND * batch / (time.perf_counter() - started)
 
 

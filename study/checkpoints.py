@@ -15,7 +15,7 @@ from study.training import Progress
 def save(folder: Path, progress: Progress) -> None:
     """Replace the run's checkpoint atomically."""
     buffer = io.BytesIO()
-    torch.save({"rows": progress.rows, "state": progress.state}, buffer)
+    torch.save({"rows": progress.rows, "state": progress.state, "seconds": progress.seconds}, buffer)
     write_bytes(folder / CHECKPOINT, buffer.getvalue())
 
 
@@ -26,6 +26,6 @@ def load(folder: Path) -> Progress:
         return Progress()
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        return Progress(stored["rows"], stored["state"])
+        return Progress(stored["rows"], stored["state"], stored["seconds"])
     except Exception as error:  # zip, pickle and key errors all mean the same to the user
         raise StudyError(f"{path} is damaged; remove it to train this run from its first epoch") from error

@@ -71,6 +71,12 @@ class Dataset:
         """Images per split."""
         return {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
 
+    @property
+    def splits_digest(self) -> str:
+        """SHA-256 over the three splits' indices."""
+        parts = (getattr(self, name).numpy().astype("<i8").tobytes() for name in ("train", "validation", "test"))
+        return hashlib.sha256(b"|".join(parts)).hexdigest()
+
     def describe(self) -> dict[str, Any]:
         """What study.json says about the data."""
         return {
@@ -113,6 +119,8 @@ def reload(plan: dict[str, Any]) -> Dataset:
     Raises StudyError when the data have gone or are no longer the same.
     """
     described = plan["dataset"]
+    if described["folder"] and not Path(described["folder"]).is_dir():
+        raise StudyError(f"the data of this study are no longer in {described['folder']}")
     dataset = load(described["name"], described["folder"] or None, Subset(**described["sizes"]))
     if dataset.fingerprint != described["fingerprint"]:
         raise StudyError(f"the data in {described['folder']} are not those this study was run on")

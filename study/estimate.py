@@ -91,16 +91,17 @@ class Estimator:
         optimizer, chosen, draws = trainer.optimizer(stage), trainer.order(epoch=0)[0], Draws.of(0, 0)
         step = partial(trainer.step, optimizer, stage, 0, chosen, draws, None)
         infer = partial(evaluation.logits, model, trainer.images, Setting(stage.image_size), self.machine)
-        inference = _second_call(infer) / len(chosen)
+        inference = self._second_call(infer) / len(chosen)
         if trainer.features_are_fixed(stage):  # computed once, then only the head is trained
             return inference / stage.epochs, inference
         trainer.train_mode(stage)
-        return _second_call(step) / len(chosen), inference
+        return self._second_call(step) / len(chosen), inference
 
-
-def _second_call(work: Callable[[], object]) -> float:
-    """Seconds of the second call; the first pays for allocation."""
-    work()
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    def _second_call(self, work: Callable[[], object]) -> float:
+        """Seconds of the second call; the first pays for allocation."""
+        work()
+        self.machine.wait()
+        started = time.perf_counter()
+        work()
+        self.machine.wait()
+        return time.perf_counter() - started

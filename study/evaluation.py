@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +31,6 @@ def logits(
     images: Tensor,
     setting: Setting,
     machine: Machine,
-    on_images: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
     model.eval()
@@ -44,8 +42,6 @@ def logits(
             if setting.flip:
                 out = (out + model(x.flip(-1)).float()) / 2
         parts.append(out.cpu())
-        if on_images:
-            on_images(len(batch))
     return torch.cat(parts)
 
 

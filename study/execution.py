@@ -32,7 +32,7 @@ from study.models import Classifier, build, image_size, load_trained, normalise,
 from study.objective import Teaching
 from study.records import Run
 from study.streams import derive, numpy_generator
-from study.training import Hooks, Trainer
+from study.training import Hooks, Progress, Trainer
 
 
 @dataclass
@@ -100,14 +100,20 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
     start = checkpoints.load(context.folder)
-    if start.rows and len(start.rows) == recipe.epochs:
+    if len(start.rows) == recipe.epochs:
         trainer.restore(start)
-    rows = trainer.fit(start, Hooks(epoch=lambda p: checkpoints.save(context.folder, p), step=context.advance))
-    trained = time.perf_counter()
-    outcome = _evaluate(trainer.best, recipe, context)
-    _keep(trainer.best, context.folder, rows)
+    before = start.seconds
+
+    def keep(progress: Progress) -> None:
+        progress.seconds = before + time.perf_counter() - started
+        checkpoints.save(context.folder, progress)
+        records.write_epochs(context.folder, progress.rows)
+
+    rows = trainer.fit(start, Hooks(epoch=keep, step=context.advance))
+    outcome = _evaluate(trainer.model, recipe, context)
+    _keep_weights(trainer.model, context.folder)
     outcome.metrics |= _training_metrics(trainer, rows) | ({"teacher": teacher} if teacher else {})
-    outcome.durations = {"train": trained - started, "evaluate": time.perf_counter() - trained}
+    outcome.durations = {"train": start.seconds, "earlier": before}
     return outcome
 
 
@@ -121,17 +127,16 @@ def _evaluate(model: Classifier, recipe: Recipe, context: Context) -> Outcome:
     )
 
 
-def _keep(model: Classifier, folder: Path, rows: list[dict[str, Any]]) -> None:
+def _keep_weights(model: Classifier, folder: Path) -> None:
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     records.write_bytes(folder / records.MODEL, save(tensors))
-    records.write_epochs(folder, rows)
 
 
 def _training_metrics(trainer: Trainer, rows: list[dict[str, Any]]) -> dict[str, Any]:
     size = trainer.recipe.stages[-1].image_size
-    model = trainer.best
+    model = trainer.model
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "macs": macs(model, size),
@@ -294,22 +299,29 @@ def exported(run: Run, context: Context) -> Path:
 @execute.register
 def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
     """Predict with dropout active and record the uncertainty of every image."""
-    from study.uncertainty import mc_dropout, mutual_information, predictive_entropy
+    from study.uncertainty import mutual_information, predictive_entropy
 
     source = context.run(experiment.source)
-    model = load_trained(source, len(context.dataset.classes)).to(context.machine.device)
-    probabilities = {
-        split: mc_dropout(
-            model,
-            (prepare(part, image_size(source), model) for part in context.images(split).split(evaluation.BATCH)),
-            experiment.passes,
-            derive(context.seed, f"mc-dropout-{split}"),
-        )
-        for split in records.SPLITS
-    }
+    probabilities = {split: _dropout_samples(source, split, experiment.passes, context) for split in records.SPLITS}
     outcome = context.predicted({split: np.log(p.mean(0) + voting.TINY) for split, p in probabilities.items()})
     for split, p in probabilities.items():
         outcome.arrays[f"{split}_entropy"] = predictive_entropy(p)
         outcome.arrays[f"{split}_mutual_information"] = mutual_information(p)
     outcome.metrics |= {"passes": experiment.passes, "source_test_accuracy": source.metrics["test_accuracy"]}
     return outcome
+
+
+def _dropout_samples(source: Run, split: str, passes: int, context: Context) -> np.ndarray:
+    """Probabilities (passes, N, C) of the source under the setting it was evaluated in, mirrored images included."""
+    from study.uncertainty import mc_dropout
+
+    model = load_trained(source, len(context.dataset.classes)).to(context.machine.device)
+    recipe, size = _recipe(source), image_size(source)
+
+    def sample(mirrored: bool) -> np.ndarray:
+        parts = (prepare(part, size, model) for part in context.images(split).split(evaluation.BATCH))
+        batches = (part.flip(-1) if mirrored else part for part in parts)
+        with context.machine.autocast(recipe["precision"]):
+            return mc_dropout(model, batches, passes, derive(context.seed, f"mc-dropout-{split}", int(mirrored)))
+
+    return (sample(False) + sample(True)) / 2 if recipe["flip_at_test"] else sample(False)

@@ -6,8 +6,6 @@ The levels (``study/levels``) list them, the runner executes them, ``spec.json``
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -72,8 +70,7 @@ class Stage:
 class Recipe:
     """How a network is trained.
 
-    ``ema`` is the decay of the weight average per step (0 keeps the last weights),
-    ``auxiliary_weight`` the factor of the auxiliary head's loss, ``precision`` the autocast type
+    ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
     wished for; a device without fast support for it computes in float32 and the run says so.
     """
 
@@ -83,7 +80,6 @@ class Recipe:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.3
-    ema: float = 0.0
     precision: Precision = "float32"
     flip_at_test: bool = False
 
@@ -215,12 +211,17 @@ class McDropout(Experiment):
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """The part of an experiment that decides what it computes, as JSON-ready data."""
-    kept = [f.name for f in dataclasses.fields(experiment) if not f.metadata.get("presentation")]
-    data = dataclasses.asdict(experiment)
-    return {"kind": type(experiment).__name__} | {name: data[name] for name in kept}
+    data: dict[str, Any] = {"kind": type(experiment).__name__}
+    for part in dataclasses.fields(experiment):
+        value = getattr(experiment, part.name)
+        if isinstance(value, Experiment):
+            data[part.name] = identity(value)
+        elif not part.metadata.get("presentation"):
+            data[part.name] = _plain(value)
+    return data
 
 
-def digest(data: object) -> str:
-    """SHA-256 (hex) of JSON-ready data in canonical form."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a field may hold
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value

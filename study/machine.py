@@ -39,6 +39,11 @@ class Machine:
             return wished if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
         return wished if self.device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
 
+    def wait(self) -> None:
+        """Return when everything asked of the device so far is done, which timings need."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def autocast(self, wished: Precision) -> AbstractContextManager[Any]:
         """Autocast context for a forward pass in the wished precision."""
         if self.precision(wished) == "float32":
@@ -85,8 +90,14 @@ def environment(machine: Machine, precision: str) -> dict[str, Any]:
     }
 
 
+def reset_peak_memory(machine: Machine) -> None:
+    """Start counting the GPU's peak afresh; a process's resident peak cannot be reset."""
+    if machine.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(machine.device)
+
+
 def peak_memory_bytes(machine: Machine) -> int:
-    """Highest memory use so far: allocated on the GPU, or resident in this process."""
+    """Highest memory use: allocated on the GPU since the last reset, or resident since the process started."""
     if machine.device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(machine.device))
     import resource

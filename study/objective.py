@@ -16,7 +16,8 @@ from study.machine import Machine
 from study.models import Classifier, normalise, resize
 from study.streams import numpy_generator, torch_generator
 
-# A rotated copy of this fraction of each batch trains the rotation head; the classifier sees upright images only.
+# A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
+# only, the batch statistics see both.
 ROTATED_FRACTION = 0.25
 
 
@@ -34,12 +35,17 @@ class Draws:
     """The random streams of one epoch."""
 
     augmentation: torch.Generator
+    rotation: torch.Generator
     mixup: np.random.Generator
 
     @classmethod
     def of(cls, seed: int, epoch: int) -> Draws:
         """Streams of an epoch (from 0) of the run with this seed."""
-        return cls(torch_generator(seed, "augmentation", epoch), numpy_generator(seed, "mixup", epoch))
+        return cls(
+            torch_generator(seed, "augmentation", epoch),
+            torch_generator(seed, "rotation", epoch),
+            numpy_generator(seed, "mixup", epoch),
+        )
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -90,7 +96,7 @@ class Objective:
             auxiliary = self.model.auxiliary_logits(features)
             return self.model.head(features), functional.cross_entropy(auxiliary.float(), self.superclass[labels])
         if task == "rotation":
-            turned, turns = rotate_quarters(inputs[: max(1, round(len(x) * ROTATED_FRACTION))], draws.augmentation)
+            turned, turns = rotate_quarters(inputs[: max(1, round(len(x) * ROTATED_FRACTION))], draws.rotation)
             features = self.model.features(torch.cat([inputs, turned]))
             auxiliary = self.model.auxiliary_logits(features[len(x) :])
             return self.model.head(features[: len(x)]), functional.cross_entropy(auxiliary.float(), turns)

@@ -7,6 +7,7 @@ file. A run is complete when result.json is there and its digests hold.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -47,6 +48,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise StudyError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
 
 
@@ -93,9 +96,10 @@ def finish(folder: Path, metrics: dict[str, Any], durations: dict[str, float]) -
 
 def is_complete(folder: Path) -> bool:
     """Whether result.json is there and every digest in it holds."""
-    if not (folder / RESULT).is_file():
+    try:
+        expected = read_json(folder / RESULT)["files"]
+    except (StudyError, KeyError, TypeError):
         return False
-    expected = read_json(folder / RESULT)["files"]
     return all((folder / name).is_file() and sha256(folder / name) == value for name, value in expected.items())
 
 
@@ -203,8 +207,17 @@ def _finished_folders(study: Path) -> Iterator[Path]:
 
 
 def load_runs(study: Path) -> list[Run]:
-    """All complete runs of a study, by level, experiment and seed."""
-    return sorted((load_run(folder) for folder in _finished_folders(study)), key=lambda run: (run.key, run.seed))
+    """All complete runs of a study, by level, experiment and seed; altered ones count as missing."""
+    complete = (load_run(folder) for folder in _finished_folders(study) if is_complete(folder))
+    return sorted(complete, key=lambda run: (run.key, run.seed))
+
+
+def results_digest(folder: Path) -> str:
+    """What other runs build on: the digests of a run's predictions and weights; "" when it is not complete."""
+    if not (folder / RESULT).is_file():
+        return ""
+    files = read_json(folder / RESULT)["files"]
+    return " ".join(files[name] for name in (PREDICTIONS, MODEL) if name in files)
 
 
 def load_plan(study: Path) -> dict[str, Any]:
@@ -219,11 +232,12 @@ def summary(study: Path) -> pd.DataFrame:
     runs = {run.name: run for run in load_runs(study)}
     plan = load_plan(study)
     names = [f"{entry['key']}/seed-{seed}" for seed in plan["seeds"] for entry in plan["experiments"]]
-    return pd.DataFrame([_summary_row(name, runs.get(name)) for name in names])
+    return pd.DataFrame([_summary_row(study, name, runs.get(name)) for name in names])
 
 
-def _summary_row(name: str, run: Run | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": name, "state": "complete" if run else "to do"}
+def _summary_row(study: Path, name: str, run: Run | None) -> dict[str, Any]:
+    missing = "altered" if (study / name / RESULT).exists() else "to do"
+    row: dict[str, Any] = {"run": name, "state": "complete" if run else missing}
     for split in SPLITS:
         accuracy = run.metrics.get(f"{split}_accuracy") if run else None
         row[f"{split} accuracy (%)"] = None if accuracy is None else 100 * accuracy

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from study import data, execution, levels, machine, presets, records
 from study.data import Dataset
 from study.errors import StudyError
 from study.estimate import Estimator
-from study.experiment import Experiment, Precision, Search, Training, digest, identity
+from study.experiment import Experiment, Precision, Search, Training, identity
 from study.machine import Machine
 from study.presets import Preset
 from study.progress import Reporter, duration
@@ -76,9 +76,10 @@ class Study:
         return records.run_folder(self.folder, job.experiment.key, job.seed)
 
     def spec(self, job: Job) -> dict[str, Any]:
-        """What decides the job's result: the experiment, the seed, the data, and the specs it builds on."""
-        by_key = {experiment.key: experiment for experiment in levels.experiments(self.preset)}
-        upstream = {key: digest(self.spec(Job(by_key[key], job.seed))) for key in job.experiment.needs}
+        """What decides the job's result: the experiment, the seed, the data and the results it builds on."""
+        upstream = {
+            key: records.results_digest(records.run_folder(self.folder, key, job.seed)) for key in job.experiment.needs
+        }
         return {
             "experiment": identity(job.experiment),
             "seed": job.seed,
@@ -87,7 +88,7 @@ class Study:
             "dataset": {
                 "name": self.dataset.name,
                 "fingerprint": self.dataset.fingerprint,
-                "sizes": self.dataset.sizes,
+                "splits": self.dataset.splits_digest,
             },
         }
 
@@ -132,32 +133,54 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
     """
     study = prepare(options)
     with _locked(study.folder):
+        missing = _missing(study)
+        _require_upstream(study, missing)
         _write_plan(study)
-        missing = [job for job in study.jobs if not study.is_done(job)]
         complete = len(study.jobs) - len(missing)
         if study.dataset.notice:
             say(f"NOTICE: {study.dataset.notice}")
         say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
         if missing:
             _run_all(study, missing)
-            export(study.folder)
+        _export(study, afresh=bool(missing))
     return study.folder
 
 
-def export(folder: Path) -> None:
-    """Write the deployable model of a study whose level 5 is complete: the best int8 one by validation accuracy."""
-    from study.model_card import write_export
+def _missing(study: Study) -> list[Job]:
+    """Jobs without a complete run of their spec, and those that build on the results of such jobs."""
+    missing: dict[str, Job] = {}
+    for job in study.jobs:
+        needed = (f"{key}/seed-{job.seed}" for key in job.experiment.needs)
+        if not study.is_done(job) or any(name in missing for name in needed):
+            missing[job.name] = job
+    return list(missing.values())
 
-    runs = {(run.key, run.seed): run for run in records.load_runs(folder)}
-    static = [run for run in runs.values() if run.spec["experiment"].get("method") == "static"]
+
+def _export(study: Study, afresh: bool) -> None:
+    """Write the deployable model, the best static int8 one by validation accuracy, unless it is there already."""
+    from study.model_card import write_export
+    from study.prediction import load_export
+
+    if not afresh:
+        with contextlib.suppress(StudyError):
+            load_export(study.folder)
+            return
+    chosen = levels.experiments(study.preset)
+    done = {job.name: records.load_run(study.run_folder(job)) for job in _done(study, chosen)}
+    static = [run for run in done.values() if run.spec["experiment"].get("method") == "static"]
     if static:
         best = max(static, key=lambda run: run.metrics["validation_accuracy"])
-        source = runs[best.spec["experiment"]["source"], best.seed]
-        write_export(folder, source, best, records.load_plan(folder))
+        source = done[f"{best.spec['experiment']['source']}/seed-{best.seed}"]
+        write_export(study.folder, source, best, records.load_plan(study.folder))
+
+
+def _done(study: Study, chosen: tuple[Experiment, ...]) -> list[Job]:
+    """The chosen experiments' complete and current runs, of all seeds."""
+    jobs = [Job(experiment, seed) for seed in study.seeds for experiment in chosen]
+    return [job for job in jobs if study.is_done(job)]
 
 
 def _run_all(study: Study, jobs: list[Job]) -> None:
-    _require_upstream(study, jobs)
     estimator = Estimator(study.dataset, study.machine)
     estimates = {job.name: estimator.seconds(job.experiment) for job in jobs}
     started = time.perf_counter()
@@ -165,7 +188,8 @@ def _run_all(study: Study, jobs: list[Job]) -> None:
         reporter.say(f"about {duration(sum(estimates.values()))} on {study.machine.device}, {_precision_note(study)}")
         for job in jobs:
             reporter.begin(job.name, estimator.images(job.experiment))
-            summary, seconds = run_job(study, job, reporter)
+            # What it builds on may have been redone to the same result.
+            summary, seconds = ("unchanged", 0.0) if study.is_done(job) else run_job(study, job, reporter)
             reporter.end(summary, seconds)
         reporter.say(f"study complete in {duration(time.perf_counter() - started)}")
 
@@ -191,9 +215,10 @@ def run_job(study: Study, job: Job, reporter: Reporter) -> tuple[str, float]:
     _make_room(study, job)
     records.write_json(folder / "spec.json", study.spec(job))
     wall, cpu = time.perf_counter(), time.process_time()
+    machine.reset_peak_memory(study.machine)
     context = execution.Context(study.dataset, study.machine, study.folder, folder, job.seed, reporter.advance)
     outcome = execution.execute(job.experiment, context)
-    seconds = time.perf_counter() - wall
+    seconds = time.perf_counter() - wall + outcome.durations.get("earlier", 0.0)
     if outcome.arrays:
         records.write_arrays(folder / records.PREDICTIONS, outcome.arrays)
     times = {"wall_seconds": seconds, "cpu_seconds": time.process_time() - cpu}
@@ -228,7 +253,7 @@ def _make_room(study: Study, job: Job) -> None:
     shutil.move(folder, aside)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the study's folder; StudyError when it cannot be written or another process holds it."""
     try:

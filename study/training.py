@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from timm.optim import create_optimizer_v2
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from study import evaluation
 from study.data import Dataset
@@ -39,10 +38,14 @@ class Diverged(StudyError):
 
 @dataclass
 class Progress:
-    """Where training stands: the rows of epochs.jsonl so far, and the tensors a bit-exact resume needs."""
+    """Where training stands: the rows of epochs.jsonl so far, and the tensors a bit-exact resume needs.
+
+    ``seconds`` is the time spent up to here, in all sessions.
+    """
 
     rows: list[Row] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def _nothing(*_: object) -> None:
@@ -96,12 +99,6 @@ class Trainer:
         network = torch.compile(model) if machine.compile else model
         superclass = torch.tensor(dataset.superclass, device=machine.device)
         self.objective = Objective(model, network, recipe, machine, superclass, teaching)  # type: ignore[arg-type]
-        self.average = _average(model, recipe.ema)
-
-    @property
-    def best(self) -> Classifier:
-        """The network to evaluate and keep: the weight average where the recipe has one."""
-        return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
 
     def fit(self, start: Progress | None = None, hooks: Hooks | None = None) -> list[Row]:
         """Train what ``start`` has left of the recipe; returns the rows of all epochs."""
@@ -115,8 +112,6 @@ class Trainer:
     def restore(self, progress: Progress, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Put weights (and an optimizer) back to where ``progress`` stands."""
         self.model.load_state_dict(progress.state["model"])
-        if self.average is not None:
-            self.average.load_state_dict(progress.state["average"])
         if optimizer is not None:
             optimizer.load_state_dict(progress.state["optimizer"])
 
@@ -129,7 +124,7 @@ class Trainer:
         for epoch in range(len(progress.rows), first + stage.epochs):
             row = self._fit_epoch(stage, epoch, epoch - first, optimizer, cache, hooks)
             progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
-            progress.state = self._state(optimizer)
+            progress.state = {"model": self.model.state_dict(), "optimizer": optimizer.state_dict()}
             hooks.epoch(progress)
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
@@ -141,10 +136,6 @@ class Trainer:
             fused=True,
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
-
-    def _state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        average = self.average.state_dict() if self.average is not None else {}
-        return {"model": self.model.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
 
     def _fit_epoch(
         self,
@@ -229,12 +220,10 @@ class Trainer:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
 
     def _validate(self, stage: Stage) -> tuple[float, float]:
         setting = evaluation.Setting(stage.image_size, self.recipe.precision)
-        scores = evaluation.split_logits(self.best, self.dataset, "validation", setting, self.machine)
+        scores = evaluation.split_logits(self.model, self.dataset, "validation", setting, self.machine)
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.dataset.validation])
 
     def features_are_fixed(self, stage: Stage) -> bool:
@@ -256,9 +245,3 @@ class Trainer:
     def _backbone_features(self, images: Tensor, stage: Stage) -> Tensor:
         with self.machine.autocast(self.recipe.precision):
             return self.model.backbone.forward_features(prepare(images, stage.image_size, self.model)).float()
-
-
-def _average(model: Classifier, decay: float) -> AveragedModel | None:
-    if not decay:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

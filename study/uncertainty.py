@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -32,7 +32,7 @@ def mc_dropout(model: nn.Module, batches: Iterable[Tensor], passes: int, seed: i
     if passes < 1:
         raise StudyError(f"Monte Carlo dropout needs at least one pass, not {passes}")
     shared, sampled = _split(model, active)
-    with _only_dropout_active(model, active), torch.random.fork_rng(devices=[]), torch.inference_mode():
+    with _only_dropout_active(model, active), torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         samples = [_sample(shared, sampled, batch, passes) for batch in batches]
     return torch.cat(samples, dim=1).numpy()

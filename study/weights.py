@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -40,10 +39,13 @@ def pretrained_backbone(name: str) -> nn.Module:
     backbone = build_backbone(name)
     if name in OWN_NETWORKS:
         raise StudyError(f"{name} has no pretrained weights; set pretrained=False in its Architecture")
-    path = _placed(name) or _packaged(name)
-    if path is None:
+    placed, packaged = _placed(name), _packaged(name)
+    if placed is not None:
+        _fill(backbone, _read(placed), placed)
+    elif packaged is not None:
+        _fill(backbone, _in_order(_read(packaged), backbone), packaged)
+    else:
         return _from_hub(name)
-    _fill(backbone, _read(path), path)
     return backbone
 
 
@@ -85,16 +87,20 @@ def _read(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _fill(backbone: nn.Module, stored: dict[str, Any], path: Path) -> None:
-    """Copy stored tensors into the backbone by name, or, for packages with other names, by order."""
+def _in_order(stored: dict[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
+    """The package's tensors under timm's names; both list the same tensors in the same order."""
+    values = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
     wanted = backbone.state_dict()
-    if set(wanted) <= set(stored):
-        chosen = {name: stored[name] for name in wanted}
-    else:
-        values = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
-        names = [name for name in wanted if not name.endswith("num_batches_tracked")]
-        chosen = dict(zip(names, values, strict=False)) if len(values) >= len(names) else {}
-    misfits = [name for name, value in chosen.items() if value.shape != wanted[name].shape]
-    if not chosen or misfits:
-        raise StudyError(f"the weights in {path} do not fit this backbone; remove the file or name another backbone")
-    backbone.load_state_dict(wanted | chosen)
+    names = [name for name in wanted if not name.endswith("num_batches_tracked")]
+    return wanted | dict(zip(names, values, strict=False))
+
+
+def _fill(backbone: nn.Module, stored: dict[str, Tensor], path: Path) -> None:
+    """Copy stored tensors into the backbone by name; StudyError when one is missing or of another shape."""
+    wanted = backbone.state_dict()
+    misfits = [name for name, value in wanted.items() if name not in stored or stored[name].shape != value.shape]
+    if misfits:
+        raise StudyError(
+            f"the weights in {path} do not fit this backbone ({misfits[0]}); remove the file or name another backbone"
+        )
+    backbone.load_state_dict({name: stored[name] for name in wanted})

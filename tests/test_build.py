@@ -28,6 +28,7 @@ from report.lookup import Lookup
 from study.errors import StudyError
 from study.records import load_plan
 from tests.fabricate import fabricate
+from tests.fabricated_experiments import experiments
 
 FORMATS = ("latex", "html", "typst")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>'
@@ -184,6 +185,19 @@ def test_missing_runs_show_as_pending_in_every_format(kind: str, tmp_path: Path)
     source = _render(kind, fabricate(tmp_path, skip=("level3/scratch-cnn",))).replace("\\", "")
     assert "pending: accuracy/level3/scratch-cnn" in source.replace(":", ": ").replace("  ", " ")
     assert "nfinished study" in source
+
+
+@pytest.mark.parametrize("levels", [(1,), (1, 2), (2, 3), (1, 3, 4)])
+def test_a_study_of_some_levels_refers_to_nothing_it_lacks(
+    levels: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = [experiment for experiment in experiments() if experiment.level in levels]
+    monkeypatch.setattr("tests.fabricate.experiments", lambda: chosen)
+    study = fabricate(tmp_path)
+    evidence = assemble(study)
+    page = _render("html", study, evidence)
+    assert [level for level in range(1, 6) if f"Level {level}:" in page] == list(levels)
+    assert pdf.by_typst(_render("typst", study, evidence), _stubs(evidence)).startswith(b"%PDF")
 
 
 def test_a_study_without_any_run_still_makes_a_pdf(tmp_path: Path, without_latex: None) -> None:

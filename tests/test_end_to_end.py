@@ -104,7 +104,7 @@ def test_real_cifar10_from_study_to_paper(tiny: Preset, tmp_path: Path) -> None:
 def test_quick_preset_on_digits_as_a_newcomer_runs_it(tmp_path: Path) -> None:
     """`invoke study report` without any network beyond this process, in the real preset."""
     runs = ["--runs", str(tmp_path)]
-    command = [sys.executable, "-m", "invoke", "study", *runs, "--dataset", "digits", "report", *runs]
+    command = [sys.executable, "-m", "invoke", "study", *runs, "--dataset", "digits", "--preset", "quick", "--device", "cpu", "report", *runs]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "NOTICE: Stand-in data" in done.stdout

@@ -72,7 +72,16 @@ def test_typst_string_cannot_be_left() -> None:
     assert escaping.typst_string('a"#b\\') == r'"a\"#b\\"'
 
 
-@pytest.mark.parametrize(("text", "expected"), [("95 % CI", "95_% CI"), ("p = 0.012", "p_=_0.012"), ("64 px", "64_px")])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("95 % CI", "95_% CI"),
+        ("p = 0.012", "p_=_0.012"),
+        ("64 px", "64_px"),
+        ("−1.2 to +3", "−1.2_to_+3"),
+        ("up to 3", "up to 3"),
+    ],
+)
 def test_numbers_stay_with_their_units_and_relations(text: str, expected: str) -> None:
     assert escaping.unbroken(text).replace("\N{NO-BREAK SPACE}", "_") == expected
 

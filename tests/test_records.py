@@ -42,6 +42,7 @@ def test_a_changed_file_makes_a_run_incomplete(run: Path, damage: str) -> None:
     assert not records.is_complete(run)
     with pytest.raises(StudyError, match="incomplete or was altered"):
         records.load_run(run)
+    assert records.load_runs(run.parents[2]) == []
 
 
 def test_a_missing_file_makes_a_run_incomplete(run: Path) -> None:

@@ -14,8 +14,9 @@ from study import checkpoints, records, runner
 from study.data import Dataset
 from study.errors import StudyError
 from study.execution import Context, execute
-from study.experiment import Experiment, Vote
+from study.experiment import Experiment, Search, Vote, identity
 from study.levels import experiments
+from study.progress import Reporter
 from study.runner import Job, Options
 from study.training import Progress
 
@@ -33,7 +34,8 @@ def test_second_study_changes_no_run(tiny_study: Path, tiny_options: Options, fo
     lines: list[str] = []
     runner.run(tiny_options, say=lines.append)
     assert folder_contents(tiny_study) == before
-    assert any("29 of 29 runs complete, 0 to do" in line for line in lines)
+    jobs = len(runner.prepare(tiny_options).jobs)
+    assert any(f"{jobs} of {jobs} runs complete, 0 to do" in line for line in lines)
 
 
 def test_runs_share_their_validation_and_test_images(tiny_study: Path) -> None:
@@ -52,7 +54,9 @@ def test_recorded_accuracy_is_that_of_the_recorded_predictions(tiny_study: Path)
 def test_teacher_is_the_best_member_by_validation(tiny_study: Path) -> None:
     runs = {run.key: run for run in records.load_runs(tiny_study)}
     student = runs["level5/student"]
-    accuracies = [runs[key].metrics["validation_accuracy"] for key in student.spec["experiment"]["distillation"]["teachers"]]
+    accuracies = [
+        runs[key].metrics["validation_accuracy"] for key in student.spec["experiment"]["distillation"]["teachers"]
+    ]
     assert runs[student.metrics["teacher"]].metrics["validation_accuracy"] == max(accuracies)
 
 
@@ -61,8 +65,10 @@ def test_dropout_was_active(tiny_study: Path) -> None:
     assert run.arrays["test_mutual_information"].max() > 1e-4
 
 
-def _rerun(study: runner.Study, experiment: Experiment, folder: Path) -> np.ndarray:
-    context = Context(study.dataset, study.machine, study.folder, folder, 0, lambda _: None)
+def _rerun(
+    study: runner.Study, experiment: Experiment, folder: Path, advance: Callable[[int], None] = lambda _: None
+) -> np.ndarray:
+    context = Context(study.dataset, study.machine, study.folder, folder, 0, advance)
     return execute(experiment, context).arrays["test_logits"]
 
 
@@ -86,7 +92,9 @@ def test_killed_and_resumed_run_equals_the_recorded_one(
     study, key = runner.prepare(tiny_options), "level3/se-head"
     experiment = next(e for e in experiments(study.preset) if e.key == key)
 
-    def save_then_die(folder: Path, progress: Progress, save: Callable[[Path, Progress], None] = checkpoints.save) -> None:
+    def save_then_die(
+        folder: Path, progress: Progress, save: Callable[[Path, Progress], None] = checkpoints.save
+    ) -> None:
         save(folder, progress)
         raise Killed
 
@@ -94,8 +102,10 @@ def test_killed_and_resumed_run_equals_the_recorded_one(
         patch.setattr(checkpoints, "save", save_then_die)
         with pytest.raises(Killed):
             _rerun(study, experiment, tmp_path)
-    recorded = records.load_run(records.run_folder(tiny_study, key, 0)).arrays["test_logits"]
-    assert np.array_equal(_rerun(study, experiment, tmp_path), recorded)
+    recorded = records.load_run(records.run_folder(tiny_study, key, 0))
+    seen: list[int] = []
+    assert np.array_equal(_rerun(study, experiment, tmp_path, seen.append), recorded.arrays["test_logits"])
+    assert len(seen) == recorded.metrics["steps"] // 2, "only the second of two epochs was left to train"
 
 
 @pytest.fixture
@@ -122,10 +132,66 @@ def test_changed_spec_is_a_different_run(tiny_options: Options, tiny_study: Path
     assert not study.is_done(Job(changed, 1))
 
 
-def test_title_is_no_part_of_the_spec(tiny_options: Options, tiny_study: Path) -> None:
-    study = runner.prepare(tiny_options)
-    experiment = next(e for e in experiments(study.preset) if e.key == "level4/hard")
-    assert study.is_done(Job(replace(experiment, title="Another title"), 0))
+def test_study_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_result(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, key, steps = replace(tiny_options, runs=tmp_path, levels=(1,)), "level1/finetuned", 0
+
+    def die_in_second_epoch(reporter: Reporter, images: int, advance: Callable = Reporter.advance) -> None:
+        nonlocal steps
+        advance(reporter, images)
+        steps += reporter.name.startswith(key)
+        if steps == 6:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "advance", die_in_second_epoch)
+        with pytest.raises(Killed):
+            runner.run(options)
+    study = tmp_path / tiny_study.name
+    assert (records.run_folder(study, key, 0) / records.CHECKPOINT).is_file()
+    assert [run.key for run in records.load_runs(study)] == ["level1/head-only"]
+    runner.run(options)
+    logits = [records.load_run(records.run_folder(s, key, 0)).arrays["test_logits"] for s in (study, tiny_study)]
+    assert np.array_equal(*logits)
+    assert not (study / "superseded").exists()
+
+
+def test_lost_export_comes_back(copied: Options, tiny_study: Path) -> None:
+    manifest = copied.runs / tiny_study.name / "export" / "export.json"
+    expected = manifest.read_bytes()
+    manifest.unlink()
+    runner.run(copied)
+    assert manifest.read_bytes() == expected
+
+
+def test_run_that_builds_on_a_changed_result_is_done_again(copied: Options, tiny_study: Path) -> None:
+    study = runner.prepare(copied)
+    votes = [job for job in study.jobs if job.experiment.level == 4]
+    assert all(map(study.is_done, votes))
+    member = records.run_folder(study.folder, "level1/finetuned", 0)
+    arrays = {name: np.roll(a, 1) for name, a in records.load_run(member).arrays.items()}
+    records.write_arrays(member / records.PREDICTIONS, arrays)
+    records.finish(member, {}, {"total": 1.0})
+    assert not any(map(study.is_done, votes))
+
+
+def test_refused_command_leaves_the_plan_alone(copied: Options, tiny_study: Path) -> None:
+    plan = copied.runs / tiny_study.name / records.STUDY
+    before = plan.read_bytes()
+    with pytest.raises(StudyError, match="add level 1"):
+        runner.run(replace(copied, levels=(4,), seeds=(7,)))
+    assert plan.read_bytes() == before
+
+
+@pytest.mark.parametrize("key", ["level2/search", "level2/augmented", "level4/hard"])
+def test_presentation_is_no_part_of_the_identity(tiny_options: Options, key: str) -> None:
+    experiment = next(e for e in experiments(runner.prepare(tiny_options).preset) if e.key == key)
+    changed = replace(experiment, title="Another title", control="", differs="")
+    if isinstance(changed, Search):
+        changed = replace(changed, base=replace(changed.base, title="Another title"))
+    assert identity(changed) == identity(experiment)
+    assert identity(replace(experiment, name="other")) != identity(experiment)
 
 
 def test_two_studies_in_one_folder_are_refused(copied: Options, tiny_study: Path) -> None:
@@ -134,7 +200,10 @@ def test_two_studies_in_one_folder_are_refused(copied: Options, tiny_study: Path
 
 
 def test_folder_in_use_is_refused(copied: Options, tiny_study: Path) -> None:
-    with FileLock(copied.runs / tiny_study.name / runner.LOCK), pytest.raises(StudyError, match="another study is running"):
+    with (
+        FileLock(copied.runs / tiny_study.name / runner.LOCK),
+        pytest.raises(StudyError, match="another study is running"),
+    ):
         runner.run(copied)
 
 

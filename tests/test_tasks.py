@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from study import records
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,4 +55,21 @@ def test_listing_tasks_imports_nothing_heavy() -> None:
 
 def test_status_lists_every_run(tiny_study: Path) -> None:
     done = invoke("status", "--runs", str(tiny_study.parent))
-    assert done.returncode == 0 and done.stdout.count("complete") == 29
+    planned = records.load_plan(tiny_study)["experiments"]
+    assert done.returncode == 0 and done.stdout.count("complete") == len(planned)
+
+
+def test_predict_prints_a_line_per_image(tiny_study: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / "one.png", tmp_path / "two.jpg"]
+    for path in paths:
+        Image.new("RGB", (40, 30), "white").save(path)
+    runs = ["--runs", str(tiny_study.parent)]
+    assert invoke("predict", str(paths[0]), *runs).stdout.count("%") >= 3
+    both = invoke("predict", ",".join(map(str, paths)), *runs)
+    assert [line.split(":")[0] for line in both.stdout.splitlines()] == [str(path) for path in paths]
+
+
+def test_predict_names_what_is_no_image(tiny_study: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    done = invoke("predict", str(tmp_path / "empty.png"), "--runs", str(tiny_study.parent))
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "empty.png" in done.stderr

@@ -21,7 +21,7 @@ SMALL = Architecture("compact_cnn_small", dropout=0.2)
 FULL = Augmentation(flip=True, crop=2, rotation=10.0, jitter=0.2, cutout=4)
 TWO_STAGES = Recipe(
     (Stage(1, 1e-3, 32, FULL, trains="head", mixup=0.3), Stage(2, 2e-3, 32, FULL, warmup=0.2)),
-    batch_size=20, weight_decay=0.05, label_smoothing=0.1, ema=0.9,
+    batch_size=20, weight_decay=0.05, label_smoothing=0.1,
 )  # fmt: skip
 
 
@@ -72,10 +72,10 @@ def test_cached_features_train_the_same_head_as_recomputed_ones(
 def test_same_seed_gives_bit_identical_weights(digits: Dataset, cpu: Machine) -> None:
     first, second = (trainer(TWO_STAGES, digits, cpu) for _ in range(2))
     first.fit(), second.fit()
-    assert all(torch.equal(a, b) for a, b in zip(first.best.parameters(), second.best.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
     other = trainer(TWO_STAGES, digits, cpu, seed=1)
     other.fit()
-    assert not torch.equal(first.best.classifier.weight, other.best.classifier.weight)
+    assert not torch.equal(first.model.classifier.weight, other.model.classifier.weight)
 
 
 class Killed(Exception):
@@ -95,7 +95,7 @@ def test_resumed_run_equals_uninterrupted_run(digits: Dataset, cpu: Machine, kil
         trainer(TWO_STAGES, digits, cpu).fit(hooks=Hooks(epoch=kill))
     resumed, whole = trainer(TWO_STAGES, digits, cpu), trainer(TWO_STAGES, digits, cpu)
     rows, expected = resumed.fit(saved[0]), whole.fit()
-    assert all(torch.equal(a, b) for a, b in zip(resumed.best.parameters(), whole.best.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(resumed.model.parameters(), whole.model.parameters(), strict=True))
     assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in expected]
 
 

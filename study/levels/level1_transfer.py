@@ -20,15 +20,28 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
             name="head-only",
             title="Head only",
             architecture=Architecture(preset.frozen_backbone, pretrained=True),
-            recipe=Recipe((head,), preset.batch_size, optimizer="adam", precision=preset.precision),
+            recipe=Recipe(
+                (head,),
+                preset.batch_size,
+                optimizer="adam",
+                precision=preset.precision,
+                flip_at_test=preset.flip_at_test,
+            ),
         ),
         Training(
             level=1,
             name="finetuned",
             title="Fine-tuned",
             control="level1/head-only",
-            differs="training the backbone as well as the head",
+            differs="fine-tuning all weights, by a schedule of its own"
+            + ("" if preset.backbone == preset.frozen_backbone else " and on another backbone"),
             architecture=Architecture(preset.backbone, pretrained=True),
-            recipe=Recipe((tuned,), preset.batch_size, optimizer="adam", precision=preset.precision),
+            recipe=Recipe(
+                (tuned,),
+                preset.batch_size,
+                optimizer="adam",
+                precision=preset.precision,
+                flip_at_test=preset.flip_at_test,
+            ),
         ),
     )
