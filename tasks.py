@@ -67,7 +67,7 @@ STUDY_HELP = {
     "preset": "quick, cpu or paper; default quick, with CUDA paper",
     "levels": "which levels to run, e.g. 1,2; default all five",
     "seeds": "training seeds, e.g. 0,1,2; default the preset's",
-    "data": "folder that holds or will hold CIFAR-10 (torchvision layout); default $STUDY_DATA, or ./data if that is not set",
+    "data": "folder that holds or will hold CIFAR-10 (torchvision layout); default $STUDY_DATA, else ./data",
     "dataset": "auto, cifar10 or digits; auto falls back to digits, with a notice, when CIFAR-10 cannot be had",
     "device": "auto, cpu, cuda, ...",
     "study": "name of the study's folder; default <preset>-<dataset>",

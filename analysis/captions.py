@@ -51,9 +51,7 @@ def difference_interval(results: Results) -> str:
     family = f"p is adjusted by Holm's method over the study's {count} comparisons, intervals are not."
     if _seeds(results) > 1:
         return f"Differences: hierarchical bootstrap over seeds and test images, 95 % intervals; {family}"
-    return (
-        f"Differences: paired on the same images, 95 % Bonett-Price intervals, exact McNemar test; {family}"
-    )
+    return f"Differences: paired on the same images, 95 % Bonett-Price intervals, exact McNemar test; {family}"
 
 
 def one_seed(results: Results, seed: int) -> str:
@@ -64,9 +62,7 @@ def one_seed(results: Results, seed: int) -> str:
 def pooled(results: Results) -> str:
     """How several seeds enter scores of single predictions."""
     seeds, images = _seeds(results), formats.count(_test_images(results))
-    return f"n = {images} test images" + (
-        f", predictions of {seeds} seeds pooled." if seeds > 1 else ", one seed."
-    )
+    return f"n = {images} test images" + (f", predictions of {seeds} seeds pooled." if seeds > 1 else ", one seed.")
 
 
 def cells(judged: Judged | None) -> tuple[str, str, str]:

@@ -99,9 +99,7 @@ def bootstrap_difference(
     return BootstrapResult(float(low), float(high), p, float(means.std(ddof=1)))
 
 
-def _resampled_means(
-    difference: np.ndarray, rng: np.random.Generator, resamples: int
-) -> Iterator[np.ndarray]:
+def _resampled_means(difference: np.ndarray, rng: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
     """Means of bootstrap resamples, in batches that keep memory small for any N."""
     seeds, images = difference.shape
     # Images with the same differences are interchangeable, so drawing how often each pattern

@@ -39,9 +39,7 @@ def deployment_frame(view: StudyView) -> pd.DataFrame:
     frame = alone.groupby(names, sort=False)[["bytes", "p50_ms", "p95_ms"]].mean()
     frame["images_per_second"] = timed.groupby(names, sort=False)["images_per_second"].max()
     frame = frame.reset_index()
-    frame["evaluated"] = [
-        _evaluated(view, m, p) for m, p in zip(frame["model"], frame["precision"], strict=True)
-    ]
+    frame["evaluated"] = [_evaluated(view, m, p) for m, p in zip(frame["model"], frame["precision"], strict=True)]
     frame["accuracy"] = [_accuracy(view, key) for key in frame["evaluated"]]
     return frame[list(COLUMNS)]
 

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 
 
-def pareto_front(
-    frame: pd.DataFrame, accuracy: str = "accuracy", cost: str | Sequence[str] = "cost"
-) -> np.ndarray:
+def pareto_front(frame: pd.DataFrame, accuracy: str = "accuracy", cost: str | Sequence[str] = "cost") -> np.ndarray:
     """Which rows are on the Pareto front, (rows,) bool: more accuracy is better, less cost is better.
 
     A row is off the front when another is at least as good in every column and better in one; equal

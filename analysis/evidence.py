@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure as Canvas
 
-Unit = Literal["percent", "points", "p", "seconds", "milliseconds", "megabytes", "count", "number", "text", "minutes", "hours"]
+Unit = Literal[
+    "percent", "points", "p", "seconds", "milliseconds", "megabytes", "count", "number", "text", "minutes", "hours"
+]
 Verdict = Literal["supported", "inconclusive", "contradicted"]
 
 

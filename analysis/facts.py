@@ -68,9 +68,7 @@ def accuracy_facts(results: Results) -> Iterator[Fact]:
         if accuracy.sd is not None:
             yield points_fact(f"accuracy-sd/{key}", accuracy.sd, source, runs)
         validation = view.metric(key, "validation_accuracy")
-        yield percent_fact(
-            f"validation-accuracy/{key}", validation, "study.records.Predictions.accuracy", runs
-        )
+        yield percent_fact(f"validation-accuracy/{key}", validation, "study.records.Predictions.accuracy", runs)
     for planned in view.of_kind("Training", "Search"):
         yield from cost_facts(results, planned)
 
@@ -134,9 +132,7 @@ def level_facts(results: Results) -> Iterator[Fact]:
     for level, mark in view.plan["pass_marks"].items():
         yield percent_fact(f"pass-mark/level{level}", mark, "study.records.load_plan")
     for level, reference in view.plan["reference"].items():
-        yield percent_fact(
-            f"reference-accuracy/level{level}", reference["accuracy"], "study.records.load_plan"
-        )
+        yield percent_fact(f"reference-accuracy/level{level}", reference["accuracy"], "study.records.load_plan")
         if reference.get("label"):
             yield text_fact(f"reference-label/level{level}", reference["label"], "study.records.load_plan")
         if "latency_ms" in reference:
@@ -157,9 +153,7 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
     for key, planned in results.view.experiments.items():
         if planned.trained:
             for name, text in describe_recipe(planned.training).items():
-                yield text_fact(
-                    f"recipe/{key}/{name}", text, "analysis.facts.describe_recipe", results.view.names(key)
-                )
+                yield text_fact(f"recipe/{key}/{name}", text, "analysis.facts.describe_recipe", results.view.names(key))
 
 
 def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
@@ -199,11 +193,7 @@ def describe_augmentation(augmentation: Mapping[str, Any]) -> str:
         "jitter": "colour jitter of ±{}",
         "cutout": "cutout of {} px",
     }
-    used = [
-        wording.format(_plain(augmentation[name]))
-        for name, wording in wordings.items()
-        if augmentation.get(name)
-    ]
+    used = [wording.format(_plain(augmentation[name])) for name, wording in wordings.items() if augmentation.get(name)]
     return formats.listing(used) or "none"
 
 

@@ -58,9 +58,7 @@ def no_difference(comparison: Comparison, p: float, retrained: bool = True) -> s
     seen = f"the study would have seen {formats.percent(comparison.detectable)} points"
     noisy = retrained and comparison.seeds == 1 and p < ALPHA and abs(comparison.difference) < SEED_NOISE
     if noisy:
-        seen = (
-            f"with one seed a difference under {formats.percent(SEED_NOISE)} points may be chance in training"
-        )
+        seen = f"with one seed a difference under {formats.percent(SEED_NOISE)} points may be chance in training"
     return f"no difference was detected ({difference}, {interval}, {formats.p_phrase(p)}, {seeds}); {seen}"
 
 
@@ -130,9 +128,7 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -
     else:
         verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
     facts = ("best", "best-accuracy", "best-accuracy-interval", "pass-mark")
-    return Finding(
-        f"pass-mark/level{level}", f"{title} {words}.", verdict, tuple(f"{f}/level{level}" for f in facts)
-    )
+    return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, tuple(f"{f}/level{level}" for f in facts))
 
 
 def _ensemble(results: Results) -> Iterator[Finding]:
@@ -153,9 +149,7 @@ def _summaries(results: Results) -> Iterator[Finding]:
         if len(judged) == 1:
             yield replace(_about(results, judged[0]), name=f"summary/level{level}")
         elif judged:
-            yield summary_finding(
-                f"summary/level{level}", judged, [results.view.title(j.key) for j in judged]
-            )
+            yield summary_finding(f"summary/level{level}", judged, [results.view.title(j.key) for j in judged])
 
 
 def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
@@ -176,9 +170,7 @@ def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) 
     if silent:
         parts.append(f"for {silent} no difference was detected")
     verdict: Verdict = "contradicted" if lowering else "supported" if improving else "inconclusive"
-    return Finding(
-        name, f"Of {len(judged)} comparisons with a control, {formats.listing(parts)}.", verdict, facts
-    )
+    return Finding(name, f"Of {len(judged)} comparisons with a control, {formats.listing(parts)}.", verdict, facts)
 
 
 def _trust(results: Results) -> Iterator[Finding]:
@@ -197,14 +189,10 @@ def _nll_drop(results: Results) -> float:
     return results.trust.before.calibration.nll - results.trust.after.calibration.nll
 
 
-def calibration_finding(
-    temperature: float, ece: tuple[str, str], drop: float, gain: BootstrapResult
-) -> Finding:
+def calibration_finding(temperature: float, ece: tuple[str, str], drop: float, gain: BootstrapResult) -> Finding:
     """Whether temperature scaling makes the probabilities better, judged by the negative log-likelihood."""
     verdict = _verdict_of_gain(drop, gain)
-    verb = {"supported": "lowers", "contradicted": "raises", "inconclusive": "does not detectably change"}[
-        verdict
-    ]
+    verb = {"supported": "lowers", "contradicted": "raises", "inconclusive": "does not detectably change"}[verdict]
     interval = f"95 % CI {formats.signed(-gain.high, 3)} to {formats.signed(-gain.low, 3)}"
     sentence = (
         f"Temperature scaling (T = {formats.decimal(temperature)}) {verb} the negative log-likelihood "
@@ -215,9 +203,7 @@ def calibration_finding(
     return Finding("calibration/temperature", sentence, verdict, names)
 
 
-def uncertainty_finding(
-    title: str, auroc: float, baseline: float, gain: BootstrapResult, name: str
-) -> Finding:
+def uncertainty_finding(title: str, auroc: float, baseline: float, gain: BootstrapResult, name: str) -> Finding:
     """Whether the uncertainty chosen on validation finds errors better than the model's own entropy."""
     verdict = _verdict_of_gain(auroc - baseline, gain)
     words = {
@@ -229,9 +215,7 @@ def uncertainty_finding(
     interval = f"95 % CI {formats.signed(gain.low, 3)} to {formats.signed(gain.high, 3)}"
     numbers = f"AUROC {formats.number(auroc)} against {formats.number(baseline)}"
     sentence = f"{words[verdict]} ({numbers}; difference {interval}, {formats.p_phrase(gain.p)})."
-    return Finding(
-        "uncertainty/best", sentence, verdict, (f"uncertainty/auroc-{name}", "uncertainty/auroc-entropy")
-    )
+    return Finding("uncertainty/best", sentence, verdict, (f"uncertainty/auroc-{name}", "uncertainty/auroc-entropy"))
 
 
 def _verdict_of_gain(gain: float, bootstrap: BootstrapResult) -> Verdict:
@@ -249,13 +233,10 @@ def _latency(results: Results) -> Iterator[Finding]:
 def latency_finding(full: float, int8: float) -> Finding:
     """Whether int8 answers sooner than float32 (medians in ms at batch 1); 5 % either way is a draw."""
     medians = f"median {formats.decimal(int8)} ms against {formats.decimal(full)} ms at batch 1"
-    verdict: Verdict = (
-        "supported" if int8 < 0.95 * full else "contradicted" if int8 > full / 0.95 else "inconclusive"
-    )
+    verdict: Verdict = "supported" if int8 < 0.95 * full else "contradicted" if int8 > full / 0.95 else "inconclusive"
     words = {
         "supported": f"int8 answers {formats.decimal(full / int8)} times as fast as float32",
-        "contradicted": f"int8 answers more slowly than float32, {formats.decimal(full / int8)} "
-        "times as fast",
+        "contradicted": f"int8 answers more slowly than float32, {formats.decimal(full / int8)} times as fast",
         "inconclusive": "int8 and float32 answer equally fast to within 5 %",
     }
     return Finding("latency/int8", f"{words[verdict]} ({medians}).", verdict, ("latency/speedup",))

@@ -54,9 +54,7 @@ def _flow(model: Classifier, architecture: Any, x: Tensor) -> Iterator[Block]:  
         yield Block(name, tuple(x.shape[1:]), _parameters(part))
     if not isinstance(model.attention, nn.Identity):
         x = model.attention(x)
-        yield Block(
-            f"{architecture.attention.upper()} attention", tuple(x.shape[1:]), _parameters(model.attention)
-        )
+        yield Block(f"{architecture.attention.upper()} attention", tuple(x.shape[1:]), _parameters(model.attention))
     yield Block("mean", tuple(model.pooled(x).shape[1:]))
     if architecture.dropout:
         yield Block(f"dropout {architecture.dropout:g}", tuple(model.pooled(x).shape[1:]))

@@ -56,12 +56,8 @@ def ensemble_facts(results: Results) -> Iterator[Fact]:
         return
     runs, voted = view.names(*ensemble.members), view.names(*ensemble.members, ensemble.best_vote)
     yield count_fact("ensemble/members", len(ensemble.members), "analysis.ensemble.ensemble_of", runs)
-    yield text_fact(
-        "ensemble/best-vote", view.title(ensemble.best_vote), "analysis.ensemble.ensemble_of", voted
-    )
-    yield text_fact(
-        "ensemble/best-member", view.title(ensemble.best_member), "analysis.ensemble.ensemble_of", runs
-    )
+    yield text_fact("ensemble/best-vote", view.title(ensemble.best_vote), "analysis.ensemble.ensemble_of", voted)
+    yield text_fact("ensemble/best-member", view.title(ensemble.best_member), "analysis.ensemble.ensemble_of", runs)
     yield count_fact("ensemble/fixed", ensemble.fixed, "analysis.diversity.fixed_and_broken", voted)
     yield count_fact("ensemble/broken", ensemble.broken, "analysis.diversity.fixed_and_broken", voted)
     yield percent_fact("oracle/accuracy", ensemble.oracle, "analysis.diversity.oracle_accuracy", runs)
@@ -85,13 +81,9 @@ def trust_facts(results: Results) -> Iterator[Fact]:
     source = "analysis.calibration.negative_log_likelihood"
     yield number_fact("calibration/nll-before", before.nll, source, model)
     yield number_fact("calibration/nll-after", after.nll, source, model)
-    yield number_fact(
-        "calibration/temperature", trust.temperature, "analysis.calibration.fit_temperature", model, 2
-    )
+    yield number_fact("calibration/temperature", trust.temperature, "analysis.calibration.fit_temperature", model, 2)
     for name, uncertainty in trust.uncertainties.items():
-        yield number_fact(
-            f"uncertainty/auroc-{name}", uncertainty.auroc, "analysis.uncertainty.error_auroc", runs
-        )
+        yield number_fact(f"uncertainty/auroc-{name}", uncertainty.auroc, "analysis.uncertainty.error_auroc", runs)
         yield number_fact(f"uncertainty/aurc-{name}", uncertainty.aurc, "analysis.uncertainty.aurc", runs, 4)
     chosen = trust.uncertainties[trust.chosen]
     yield text_fact("uncertainty/best", chosen.title, "analysis.trust.trust_of", runs)

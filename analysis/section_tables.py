@@ -52,9 +52,7 @@ def _member_row(results: Results, role: str, key: str) -> tuple[str, ...]:
 def _weight(results: Results, member: str) -> str:
     """Weight in the validation-weighted vote; a dash where the study has none."""
     assert results.ensemble is not None
-    weighted = (
-        key for key in results.ensemble.votes if results.view.experiments[key].spec["rule"] == "weighted"
-    )
+    weighted = (key for key in results.ensemble.votes if results.view.experiments[key].spec["rule"] == "weighted")
     weights = results.ensemble.weights.get(next(weighted, ""), {})
     return formats.decimal(weights[member]) if member in weights else formats.MISSING
 
@@ -77,9 +75,7 @@ def diversity(results: Results, findings: Findings) -> Table | None:
         )
         for row in frame.itertuples()
     )
-    low, high = (
-        formats.percent(value) for value in (frame["disagreement"].min(), frame["disagreement"].max())
-    )
+    low, high = (formats.percent(value) for value in (frame["disagreement"].min(), frame["disagreement"].max()))
     spread = f"{low} %" if low == high else f"{low} to {high} %"
     caption = join(
         f"Exactly one member of a pair is right on {spread} of the test images.",
@@ -176,9 +172,7 @@ def environment(results: Results, findings: Findings) -> Table | None:
         *((f"Compute, level {level}", formats.duration(seconds)[2]) for level, seconds in totals.items()),
         ("Compute, total", formats.duration(_seconds(done))[2]),
     )
-    takes = (
-        f"{formats.plural(len(done), 'run')} took {formats.duration(_seconds(done))[2]} of compute in all."
-    )
+    takes = f"{formats.plural(len(done), 'run')} took {formats.duration(_seconds(done))[2]} of compute in all."
     caption = join(takes, "Environment as the last run recorded it; peak memory is the largest of any run.")
     return Table("environment", caption, ("Item", "Value"), rows, "ll")
 
@@ -209,9 +203,7 @@ def runs(results: Results, findings: Findings) -> Table | None:
 
 
 def _test_accuracy(run: Run) -> str:
-    return (
-        formats.percent(run.metrics["test_accuracy"]) if "test_accuracy" in run.metrics else formats.MISSING
-    )
+    return formats.percent(run.metrics["test_accuracy"]) if "test_accuracy" in run.metrics else formats.MISSING
 
 
 def _total(run: Run) -> str:

@@ -73,10 +73,8 @@ def experiments(results: Results, findings: Findings) -> Table | None:
     rows = tuple(_experiment_row(results, planned) for planned in results.view.experiments.values())
     controlled = sum(1 for planned in results.view.experiments.values() if planned.control)
     caption = join(
-        f"{controlled} of {len(rows)} experiments have a control from which they differ in one named "
-        "respect.",
-        "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this "
-        "device.",
+        f"{controlled} of {len(rows)} experiments have a control from which they differ in one named respect.",
+        "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
     )
     head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Parameters", "Time")
     return Table("experiments", caption, head, rows, "lllrrrr")
@@ -154,9 +152,7 @@ def level1(results: Results, findings: Findings) -> Table | None:
     kept = (0, 2, 3, 4, 5, 6)
     rows = tuple((*(row[c] for c in kept), *cost) for row, cost in zip(table.rows, costs, strict=True))
     head = (*(table.header[c] for c in kept), "Parameters", "MACs", "Training")
-    caption = join(
-        table.caption, "MACs: multiply-accumulates per image at the size trained on; training time per run."
-    )
+    caption = join(table.caption, "MACs: multiply-accumulates per image at the size trained on; training time per run.")
     best = frozenset((row, kept.index(column)) for row, column in table.best)
     return Table("level1", caption, head, rows, "lrlrlrrrr", best=best)
 
@@ -239,8 +235,4 @@ def _with_interval(row: object, score: str) -> tuple[str, str]:
 
 def _support(support: Iterable[int]) -> str:
     sizes = sorted(set(support))
-    return (
-        formats.count(sizes[0])
-        if len(sizes) == 1
-        else f"{formats.count(sizes[0])} to {formats.count(sizes[-1])}"
-    )
+    return formats.count(sizes[0]) if len(sizes) == 1 else f"{formats.count(sizes[0])} to {formats.count(sizes[-1])}"

@@ -117,9 +117,7 @@ def _uncertainties(
     labels = predictions[0].labels
     found = [
         Uncertainty("entropy", "Entropy of the single model", entropy(raw), raw, labels),
-        Uncertainty(
-            "temperature-entropy", "Entropy after temperature scaling", entropy(scaled), scaled, labels
-        ),
+        Uncertainty("temperature-entropy", "Entropy after temperature scaling", entropy(scaled), scaled, labels),
         *_of_dropout(view, split),
         *_of_ensemble(view, ensemble, split),
     ]
@@ -158,9 +156,7 @@ def _of_ensemble(view: StudyView, ensemble: Ensemble | None, split: str) -> list
     information = np.stack([mutual_information(by_member[:, seed]) for seed in range(by_member.shape[1])])
     return [
         Uncertainty("ensemble-entropy", "Entropy of the ensemble", entropy(mean), mean, labels),
-        Uncertainty(
-            "ensemble-mutual-information", "Mutual information of the ensemble", information, mean, labels
-        ),
+        Uncertainty("ensemble-mutual-information", "Mutual information of the ensemble", information, mean, labels),
     ]
 
 

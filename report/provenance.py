@@ -35,12 +35,11 @@ def _runs(runs: Sequence[str]) -> str:
 
 
 def commands(plan: Mapping[str, Any]) -> list[str]:
-    """The commands that rerun the study, rebuild the paper and check it."""
+    """The commands that rerun the study and rebuild the paper."""
     name = plan["study"]
     seeds, data = ",".join(map(str, plan["seeds"])), plan["dataset"]["name"]
     options = f"--preset {plan['preset']} --seeds {seeds} --dataset {data}"
     return [
         f"invoke study {options} --study {name}",
         f"invoke report --study {name}",
-        f"invoke verify --study {name}",
     ]

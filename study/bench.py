@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 from timm.optim import create_optimizer_v2

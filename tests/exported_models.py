@@ -66,9 +66,7 @@ def channel_model(path: Path, scale: float = 1.0) -> None:
     ]
     images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 3, side, side])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
-    graph = helper.make_graph(
-        nodes, "channels", [images], [logits], [numpy_helper.from_array(weight, "weight")]
-    )
+    graph = helper.make_graph(nodes, "channels", [images], [logits], [numpy_helper.from_array(weight, "weight")])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 

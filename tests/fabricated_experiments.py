@@ -55,9 +55,7 @@ def _training(
 
 def _level1() -> list[Experiment]:
     return [
-        _training(
-            1, "finetuned", "Fine-tuned", recipe=dataclasses.replace(NO_AUGMENTATION, optimizer="adam")
-        ),
+        _training(1, "finetuned", "Fine-tuned", recipe=dataclasses.replace(NO_AUGMENTATION, optimizer="adam")),
         _training(
             1,
             "head-only",
@@ -173,9 +171,7 @@ def _level5() -> list[Experiment]:
         ),
         Quantization(level=5, name="int8-static", title="int8 static", source=source, method="static"),
         Quantization(level=5, name="int8-dynamic", title="int8 dynamic", source=source, method="dynamic"),
-        Latency(
-            level=5, name="latency", title="Latency", sources=(source, "level3/se-head", "level5/int8-static")
-        ),
+        Latency(level=5, name="latency", title="Latency", sources=(source, "level3/se-head", "level5/int8-static")),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=10),
     ]
 

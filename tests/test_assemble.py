@@ -66,9 +66,7 @@ def test_findings_rest_on_facts_that_exist(evidence: Evidence) -> None:
 def test_tables_print_accuracies_and_differences_as_the_facts_do(evidence: Evidence) -> None:
     (row,) = (row for row in evidence.tables["level2"].rows if row[0] == "Augmented")
     key = "level2/augmented"
-    facts = [
-        evidence.facts[f"{name}/{key}"].text for name in ("accuracy", "accuracy-interval", "difference", "p")
-    ]
+    facts = [evidence.facts[f"{name}/{key}"].text for name in ("accuracy", "accuracy-interval", "difference", "p")]
     assert [f"{row[2]} %", f"{row[3]} %", f"{row[4]} points", row[6]] == facts
 
 
@@ -87,9 +85,7 @@ def test_study_in_the_middle_assembles(tmp_path: Path, done: int) -> None:
     keys = [experiment.key for experiment in experiments()]
     evidence = assemble(fabricate(tmp_path, images=60, skip=keys[done:]))
     assert {f"{key}/seed-0" for key in keys[done:]} <= set(evidence.pending)
-    assert all(
-        finding.facts and set(finding.facts) <= set(evidence.facts) for finding in evidence.findings.values()
-    )
+    assert all(finding.facts and set(finding.facts) <= set(evidence.facts) for finding in evidence.findings.values())
     for table in evidence.tables.values():
         assert {len(row) for row in table.rows} == {len(table.header)}
 

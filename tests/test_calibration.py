@@ -40,9 +40,7 @@ def test_probabilities_divide_by_the_temperature() -> None:
 def test_expected_calibration_error_agrees_with_torchmetrics(bins: int) -> None:
     logits, labels = sample()
     probs = probabilities(logits)
-    expected = multiclass_calibration_error(
-        torch.tensor(probs), torch.tensor(labels), 4, n_bins=bins, norm="l1"
-    )
+    expected = multiclass_calibration_error(torch.tensor(probs), torch.tensor(labels), 4, n_bins=bins, norm="l1")
     assert expected_calibration_error(probs, labels, bins) == pytest.approx(float(expected), abs=1e-6)
 
 
@@ -64,9 +62,7 @@ def test_adaptive_calibration_error_ignores_the_order_of_equal_confidences() -> 
     order = np.array([5, 4, 3, 2, 1, 0, 7, 6])
     # 0.9: accuracy 1/2, 0.6: accuracy 1/2
     assert adaptive_calibration_error(probs, labels, bins=4) == pytest.approx((6 * 0.4 + 2 * 0.1) / 8)
-    assert adaptive_calibration_error(probs[order], labels[order], bins=4) == pytest.approx(
-        (6 * 0.4 + 2 * 0.1) / 8
-    )
+    assert adaptive_calibration_error(probs[order], labels[order], bins=4) == pytest.approx((6 * 0.4 + 2 * 0.1) / 8)
 
 
 def test_reliability_reports_each_bin_and_leaves_empty_ones_open() -> None:

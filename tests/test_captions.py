@@ -16,9 +16,7 @@ def test_caption_says_which_variability_its_interval_covers(tmp_path_factory: py
         results_of(view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=seeds, images=60)))
         for seeds in ((0,), (0, 1))
     )
-    assert "Wilson" in accuracy_interval(one) and "not variation between training seeds" in accuracy_interval(
-        one
-    )
+    assert "Wilson" in accuracy_interval(one) and "not variation between training seeds" in accuracy_interval(one)
     assert "n = 2 seeds" in accuracy_interval(two) and "t intervals" in accuracy_interval(two)
     assert "McNemar" in difference_interval(one) and "bootstrap" in difference_interval(two)
 

@@ -69,9 +69,7 @@ def test_paired_interval_of_equal_classifiers_still_has_width() -> None:
 def test_bootstrap_of_one_seed_agrees_with_scipy() -> None:
     difference = random_difference(1, 400)
     ours = bootstrap_difference(difference, generator(), resamples=20_000)
-    theirs = stats.bootstrap(
-        difference, np.mean, n_resamples=20_000, batch=1000, method="percentile", rng=generator()
-    )
+    theirs = stats.bootstrap(difference, np.mean, n_resamples=20_000, batch=1000, method="percentile", rng=generator())
     expected = (theirs.confidence_interval.low, theirs.confidence_interval.high)
     assert (ours.low, ours.high) == pytest.approx(expected, abs=0.0026)  # one image is 0.0025
     assert ours.standard_error == pytest.approx(theirs.standard_error, rel=0.03)
@@ -211,9 +209,7 @@ def test_one_seed_is_compared_by_mcnemar() -> None:
 def test_several_seeds_are_compared_by_bootstrap() -> None:
     rng = generator()
     treated, control = rng.random((3, 1000)) < 0.95, rng.random((3, 1000)) < 0.85
-    result = compare(
-        [predictions_with(c) for c in treated], [predictions_with(c) for c in control], generator()
-    )
+    result = compare([predictions_with(c) for c in treated], [predictions_with(c) for c in control], generator())
     expected = bootstrap_difference(treated.astype(float) - control, generator(), 10_000)
     assert result.difference == pytest.approx(treated.mean() - control.mean())
     assert (result.low, result.high, result.p) == (expected.low, expected.high, expected.p)

@@ -17,7 +17,9 @@ def test_splits_partition_the_data_and_are_stratified() -> None:
     dataset = data.load("digits")
     everything = np.concatenate([dataset.train, dataset.validation, dataset.test])
     assert sorted(everything) == list(range(1797))
-    shares = [np.bincount(dataset.labels[split]) / len(split) for split in (dataset.train, dataset.validation, dataset.test)]
+    shares = [
+        np.bincount(dataset.labels[split]) / len(split) for split in (dataset.train, dataset.validation, dataset.test)
+    ]
     assert np.ptp(shares, axis=0).max() < 0.01
 
 

@@ -63,7 +63,9 @@ def test_provenance_names_runs_that_exist(paper: Path, tiny_study: Path) -> None
     json.loads(text)
 
 
-def test_exported_model_answers_like_the_recorded_one(tiny_study: Path, tmp_path: Path, tiny_options: runner.Options) -> None:
+def test_exported_model_answers_like_the_recorded_one(
+    tiny_study: Path, tmp_path: Path, tiny_options: runner.Options
+) -> None:
     manifest = json.loads((tiny_study / "export" / "export.json").read_text(encoding="utf-8"))
     dataset = runner.prepare(tiny_options).dataset
     paths = [tmp_path / f"{n}.png" for n in range(5)]
@@ -92,7 +94,9 @@ def cifar10_folder() -> Path | None:
 @pytest.mark.skipif(cifar10_folder() is None, reason="CIFAR-10 is not at hand: set STUDY_DATA")
 def test_real_cifar10_from_study_to_paper(tiny: Preset, tmp_path: Path) -> None:
     """A subset of the real data, all five levels, and a pretrained backbone that beats chance by far."""
-    options = runner.Options(preset=tiny.name, dataset="cifar10", folder=str(cifar10_folder()), device="cpu", runs=tmp_path)
+    options = runner.Options(
+        preset=tiny.name, dataset="cifar10", folder=str(cifar10_folder()), device="cpu", runs=tmp_path
+    )
     study = runner.run(options)
     assert len(records.load_runs(study)) == len(runner.prepare(options).jobs)
     build(study)
@@ -101,10 +105,11 @@ def test_real_cifar10_from_study_to_paper(tiny: Preset, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_quick_preset_on_digits_as_a_newcomer_runs_it(tmp_path: Path) -> None:
-    """`invoke study report` without any network beyond this process, in the real preset."""
+def test_study_and_report_in_one_command(tmp_path: Path) -> None:
+    """The newcomer's command, first level only, in the real `quick` preset on the stand-in data."""
     runs = ["--runs", str(tmp_path)]
-    command = [sys.executable, "-m", "invoke", "study", *runs, "--dataset", "digits", "--preset", "quick", "--device", "cpu", "report", *runs]
+    flags = ["--dataset", "digits", "--preset", "quick", "--device", "cpu", "--levels", "1"]
+    command = [sys.executable, "-m", "invoke", "study", *runs, *flags, "report", *runs]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "NOTICE: Stand-in data" in done.stdout

@@ -29,8 +29,7 @@ def test_fixed_less_broken_is_the_gain_in_images_of_that_seed(view: StudyView) -
     ensemble = ensemble_of(view)
     assert ensemble is not None
     vote, member = (
-        view.runs[key][ensemble.seed].predictions("test")
-        for key in (ensemble.best_vote, ensemble.best_member)
+        view.runs[key][ensemble.seed].predictions("test") for key in (ensemble.best_vote, ensemble.best_member)
     )
     assert ensemble.fixed - ensemble.broken == vote.correct.sum() - member.correct.sum()
 

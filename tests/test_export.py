@@ -30,9 +30,7 @@ def test_exported_model_gives_the_logits_of_the_trained_one(name: str, tmp_path:
     path, images = tmp_path / "model.onnx", random_images(7, seed=1)
     path.write_bytes(exported(name))
     expected = torch_logits(name, images, FLIPS[name])
-    assert expected.std(axis=0).min() > 0.05, (
-        "logits must depend on the image for the comparison to mean something"
-    )
+    assert expected.std(axis=0).min() > 0.05, "logits must depend on the image for the comparison to mean something"
     np.testing.assert_allclose(run_onnx(path, images, batch_size=3), expected, atol=1e-3)
 
 

@@ -43,9 +43,7 @@ def test_accuracy_is_kept_as_a_fraction_and_printed_in_percent(results: Results)
 
 def test_difference_rests_on_the_runs_of_both_sides(results: Results) -> None:
     fact = by_name(comparison_facts(results))["difference/level2/augmented"]
-    assert set(fact.runs) == {
-        f"level2/{name}/seed-{seed}" for name in ("augmented", "plain") for seed in (0, 1)
-    }
+    assert set(fact.runs) == {f"level2/{name}/seed-{seed}" for name in ("augmented", "plain") for seed in (0, 1)}
     assert fact.text.endswith(" points")
 
 
@@ -93,8 +91,7 @@ def test_recipe_prints_from_the_spec_stage_by_stage() -> None:
 def test_augmentation_lists_what_is_switched_on() -> None:
     strong = dataclasses.asdict(Augmentation(flip=True, crop=4, rotation=15.0, jitter=0.2, cutout=8))
     assert describe_augmentation(strong) == (
-        "horizontal flip, crop after 4 px padding, rotation within ±15°, colour jitter of ±0.2 "
-        "and cutout of 8 px"
+        "horizontal flip, crop after 4 px padding, rotation within ±15°, colour jitter of ±0.2 and cutout of 8 px"
     )
 
 

@@ -40,9 +40,7 @@ def evidence(study: Path) -> Evidence:
 
 def shown_texts(canvas: Canvas) -> list[Text]:
     texts = canvas.findobj(Text)
-    return [
-        text for text in texts if isinstance(text, Text) and text.get_visible() and text.get_text().strip()
-    ]
+    return [text for text in texts if isinstance(text, Text) and text.get_visible() and text.get_text().strip()]
 
 
 @pytest.mark.parametrize("name", NAMES)

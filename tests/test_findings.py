@@ -69,9 +69,7 @@ def test_small_difference_of_one_seed_is_noise_unless_nothing_was_retrained() ->
     assert verdict_of(small, 0.001) == "inconclusive"
     assert verdict_of(small, 0.001, retrained=False) == "supported"
     assert verdict_of(comparison(0.003, seeds=3), 0.001) == "supported"
-    assert (
-        "may be chance in training" in comparison_finding("f", judged(0.003, 0.001), "A", "B", "k").sentence
-    )
+    assert "may be chance in training" in comparison_finding("f", judged(0.003, 0.001), "A", "B", "k").sentence
 
 
 def test_loss_without_an_ingredient_supports_the_ingredient() -> None:
@@ -96,9 +94,7 @@ def test_finding_names_the_facts_it_rests_on() -> None:
         (0.89, 0.91, "inconclusive", "too close"),
     ],
 )
-def test_pass_mark_is_met_only_with_the_whole_interval(
-    low: float, high: float, verdict: str, word: str
-) -> None:
+def test_pass_mark_is_met_only_with_the_whole_interval(low: float, high: float, verdict: str, word: str) -> None:
     finding = pass_mark_finding(2, "Augmented", Accuracy((low + high) / 2, None, low, high, 1, 1000), 0.90)
     assert finding.verdict == verdict
     assert word in finding.sentence
@@ -126,9 +122,7 @@ def test_summary_without_effects_says_so() -> None:
      (0.02, 0.5, "inconclusive", "does not detectably change")],
 )  # fmt: skip
 def test_temperature_scaling_is_judged_by_likelihood(drop: float, p: float, verdict: str, word: str) -> None:
-    finding = calibration_finding(
-        1.5, ("3.00 %", "1.00 %"), drop, BootstrapResult(drop - 0.01, drop + 0.01, p, 0.005)
-    )
+    finding = calibration_finding(1.5, ("3.00 %", "1.00 %"), drop, BootstrapResult(drop - 0.01, drop + 0.01, p, 0.005))
     assert finding.verdict == verdict
     assert word in finding.sentence
 
@@ -141,12 +135,8 @@ def test_temperature_scaling_is_judged_by_likelihood(drop: float, p: float, verd
         (0.95, 0.4, "inconclusive", "No difference"),
     ],
 )
-def test_uncertainty_is_judged_against_the_models_own_entropy(
-    auroc: float, p: float, verdict: str, word: str
-) -> None:
-    finding = uncertainty_finding(
-        "Ensemble", auroc, 0.9, BootstrapResult(-0.01, 0.06, p, 0.01), "ensemble-entropy"
-    )
+def test_uncertainty_is_judged_against_the_models_own_entropy(auroc: float, p: float, verdict: str, word: str) -> None:
+    finding = uncertainty_finding("Ensemble", auroc, 0.9, BootstrapResult(-0.01, 0.06, p, 0.01), "ensemble-entropy")
     assert finding.verdict == verdict
     assert word in finding.sentence
 

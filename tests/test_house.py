@@ -62,7 +62,9 @@ def test_public_functions_are_documented(path: Path) -> None:
 
 
 def listed_tasks() -> set[str]:
-    done = subprocess.run([sys.executable, "-m", "invoke", "--list", "-F", "json"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "--list", "-F", "json"], cwd=ROOT, capture_output=True, text=True
+    )
     return set(re.findall(r'"name": "(\w+)", "help"', done.stdout))
 
 
@@ -74,7 +76,9 @@ def test_readme_lists_exactly_the_tasks() -> None:
 def test_readme_names_only_flags_that_exist() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for task, flags in re.findall(r"^(?:.*/)?invoke (\w+) (--[^#\n]*)", readme, flags=re.MULTILINE):
-        done = subprocess.run([sys.executable, "-m", "invoke", "--help", task], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", "--help", task], cwd=ROOT, capture_output=True, text=True
+        )
         assert set(re.findall(r"--[a-z-]+", flags)) <= set(re.findall(r"--[a-z-]+", done.stdout)), task
 
 

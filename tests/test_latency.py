@@ -24,9 +24,7 @@ def candidates(tmp_path: Path) -> list[Candidate]:
 
 
 def test_one_row_per_model_batch_size_and_thread_count(candidates: list[Candidate]) -> None:
-    rows = measure(
-        candidates, random_images(8), (1, 8), (1, 2), repeats=3, rng=np.random.default_rng(0), warmup=1
-    )
+    rows = measure(candidates, random_images(8), (1, 8), (1, 2), repeats=3, rng=np.random.default_rng(0), warmup=1)
     settings = [(row["precision"], row["threads"], row["batch"]) for row in rows]
     assert settings == [(p, t, b) for t in (1, 2) for b in (1, 8) for p in ("float32", "int8")]
     for row in rows:
@@ -36,9 +34,7 @@ def test_one_row_per_model_batch_size_and_thread_count(candidates: list[Candidat
 
 
 def test_equal_thread_counts_are_timed_once(candidates: list[Candidate]) -> None:
-    rows = measure(
-        candidates, random_images(1), (1,), (1, 1), repeats=1, rng=np.random.default_rng(0), warmup=0
-    )
+    rows = measure(candidates, random_images(1), (1,), (1, 1), repeats=1, rng=np.random.default_rng(0), warmup=0)
     assert len(rows) == 2
 
 

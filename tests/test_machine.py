@@ -30,7 +30,10 @@ def test_bfloat16_is_used_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch,
 
 def test_environment_names_versions_and_precision() -> None:
     described = machine.environment(machine.resolve("cpu"), "float32")
-    assert described["versions"]["torch"] == torch.__version__.split("+")[0] or described["versions"]["torch"] == torch.__version__
+    assert (
+        described["versions"]["torch"] == torch.__version__.split("+")[0]
+        or described["versions"]["torch"] == torch.__version__
+    )
     assert described["versions"]["python"] == platform.python_version()
     assert (described["device"], described["precision"]) == ("cpu", "float32")
 

@@ -16,9 +16,7 @@ from tests.deployed_study import INT8, SOURCE, plan, write_run
 def export(study: Path, wrong: tuple[int, int] = (4, 4), **changes: object) -> tuple[dict[str, Any], str]:
     """Manifest and card of a study whose float32 and int8 models make so many errors in 20 images."""
     write_json(study / "study.json", plan(**changes))
-    folder = write_export(
-        study, write_run(study, SOURCE, wrong[0]), write_run(study, INT8, wrong[1]), plan(**changes)
-    )
+    folder = write_export(study, write_run(study, SOURCE, wrong[0]), write_run(study, INT8, wrong[1]), plan(**changes))
     return read_json(folder / "export.json"), (folder / "README.md").read_text(encoding="utf-8")
 
 

@@ -51,14 +51,10 @@ def test_confidence_is_the_softmax_of_the_logits_over_the_temperature(study: Pat
     temperature = read_json(study / "export/export.json")["models"]["int8"]["temperature"]
     expected = softmax(8 * np.array(RED) / 255 / temperature)
     assert [name for name, _ in prediction.classes] == ["red", "blue", "green"]
-    assert [confidence for _, confidence in prediction.classes] == pytest.approx(
-        expected[[0, 2, 1]], rel=1e-3
-    )
+    assert [confidence for _, confidence in prediction.classes] == pytest.approx(expected[[0, 2, 1]], rel=1e-3)
 
 
-def test_predictions_follow_the_order_of_the_files_and_top_limits_the_classes(
-    study: Path, tmp_path: Path
-) -> None:
+def test_predictions_follow_the_order_of_the_files_and_top_limits_the_classes(study: Path, tmp_path: Path) -> None:
     files = [saved(tmp_path / f"{name}.png", name) for name in ("blue", "red", "lime")]
     predictions = predict(study, files, top=2)
     assert [p.classes[0][0] for p in predictions] == ["blue", "red", "green"]
@@ -161,9 +157,7 @@ def test_postscript_is_never_run(tmp_path: Path) -> None:
         read_image(tmp_path / "a.eps", 32)
 
 
-def test_huge_image_missing_file_and_folder_are_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_huge_image_missing_file_and_folder_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StudyError, match="there is no image file .*absent.png"):
         read_image(tmp_path / "absent.png", 32)
     with pytest.raises(StudyError, match="there is no image file"):

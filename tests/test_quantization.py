@@ -41,14 +41,10 @@ def signal_to_noise(path: Path, reference: Path, images: np.ndarray) -> float:
     return float(expected.var(axis=0).mean() / ((got - expected) ** 2).mean())
 
 
-def test_static_quantisation_covers_every_linear_operator_of_mobilenet(
-    mobilenet: Path, tmp_path: Path
-) -> None:
+def test_static_quantisation_covers_every_linear_operator_of_mobilenet(mobilenet: Path, tmp_path: Path) -> None:
     int8 = tmp_path / "model-int8.onnx"
     count = quantize_static(mobilenet, int8, random_images(32))
-    assert (
-        count == linear_operators(mobilenet) == quantized_operators(int8) == integer_kernels(int8, tmp_path)
-    )
+    assert count == linear_operators(mobilenet) == quantized_operators(int8) == integer_kernels(int8, tmp_path)
     assert int8.stat().st_size < 0.35 * mobilenet.stat().st_size
 
 
@@ -63,13 +59,9 @@ def test_static_weights_have_one_scale_per_output_channel(tmp_path: Path) -> Non
     fp32, int8 = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
     fp32.write_bytes(exported(OWN))
     quantize_static(fp32, int8, random_images(8))
-    weights = [
-        tensor for tensor in onnx.load(int8).graph.initializer if tensor.data_type == onnx.TensorProto.INT8
-    ]
+    weights = [tensor for tensor in onnx.load(int8).graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
     scales = {
-        tensor.name: tensor.dims
-        for tensor in onnx.load(int8).graph.initializer
-        if tensor.name.endswith("_scale")
+        tensor.name: tensor.dims for tensor in onnx.load(int8).graph.initializer if tensor.name.endswith("_scale")
     }
     convolutions = [tensor for tensor in weights if len(tensor.dims) == 4]
     assert convolutions

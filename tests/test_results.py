@@ -34,9 +34,7 @@ def test_only_the_vote_chosen_on_validation_is_compared_with_the_best_member(res
     assert results.ensemble is not None
     votes = {key for key in results.judged if results.view.experiments[key].kind == "Vote"}
     assert votes == {results.ensemble.best_vote}
-    assert (
-        control_of(results.view, results.ensemble.best_vote, results.ensemble) == results.ensemble.best_member
-    )
+    assert control_of(results.view, results.ensemble.best_vote, results.ensemble) == results.ensemble.best_member
 
 
 def test_p_values_of_the_family_are_holm_adjusted_mcnemar(results: Results) -> None:
@@ -55,9 +53,7 @@ def test_progress_compares_each_marked_level_with_the_one_before(results: Result
 
 
 def test_comparison_does_not_change_when_other_runs_come_in(tmp_path: Path) -> None:
-    part = results_of(
-        view_study(fabricate(tmp_path / "part", seeds=(0, 1), images=80, skip=["level3/scratch-cnn"]))
-    )
+    part = results_of(view_study(fabricate(tmp_path / "part", seeds=(0, 1), images=80, skip=["level3/scratch-cnn"])))
     whole = results_of(view_study(fabricate(tmp_path / "whole", seeds=(0, 1), images=80)))
     assert part.judged["level2/augmented"].comparison == whole.judged["level2/augmented"].comparison
 

@@ -51,7 +51,9 @@ def test_interrupted_search_resumes_to_the_same_trials(tmp_path: Path, digits: D
     assert without_times(run(tmp_path / "killed", digits, cpu)) == without_times(whole)
 
 
-def test_trials_stay_in_their_ranges_and_a_finished_search_adds_none(tmp_path: Path, digits: Dataset, cpu: Machine) -> None:
+def test_trials_stay_in_their_ranges_and_a_finished_search_adds_none(
+    tmp_path: Path, digits: Dataset, cpu: Machine
+) -> None:
     trials = run(tmp_path, digits, cpu)
     assert len(trials) == 4 and {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
     assert all(1e-4 <= trial["params"]["learning_rate"] <= 1e-2 for trial in trials)

@@ -39,10 +39,7 @@ def test_most_confused_pair_is_counted_from_the_predictions(results: Results) ->
     facts = by_name(class_facts(results))
     predictions, classes = results.view.predictions(results.best[3])[0], results.view.classes
     true, predicted = (classes.index(facts[f"confused/{side}"].text) for side in ("true", "predicted"))
-    assert (
-        facts["confused/count"].value
-        == ((predictions.labels == true) & (predictions.predicted == predicted)).sum()
-    )
+    assert facts["confused/count"].value == ((predictions.labels == true) & (predictions.predicted == predicted)).sum()
 
 
 def test_worst_class_has_the_lowest_recall(results: Results) -> None:

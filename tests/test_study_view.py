@@ -14,9 +14,7 @@ from tests.fabricate import fabricate
 
 @pytest.fixture(scope="module")
 def view(tmp_path_factory: pytest.TempPathFactory) -> StudyView:
-    return view_study(
-        fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=60, skip=["level1/head-only"])
-    )
+    return view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=60, skip=["level1/head-only"]))
 
 
 def test_runs_that_are_missing_are_pending_by_name(view: StudyView) -> None:

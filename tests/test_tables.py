@@ -17,9 +17,7 @@ from tests.fabricate import fabricate
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     accuracies = {"level2/augmented": 0.99, "level2/plain": 0.70}
-    return results_of(
-        view_study(fabricate(tmp_path_factory.mktemp("study"), images=300, accuracies=accuracies))
-    )
+    return results_of(view_study(fabricate(tmp_path_factory.mktemp("study"), images=300, accuracies=accuracies)))
 
 
 def test_best_is_marked_when_it_differs_from_the_next_by_a_test(results: Results) -> None:
@@ -54,9 +52,7 @@ def test_headline_has_a_row_per_level_and_no_pass_mark_at_level_5(results: Resul
 def test_ablation_has_a_row_per_comparison_of_level_2(results: Results) -> None:
     table = ablation(results, all_findings(results))
     assert table is not None
-    assert [row[0] for row in table.rows] == [
-        results.view.experiments[j.key].differs for j in results.judged_at(2)
-    ]
+    assert [row[0] for row in table.rows] == [results.view.experiments[j.key].differs for j in results.judged_at(2)]
     assert table.caption.startswith(all_findings(results)["summary/level2"].sentence)
 
 

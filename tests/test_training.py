@@ -25,7 +25,9 @@ TWO_STAGES = Recipe(
 )  # fmt: skip
 
 
-def trainer(recipe: Recipe, dataset: Dataset, cpu: Machine, seed: int = 0, architecture: Architecture = SMALL) -> Trainer:
+def trainer(
+    recipe: Recipe, dataset: Dataset, cpu: Machine, seed: int = 0, architecture: Architecture = SMALL
+) -> Trainer:
     return Trainer(build(architecture, 10, seed), recipe, dataset, cpu, seed)
 
 
@@ -41,7 +43,9 @@ def test_cosine_schedule_agrees_with_torch() -> None:
 
 def test_warm_up_is_linear_to_the_peak() -> None:
     stage = Stage(1, 0.4, 32, schedule="constant", warmup=0.5)
-    assert [scheduled_rate(stage, step, 8) for step in range(8)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4])
+    assert [scheduled_rate(stage, step, 8) for step in range(8)] == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4]
+    )
 
 
 def test_training_learns_the_training_set(digits: Dataset, cpu: Machine) -> None:
@@ -128,7 +132,9 @@ def test_rows_say_what_the_record_promises(digits: Dataset, cpu: Machine) -> Non
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "efficientnet_b0", "mobilenetv3_small_100"])
-def test_paper_backbones_train_a_step_in_bfloat16(digits: Dataset, cpu: Machine, backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paper_backbones_train_a_step_in_bfloat16(
+    digits: Dataset, cpu: Machine, backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Machine, "precision", lambda self, wished: wished)
     recipe = Recipe((Stage(1, 1e-3, 32, FULL),), 40, precision="bfloat16")
     rows = trainer(recipe, digits, cpu, architecture=Architecture(backbone)).fit()

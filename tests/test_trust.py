@@ -46,9 +46,7 @@ def test_every_source_of_uncertainty_is_scored(trust: Trust) -> None:
 def test_temperature_lowers_the_loss_it_was_fitted_to_and_keeps_predictions(trust: Trust) -> None:
     assert trust.after.calibration.nll < trust.before.calibration.nll
     np.testing.assert_array_equal(trust.after.correct, trust.before.correct)
-    assert (
-        trust.nll_gain.low < trust.before.calibration.nll - trust.after.calibration.nll < trust.nll_gain.high
-    )
+    assert trust.nll_gain.low < trust.before.calibration.nll - trust.after.calibration.nll < trust.nll_gain.high
 
 
 def test_seeds_are_pooled(trust: Trust) -> None:

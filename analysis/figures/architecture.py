@@ -84,6 +84,4 @@ def _draw_box(axes: Axes, block: Block, left: float, width: float) -> None:
     )
     axes.add_patch(box)
     axes.text(left + width / 2, 0.54, block.name, ha="center", va="center")
-    axes.text(
-        left + width / 2, 0.27, block.details, ha="center", va="center", color=style.GREY, linespacing=1.25
-    )
+    axes.text(left + width / 2, 0.27, block.details, ha="center", va="center", color=style.GREY, linespacing=1.25)

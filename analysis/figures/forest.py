@@ -67,9 +67,7 @@ def _positions(levels: list[int], names: list[str]) -> list[float]:
     tall = [name.count("\n") + 1 for name in names]
     positions = [0.0]
     for i in range(1, len(levels)):
-        positions.append(
-            positions[-1] + (tall[i - 1] + tall[i]) / 2 + (0.6 if levels[i] != levels[i - 1] else 0.1)
-        )
+        positions.append(positions[-1] + (tall[i - 1] + tall[i]) / 2 + (0.6 if levels[i] != levels[i - 1] else 0.1))
     return positions
 
 

@@ -40,14 +40,10 @@ def build(results: Results, gallery: Gallery | None) -> Figure | None:
         return None
     titles = [results.view.title(run.key) for run in gallery.runs]
     scores = formats.listing(
-        [
-            f"{formats.number(score)} ({title})"
-            for title, score in zip(titles, gallery.faithfulness, strict=True)
-        ]
+        [f"{formats.number(score)} ({title})" for title, score in zip(titles, gallery.faithfulness, strict=True)]
     )
     caption = join(
-        "Grad-CAM's faithfulness by ROAD, positive when the regions marked matter more than the rest, is "
-        f"{scores}.",
+        f"Grad-CAM's faithfulness by ROAD, positive when the regions marked matter more than the rest, is {scores}.",
         f"Per class a test image that {titles[-1]} classifies correctly with median confidence and its most "
         "confident error, headed by the class it is taken for; below each the maps for the true class of "
         f"{formats.listing(titles)}.",

@@ -76,9 +76,7 @@ def _draw_bars(axes: Axes, top: pd.Series) -> None:
 def _draw_dots(axes: Axes, results: Results, members: list[str], top: pd.Series) -> None:
     for column, names in enumerate(top.index):
         rows = [members.index(name) for name in names]
-        axes.scatter(
-            [column] * len(members), range(len(members)), s=22, color=style.PALE, zorder=1, linewidths=0
-        )
+        axes.scatter([column] * len(members), range(len(members)), s=22, color=style.PALE, zorder=1, linewidths=0)
         axes.plot([column] * 2, [min(rows), max(rows)], color=style.INK, lw=1.2, zorder=2)
         for row in rows:
             shade = style.colour(results.view, members[row])
