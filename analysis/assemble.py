@@ -36,7 +36,8 @@ def assemble(study: Path) -> Evidence:
     """Facts, findings, tables and figures of a study, as far as its runs are complete.
 
     What is missing is listed as pending: runs by name, then tables and figures as ``table/<name>`` and
-    ``figure/<name>``. Raises StudyError when there is no study or a complete run was altered.
+    ``figure/<name>``. Altered runs count as missing. StudyError when there is
+    no study.
     """
     view = view_study(study)
     results = results_of(view)

@@ -60,7 +60,7 @@ def _trained(training: Mapping[str, Any]) -> dict[str, str]:
     architecture, recipe = training.get("architecture"), training.get("recipe")
     if not architecture or not recipe:
         return {}
-    settings = {"dropout": architecture["dropout"], "ema": recipe["ema"]}
+    settings = {"dropout": architecture["dropout"]}
     settings |= {"warmup": max(stage["warmup"] for stage in recipe["stages"])}
     settings |= {"auxiliary-weight": recipe["auxiliary_weight"]} if architecture["auxiliary"] else {}
     return {name: formats.setting(float(value)) for name, value in settings.items() if value}

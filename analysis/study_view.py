@@ -123,7 +123,7 @@ class StudyView:
 def view_study(study: Path) -> StudyView:
     """Read a study's plan and complete runs; runs of experiments the plan no longer has are left out.
 
-    Raises StudyError when there is no plan or a complete run was altered.
+    Altered runs count as missing. StudyError when there is no plan.
     """
     plan = load_plan(study)
     experiments = {entry["key"]: _planned(entry) for entry in plan["experiments"]}

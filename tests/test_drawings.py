@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
+
+import pytest
+from pypdf import PdfReader
 
 from report.figures import draw, draw_all
 from tests.evidence_samples import sample_figure
@@ -35,5 +39,8 @@ def test_inline_figure_leaves_its_size_to_the_page() -> None:
     assert tag and "viewBox=" in tag.group() and not re.search(r'\b(?:width|height)="', tag.group())
 
 
-def test_pdf_embeds_its_text_as_truetype() -> None:
-    assert draw(sample_figure()).pdf.startswith(b"%PDF") and b"/Type3" not in draw(sample_figure()).pdf
+def test_pdf_has_the_size_of_the_drawing() -> None:
+    drawing = draw(sample_figure())
+    width, height = map(float, re.findall(r'(?:width|height)="([\d.]+)pt"', drawing.svg)[:2])
+    (page,) = PdfReader(io.BytesIO(drawing.pdf)).pages
+    assert (float(page.mediabox.width), float(page.mediabox.height)) == pytest.approx((width, height), abs=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats
@@ -44,26 +45,30 @@ def _worst_pair(matrix: np.ndarray, classes: list[str]) -> str:
 
 
 def draw(matrix: np.ndarray, classes: list[str]) -> Canvas:
-    """Row percentages; the diagonal has its own shade so that errors keep their contrast."""
+    """Row percentages of counts (C, C); the diagonal has its own shade so that errors keep their contrast."""
     with style.paper():
         figure = style.canvas(3.9, width=0.7)
         axes = figure.subplots()
         share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        errors = np.where(np.eye(len(classes), dtype=bool), np.nan, share)
-        axes.imshow(errors, cmap="Blues", vmin=0, vmax=max(1.0, 1.8 * float(np.nanmax(errors))))
-        axes.set_facecolor("#F2F2F2")
-        if len(classes) <= MANY_CLASSES:
-            _write(axes, share)
-        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(classes)), classes)
+        diagonal = np.eye(len(classes), dtype=bool)
+        darkest = max(1.0, 1.8 * float(share[~diagonal].max(initial=0.0)))
+        _cells(axes, share, ~diagonal, classes, "normal", cmap="Blues", vmin=0, vmax=darkest)
+        _cells(axes, share, diagonal, classes, "bold", cmap=["#F2F2F2"])
         axes.set(xlabel="Predicted class", ylabel="True class")
+        axes.set_xticklabels(classes, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticklabels(classes, rotation=0)
         axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
         return figure
 
 
-def _write(axes: object, share: np.ndarray) -> None:
-    for (row, column), value in np.ndenumerate(share):
-        if value >= 0.5:
-            weight = "bold" if row == column else "normal"
-            axes.text(column, row, formats.decimal(value, 0), ha="center", va="center", weight=weight)  # type: ignore[attr-defined]
+def _cells(
+    axes: Axes, share: np.ndarray, shown: np.ndarray, classes: list[str], weight: str, **colours: object
+) -> None:
+    """The cells where ``shown`` (C, C) holds, each with its percentage unless there are too many classes."""
+    import seaborn
+
+    written = np.vectorize(lambda value: formats.decimal(value, 0) if value >= 0.5 else "")(share)
+    seaborn.heatmap(
+        share, mask=~shown, ax=axes, annot=written if len(classes) <= MANY_CLASSES else None, fmt="", cbar=False,
+        xticklabels=classes, yticklabels=classes, annot_kws={"weight": weight}, **colours,
+    )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
 from analysis import formats
 from analysis.captions import join
@@ -17,6 +18,9 @@ from analysis.figures import style
 from analysis.gradcam import Gallery
 from analysis.results import Results
 from analysis.study_view import Planned
+
+TILE, GAP = 96, 6  # px
+OPACITY = 0.55
 
 
 def subjects(results: Results) -> list[str]:
@@ -54,41 +58,51 @@ def build(results: Results, gallery: Gallery | None) -> Figure | None:
 
 
 def draw(gallery: Gallery, titles: Sequence[str]) -> Canvas:
-    """Columns are classes; rows the image and one map per network, first correct, then wrong."""
+    """Columns are classes; rows the image and one map per network, above correct, below wrong."""
+    correct = [choice.correct for choice in gallery.choices]
+    wrong = [choice.wrong for choice in gallery.choices]
+    taken_for = ["" if index is None else gallery.predicted[index] for index in wrong]
     with style.paper():
-        columns, rows = len(gallery.classes), 1 + len(gallery.runs)
-        figure = style.canvas(0.75 + 2 * rows * min(0.52, 5.2 / columns))
-        figure.set_layout_engine("constrained", wspace=0.03, hspace=0.0, h_pad=0.015, w_pad=0.015)
-        grid = figure.subplots(2 * rows, columns, squeeze=False)
-        for column, (name, choice) in enumerate(zip(gallery.classes, gallery.choices, strict=True)):
-            _draw_column(grid[:rows, column], gallery, choice.correct)
-            _draw_column(grid[rows:, column], gallery, choice.wrong)
-            _head(grid[0, column], name)
-            if choice.wrong is not None:
-                _head(grid[rows, column], gallery.predicted[choice.wrong])
-        for axes, label in zip(grid[:, 0], ["correct", *titles, "wrong, taken for", *titles], strict=True):
-            lines = textwrap.fill(label, 14)
-            axes.text(-0.12, 0.5, lines, transform=axes.transAxes, ha="right", va="center")
+        rows = 1 + len(gallery.runs)
+        figure = style.canvas(0.9 + 2 * rows * min(0.52, 5.2 / len(gallery.classes)))
+        above, below = figure.subplots(2, 1)
+        _block(above, mosaic(gallery, correct), gallery.classes, ["correct", *titles])
+        _block(below, mosaic(gallery, wrong), taken_for, ["wrong, taken for", *titles])
         return figure
 
 
-def _head(axes: Axes, name: str) -> None:
-    slant: dict[str, Any] = {"rotation": 40, "rotation_mode": "anchor", "ha": "left", "va": "bottom"}
-    axes.text(0.15, 1.06, name, transform=axes.transAxes, **slant)
+def mosaic(gallery: Gallery, taken: Sequence[int | None]) -> np.ndarray:
+    """Tiles (rows, columns) of TILE px with white gaps as one RGB image: each image above its heat maps."""
+    pitch = TILE + GAP
+    canvas = np.full(((1 + len(gallery.runs)) * pitch - GAP, len(taken) * pitch - GAP, 3), 255, dtype=np.uint8)
+    for column, index in enumerate(taken):
+        if index is None:
+            continue
+        position = gallery.positions[index]
+        image = gallery.images[position].permute(1, 2, 0).numpy()
+        heats = [_overlay(image, maps[position]) for maps in gallery.maps]
+        for row, tile in enumerate([_enlarged(image), *heats]):
+            canvas[row * pitch : row * pitch + TILE, column * pitch : column * pitch + TILE] = tile
+    return canvas
 
 
-def _draw_column(panels: np.ndarray, gallery: Gallery, taken: int | None) -> None:
-    for axes in panels:
-        axes.axis("off")
-    if taken is None:
-        return
-    row = gallery.positions[taken]
-    image = gallery.images[row].permute(1, 2, 0).numpy()
-    panels[0].imshow(image)
-    for axes, maps in zip(panels[1:], gallery.maps, strict=True):
-        _overlay(axes, image, maps[row])
+def _enlarged(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.BILINEAR))
 
 
-def _overlay(axes: Axes, image: np.ndarray, heat: np.ndarray) -> None:
-    axes.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    axes.imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1, interpolation="bilinear")
+def _overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """The image in grey under a heat map (H, W) in [0, 1]."""
+    grey = _enlarged(image).mean(axis=2, keepdims=True)
+    colour = 255 * colormaps["inferno"](_enlarged((255 * heat).astype(np.uint8)) / 255)[..., :3]
+    return ((1 - OPACITY) * grey + OPACITY * colour).astype(np.uint8)
+
+
+def _block(axes: Axes, pixels: np.ndarray, heads: Sequence[str], labels: Sequence[str]) -> None:
+    axes.imshow(pixels)
+    middle, pitch = TILE / 2, TILE + GAP
+    axes.set_xticks(
+        [middle + pitch * n for n in range(len(heads))], heads, rotation=40, ha="left", rotation_mode="anchor"
+    )
+    axes.set_yticks([middle + pitch * n for n in range(len(labels))], [textwrap.fill(label, 14) for label in labels])
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
