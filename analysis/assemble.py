@@ -36,8 +36,7 @@ def assemble(study: Path) -> Evidence:
     """Facts, findings, tables and figures of a study, as far as its runs are complete.
 
     What is missing is listed as pending: runs by name, then tables and figures as ``table/<name>`` and
-    ``figure/<name>``. Altered runs count as missing. StudyError when there is
-    no study.
+    ``figure/<name>``. Altered runs count as missing. StudyError when there is no study.
     """
     view = view_study(study)
     results = results_of(view)

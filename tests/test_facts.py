@@ -72,9 +72,10 @@ def test_study_without_runs_still_names_itself(tmp_path: Path) -> None:
 def test_recipe_prints_from_the_spec_stage_by_stage() -> None:
     stages = (Stage(3, 1e-3, 32, Augmentation(flip=True), mixup=0.2), Stage(4, 5e-4, 64, schedule="constant"))
     recipe = dataclasses.asdict(Recipe(stages, 128, "adamw", 0.05, 0.1))
-    described = describe_recipe({"recipe": recipe, "architecture": {"backbone": "resnet18"}})
+    described = describe_recipe({"recipe": recipe, "architecture": {"backbone": "resnet18", "pretrained": True}})
     assert described == {
         "architecture": "resnet18",
+        "initialisation": "ImageNet weights",
         "optimizer": "AdamW",
         "epochs": "7",
         "batch-size": "128",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from analysis.figures.gradcam import draw
+from analysis.figures.gradcam import GAP, TILE, draw, mosaic
 from analysis.gradcam import activation_maps, choose, gallery, road
 from analysis.study_view import StudyView, view_study
 from study.data import Subset, load
@@ -94,7 +94,21 @@ def test_gallery_shows_the_images_that_were_predicted(view: StudyView) -> None:
 def test_panel_has_a_column_per_class_and_a_row_per_image_and_map(view: StudyView) -> None:
     explained = gallery(view, [KEY])
     assert explained is not None
-    assert len(draw(explained, [TITLE]).axes) == 10 * 2 * 2
+    correct, wrong = draw(explained, [TITLE]).axes
+    assert [label.get_text() for label in correct.get_xticklabels()] == list(view.classes)
+    assert [len(axes.get_yticks()) for axes in (correct, wrong)] == [2, 2]
+
+
+def test_mosaic_shows_each_image_above_its_map_and_leaves_gaps_white(view: StudyView) -> None:
+    explained = gallery(view, [KEY])
+    assert explained is not None
+    index = next(choice.correct for choice in explained.choices if choice.correct is not None)
+    pixels = mosaic(explained, [None, index])
+    assert pixels.shape == (2 * TILE + GAP, 2 * TILE + GAP, 3)
+    assert (pixels[:, :TILE] == 255).all() and (pixels[TILE : TILE + GAP] == 255).all()
+    image = explained.images[explained.positions[index]].permute(1, 2, 0).numpy()
+    shown = pixels[:TILE, TILE + GAP :].reshape(TILE // 3, 3, TILE // 3, 3, 3)[:, 1, :, 1]
+    assert np.abs(shown.astype(int) - image).max() <= 1
 
 
 def test_no_gallery_without_weights_or_data(study: Path, view: StudyView) -> None:
