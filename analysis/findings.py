@@ -11,12 +11,13 @@ from analysis.accuracy import Accuracy
 from analysis.comparison import BootstrapResult, Comparison
 from analysis.evidence import Finding, Verdict
 from analysis.results import Judged, Results
-from analysis.section_facts import int8_speedup
+from analysis.section_facts import Speed, int8_speeds
 
 ALPHA = 0.05
 # Two standard deviations of the difference between two trainings that differ in nothing but chance, at
 # 0.15 points between seeds: Jordan 2023, https://arxiv.org/abs/2304.01910
 SEED_NOISE = 0.004
+SAME_SPEED = 0.05
 LEFT_OUT = ("leaving out", "without", "removing")
 
 
@@ -225,18 +226,28 @@ def _verdict_of_gain(gain: float, bootstrap: BootstrapResult) -> Verdict:
 
 
 def _latency(results: Results) -> Iterator[Finding]:
-    pair = int8_speedup(results)
-    if pair:
-        yield latency_finding(*pair)
+    speeds = int8_speeds(results)
+    if speeds:
+        yield latency_finding(speeds, [results.view.title(speed.key) for speed in speeds])
 
 
-def latency_finding(full: float, int8: float) -> Finding:
-    """Whether int8 answers sooner than float32 (medians in ms at batch 1); 5 % either way is a draw."""
-    medians = f"median {formats.decimal(int8)} ms against {formats.decimal(full)} ms at batch 1"
-    verdict: Verdict = "supported" if int8 < 0.95 * full else "contradicted" if int8 > full / 0.95 else "inconclusive"
-    words = {
-        "supported": f"int8 answers {formats.decimal(full / int8)} times as fast as float32",
-        "contradicted": f"int8 answers more slowly than float32, {formats.decimal(full / int8)} times as fast",
-        "inconclusive": "int8 and float32 answer equally fast to within 5 %",
-    }
-    return Finding("latency/int8", f"{words[verdict]} ({medians}).", verdict, ("latency/speedup",))
+def latency_finding(speeds: Sequence[Speed], titles: Sequence[str]) -> Finding:
+    """Whether each int8 model answers sooner than its float32 form; 5 % either way is a draw.
+
+    Supported when all do, contradicted when one answers later, else inconclusive.
+    """
+    told = [f"{_speed_words(speed)} for {title}" for speed, title in zip(speeds, titles, strict=True)]
+    slowest = min(speed.full / speed.int8 for speed in speeds)
+    verdict: Verdict = "supported" if slowest > 1 + SAME_SPEED else "inconclusive"
+    if slowest < 1 - SAME_SPEED:
+        verdict = "contradicted"
+    facts = tuple(f"latency/{speed.key}/speedup" for speed in speeds)
+    return Finding("latency/int8", f"Against float32, int8 at batch 1 is {formats.listing(told)}.", verdict, facts)
+
+
+def _speed_words(speed: Speed) -> str:
+    ratio = speed.full / speed.int8
+    medians = f"(median {formats.decimal(speed.int8)} ms against {formats.decimal(speed.full)} ms)"
+    if abs(ratio - 1) <= SAME_SPEED:
+        return f"equally fast to within {formats.decimal(100 * SAME_SPEED, 0)} % {medians}"
+    return f"{formats.decimal(max(ratio, 1 / ratio))} times as {'fast' if ratio > 1 else 'slow'} {medians}"

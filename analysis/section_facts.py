@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -163,9 +164,8 @@ def deployment_facts(results: Results) -> Iterator[Fact]:
             source,
             timed,
         )
-    speedup = int8_speedup(results)
-    if speedup:
-        yield number_fact("latency/speedup", speedup[0] / speedup[1], source, timed, 2)
+    for speed in int8_speeds(results):
+        yield number_fact(f"latency/{speed.key}/speedup", speed.full / speed.int8, source, timed, 2)
 
 
 def _quantization_facts(results: Results, planned: Planned) -> Iterator[Fact]:
@@ -180,25 +180,28 @@ def _quantization_facts(results: Results, planned: Planned) -> Iterator[Fact]:
     yield percent_fact(f"int8/{key}/agreement", agreement, "study.records.Run.metrics", view.names(key))
 
 
-def int8_speedup(results: Results) -> tuple[float, float] | None:
-    """Median latencies (ms) of a float32 model and its int8 form, the static one if timed; else None."""
-    frame = results.deployment
-    rows = frame[frame["precision"] == "int8"].itertuples()
-    for row in sorted(rows, key=lambda row: not _is_static(results.view, row.evaluated)):
+class Speed(NamedTuple):
+    """Median latencies (ms, batch 1, one thread) of a network in float32 and in its int8 form ``key``."""
+
+    key: str
+    full: float
+    int8: float
+
+
+def int8_speeds(results: Results) -> list[Speed]:
+    """Every int8 model that was timed beside its own float32 form, in the order they were timed."""
+    frame, speeds = results.deployment, []
+    for row in frame[frame["precision"] == "int8"].itertuples():
         source = source_of(results.view, row.evaluated)
         full = frame[(frame["model"].isin([source, row.model])) & (frame["precision"] == "float32")]
         if not full.empty:
-            return float(full["p50_ms"].iloc[0]), float(row.p50_ms)
-    return None
+            speeds.append(Speed(str(row.evaluated), float(full["p50_ms"].iloc[0]), float(row.p50_ms)))
+    return speeds
 
 
 def source_of(view: StudyView, key: str) -> str:
     """The experiment whose network a quantised model came from; itself for any other."""
     return str(view.experiments[key].spec.get("source", key)) if key in view.experiments else key
-
-
-def _is_static(view: StudyView, key: str) -> bool:
-    return key in view.experiments and view.experiments[key].spec.get("method") == "static"
 
 
 def search_facts(results: Results) -> Iterator[Fact]:

@@ -57,7 +57,8 @@ def to_pdf(svg: str) -> bytes:
     import typst
 
     page = '#set document(date: none)\n#set page(width: auto, height: auto, margin: 0pt)\n#image("drawing.svg")\n'
-    return typst.compile({"main.typ": page.encode(), "drawing.svg": svg.encode()})
+    files = {"main.typ": page.encode(), "drawing.svg": svg.encode()}
+    return typst.compile(files)  # type: ignore[call-overload]  # its stubs do not know of several files
 
 
 def _strip(svg: str) -> str:

@@ -20,6 +20,7 @@ from analysis.findings import (
     verdict_of,
 )
 from analysis.results import Judged
+from analysis.section_facts import Speed
 
 
 def comparison(difference: float, seeds: int = 1, p: float = 0.01) -> Comparison:
@@ -146,4 +147,13 @@ def test_uncertainty_is_judged_against_the_models_own_entropy(auroc: float, p: f
     [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")],
 )
 def test_speed_of_int8_is_judged_by_median_latency(full: float, int8: float, verdict: str) -> None:
-    assert latency_finding(full, int8).verdict == verdict
+    finding = latency_finding([Speed("level5/int8", full, int8)], ["Student"])
+    assert finding.verdict == verdict
+    assert "Student" in finding.sentence
+
+
+def test_one_slower_int8_model_contradicts_and_each_is_named() -> None:
+    finding = latency_finding([Speed("a", 2.0, 1.0), Speed("b", 1.0, 2.0)], ["One", "Two"])
+    assert finding.verdict == "contradicted"
+    assert "2.00 times as fast" in finding.sentence and "2.00 times as slow" in finding.sentence
+    assert finding.facts == ("latency/a/speedup", "latency/b/speedup")

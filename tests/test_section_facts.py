@@ -16,7 +16,7 @@ from analysis.section_facts import (
     class_facts,
     deployment_facts,
     ensemble_facts,
-    int8_speedup,
+    int8_speeds,
     label_facts,
     search_facts,
     trust_facts,
@@ -71,8 +71,9 @@ def test_size_ratio_is_float_over_int8_bytes(results: Results) -> None:
 
 
 def test_speedup_compares_a_model_with_its_own_quantised_form(results: Results) -> None:
-    assert int8_speedup(results) == (1.4, 0.7)
-    assert by_name(deployment_facts(results))["latency/speedup"].text == "2.00"
+    speeds = {speed.key: (speed.full, speed.int8) for speed in int8_speeds(results)}
+    assert speeds["level5/int8-static"] == (1.4, 0.7)
+    assert by_name(deployment_facts(results))["latency/level5/int8-static/speedup"].text == "2.00"
 
 
 def test_search_reports_the_trial_it_settled_on(results: Results) -> None:

@@ -28,7 +28,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         pooled(results),
     )
     alt = "Error rate against coverage for each uncertainty score"
-    return Figure("risk_coverage", caption, lambda: draw(trust), alt, width=0.8)
+    return Figure("risk_coverage", caption, lambda: draw(trust), alt)
 
 
 def _selective(trust: Trust) -> str:
@@ -42,7 +42,7 @@ def _selective(trust: Trust) -> str:
 def draw(trust: Trust) -> Canvas:
     """One curve per uncertainty."""
     with style.paper():
-        figure = style.canvas(2.7, width=0.8)
+        figure = style.canvas(2.7)
         axes = figure.subplots()
         names = list(trust.uncertainties)
         for uncertainty in sorted(trust.uncertainties.values(), key=lambda u: u.aurc):
@@ -54,7 +54,7 @@ def draw(trust: Trust) -> Canvas:
             )  # fmt: skip
         axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))
         axes.set_ylim(bottom=0)
-        axes.legend(loc="upper left", handlelength=2.4)
+        figure.legend(loc="outside right center", handlelength=2.4)
         axes.grid(axis="y")
         return figure
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis import formats
 from analysis.captions import join, takeaway
@@ -76,6 +77,9 @@ def _draw_panel(axes: Axes, trials: list[Trial], name: str, best: int) -> None:
         axes.scatter([t["params"][name] for t in group], [100 * t["value"] for t in group], **look)
     if name in LOGARITHMIC:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=5))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(NAMES.get(name, name.replace("_", " ").capitalize()))
     axes.grid(axis="y")
     axes.set_axisbelow(True)

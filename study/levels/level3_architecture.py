@@ -34,7 +34,7 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     )
 
 
-def scratch(preset: Preset, epochs: int, name: str = "scratch-cnn", title: str = "CompactCNN from scratch") -> Training:
+def scratch(preset: Preset, epochs: int, name: str = "scratch-cnn", title: str = "CompactCNN") -> Training:
     """CompactCNN, single-task."""
     return Training(
         level=3,
