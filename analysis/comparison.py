@@ -12,6 +12,8 @@ from analysis.accuracy import Interval
 from study.errors import StudyError
 from study.records import Predictions
 
+ALPHA = 0.05
+
 
 @dataclass(frozen=True)
 class McNemar:
@@ -181,11 +183,15 @@ def compare(
     control: Sequence[Predictions],
     rng: np.random.Generator,
     resamples: int = 10_000,
+    alpha: float = ALPHA,
 ) -> Comparison:
     """Compare two experiments seed by seed and image by image; element s of both is one seed.
 
+    ``alpha`` is the level at which the detectable effect is to be seen: for one of m comparisons
+    adjusted together, 0.05 / m (Bonferroni) bounds what Holm's method asks of it.
+
     One seed: exact McNemar test, Bonett-Price interval, McNemar power. Several seeds: bootstrap
-    over seeds and images, and a detectable effect of (z(0.975) + z(0.8)) bootstrap standard errors
+    over seeds and images, and a detectable effect of (z(1 - alpha/2) + z(0.8)) bootstrap standard errors
     (Bloom 1995, https://doi.org/10.1177/0193841X9501900504), never below the one-seed formula's.
 
     StudyError when the two have different numbers of seeds, none, or different images.
@@ -196,13 +202,13 @@ def compare(
     seeds, images = ours.shape
     discordant = float((ours != theirs).mean())
     observed = float(ours.mean() - theirs.mean())
-    detectable = detectable_effect(discordant, images, seeds)
+    detectable = detectable_effect(discordant, images, seeds, alpha)
     if seeds == 1:
         test = mcnemar(ours[0], theirs[0])
         span = paired_interval(test.only_a, test.only_b, images)
         return Comparison(observed, span.low, span.high, test.p, seeds, images, detectable, discordant)
     result = bootstrap_difference(ours.astype(float) - theirs, rng, resamples)
-    detectable = max(detectable, (_normal_quantile(0.975) + _normal_quantile(0.8)) * result.standard_error)
+    detectable = max(detectable, (_normal_quantile(1 - alpha / 2) + _normal_quantile(0.8)) * result.standard_error)
     return Comparison(observed, result.low, result.high, result.p, seeds, images, detectable, discordant)
 
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from analysis import formats
 from analysis.accuracy import Accuracy
-from analysis.comparison import BootstrapResult, Comparison
+from analysis.comparison import ALPHA, BootstrapResult, Comparison
 from analysis.evidence import Finding, Verdict
 from analysis.results import Judged, Results
 from analysis.section_facts import Speed, int8_speeds
 
-ALPHA = 0.05
 # Two standard deviations of the difference between two trainings that differ in nothing but chance, at
 # 0.15 points between seeds: Jordan 2023, https://arxiv.org/abs/2304.01910
 SEED_NOISE = 0.004

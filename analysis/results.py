@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.accuracy import Accuracy, summarise
-from analysis.comparison import Comparison, compare, holm
+from analysis.comparison import ALPHA, Comparison, compare, holm
 from analysis.deployed import deployment_frame
 from analysis.ensemble import Ensemble, ensemble_of
 from analysis.study_view import Planned, StudyView
@@ -89,7 +89,7 @@ def control_of(view: StudyView, key: str, ensemble: Ensemble | None) -> str:
 def _family(view: StudyView, controls: Mapping[str, str]) -> dict[str, Judged]:
     """Compare every pair and adjust the p-values together."""
     present = {key: control for key, control in controls.items() if _share_seeds(view, key, control)}
-    raw = [_judge(view, key, control) for key, control in present.items()]
+    raw = [_judge(view, key, control, ALPHA / len(present)) for key, control in present.items()]
     adjusted = holm([judged.p for judged in raw])
     return {j.key: dataclasses.replace(j, p=float(p)) for j, p in zip(raw, adjusted, strict=True)}
 
@@ -98,11 +98,11 @@ def _share_seeds(view: StudyView, key: str, control: str) -> bool:
     return control in view.experiments and bool(view.paired(key, control)[0])
 
 
-def _judge(view: StudyView, key: str, control: str) -> Judged:
+def _judge(view: StudyView, key: str, control: str, alpha: float) -> Judged:
     # One stream per pair: a comparison must not change because another run came in.
     rng = np.random.default_rng([0, *f"{key} {control}".encode()])
     treated, untreated = view.paired(key, control)
-    comparison = compare(treated, untreated, rng)
+    comparison = compare(treated, untreated, rng, alpha=alpha)
     return Judged(key, control, comparison, comparison.p, _retrained(view.experiments[key]))
 
 

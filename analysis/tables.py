@@ -183,7 +183,7 @@ def ablation(results: Results, findings: Findings) -> Table | None:
     caption = join(
         takeaway(findings, "summary/level2"),
         "Difference in test accuracy that each change makes to its control; detectable is the true "
-        "difference the comparison finds at p < 0.05, unadjusted, with power 0.8.",
+        "difference the comparison finds with power 0.8 when p is adjusted for all comparisons of the study.",
         f"n = {formats.count(judged[0].comparison.images)} test images, "
         f"{_seed_words(min(j.comparison.seeds for j in judged))}.",
         difference_interval(results),

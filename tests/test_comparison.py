@@ -204,6 +204,8 @@ def test_one_seed_is_compared_by_mcnemar() -> None:
     assert result.p == pytest.approx(stats.binomtest(3, 15).pvalue)
     assert (result.seeds, result.images, result.discordant) == (1, 100, pytest.approx(0.15))
     assert result.detectable == detectable_effect(0.15, 100)
+    strict = compare([predictions_with(treated)], [predictions_with(control)], generator(), alpha=0.005)
+    assert strict.detectable == detectable_effect(0.15, 100, alpha=0.005) > result.detectable
 
 
 def test_several_seeds_are_compared_by_bootstrap() -> None:
