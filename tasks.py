@@ -187,9 +187,13 @@ def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str 
 @task(help={"all": "run the slow tests too, as CI does", "keyword": "only tests whose name matches (pytest -k)"})
 def test(context: Context, all: bool = False, keyword: str = "") -> None:
     """Run the tests; the quick suite unless --all."""
-    chosen = ["-m", "not slow"] if not all else []
-    pytest = [sys.executable, "-m", "pytest", *chosen, *(["-k", keyword] if keyword else [])]
-    _run(context, pytest)
+    chosen = [] if all else ["-m", "not slow"]
+    workers = ["-n", "2", "--dist", "loadgroup"]
+    # Work this small gains nothing from threads, and two workers' threads would get in each other's way.
+    environment = {"OMP_NUM_THREADS": "1"}
+    _run(
+        context, [sys.executable, "-m", "pytest", *workers, *chosen, *(["-k", keyword] if keyword else [])], environment
+    )
 
 
 @task
@@ -205,10 +209,10 @@ def lint(context: Context) -> None:
         _run(context, [sys.executable, "-m", *command])
 
 
-def _run(context: Context, command: list[str]) -> None:
+def _run(context: Context, command: list[str], environment: dict[str, str] | None = None) -> None:
     import shlex
 
-    if not context.run(shlex.join(command), warn=True, pty=False).ok:
+    if not context.run(shlex.join(command), env=environment or {}, warn=True, pty=False).ok:
         raise SystemExit(1)
 
 

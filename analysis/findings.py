@@ -215,7 +215,7 @@ def uncertainty_finding(title: str, auroc: float, baseline: float, gain: Bootstr
     interval = f"95 % CI {formats.signed(gain.low, 3)} to {formats.signed(gain.high, 3)}"
     numbers = f"AUROC {formats.number(auroc)} against {formats.number(baseline)}"
     sentence = f"{words[verdict]} ({numbers}; difference {interval}, {formats.p_phrase(gain.p)})."
-    return Finding("uncertainty/best", sentence, verdict, (f"uncertainty/auroc-{name}", "uncertainty/auroc-entropy"))
+    return Finding("uncertainty/gain", sentence, verdict, (f"uncertainty/auroc-{name}", "uncertainty/auroc-entropy"))
 
 
 def _verdict_of_gain(gain: float, bootstrap: BootstrapResult) -> Verdict:

@@ -105,6 +105,10 @@ class Lookup:
         shelves = (self.evidence.facts, self.evidence.findings, self.evidence.tables, self.evidence.figures)
         return any(name in shelf for shelf in shelves)
 
+    def tellable(self, name: str) -> bool:
+        """Whether the finding is there or may still come: a complete study may have no such finding."""
+        return name in self.evidence.findings or self._may_come(name)
+
     def possible(self, name: str) -> bool:
         """Whether the name is there or may still come: for what some complete studies do not have."""
         return self.known(name) or self._may_come(name)

@@ -60,6 +60,7 @@ class Paper:
             "title": self.lookup.title,
             "known": self.lookup.known,
             "possible": self.lookup.possible,
+            "tellable": self.lookup.tellable,
             "planned": self.lookup.planned,
             "pending": self.lookup.pending,
             "plan": self.lookup.plan,

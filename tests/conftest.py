@@ -27,6 +27,14 @@ TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, and all that reads the session's study to one; skip what lacks its tool."""
+    for item in items:
+        reads_study = "tiny_study" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("study" if reads_study else item.path.name))
+    skip_without_tools(items)
+
+
+def skip_without_tools(items: list[pytest.Item]) -> None:
     """Skip what needs a tool this machine lacks, saying which; with NO_SKIPS set, fail instead."""
     for marker, command in TOOLS.items():
         if shutil.which(command):

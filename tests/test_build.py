@@ -200,6 +200,14 @@ def test_a_study_of_some_levels_refers_to_nothing_it_lacks(
     assert pdf.by_typst(_render("typst", study, evidence), _stubs(evidence)).startswith(b"%PDF")
 
 
+@pytest.mark.parametrize("finding", ["uncertainty/gain", "ensemble/gain", "latency/int8", "calibration/temperature"])
+def test_finding_that_a_complete_study_lacks_leaves_a_whole_paper(study: Path, lookup: Lookup, finding: str) -> None:
+    kept = {name: found for name, found in lookup.evidence.findings.items() if name != finding}
+    assert len(kept) == len(lookup.evidence.findings) - 1
+    page = _render("html", study, dataclasses.replace(lookup.evidence, findings=kept))
+    assert "</html>" in page
+
+
 def test_a_study_without_any_run_still_makes_a_pdf(tmp_path: Path, without_latex: None) -> None:
     study = fabricate(tmp_path / "study", skip=[e["key"] for e in _entries(tmp_path)])
     assert PdfReader(build(study)[0]).pages[0].extract_text()

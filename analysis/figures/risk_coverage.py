@@ -22,7 +22,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     if trust is None:
         return None
     caption = join(
-        takeaway(findings, "uncertainty/best") or _selective(trust),
+        takeaway(findings, "uncertainty/gain") or _selective(trust),
         "Error rate among the images answered against the share answered, the least certain refused first; "
         "the legend is ordered by the area under the curve (AURC, %, low is good).",
         pooled(results),
