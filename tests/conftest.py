@@ -27,10 +27,12 @@ TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, and all that reads the session's study to one; skip what lacks its tool."""
+    """Give what shares a costly fixture or cache to one worker; skip what lacks its tool."""
     for item in items:
         reads_study = "tiny_study" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("study" if reads_study else item.path.name))
+        shares_exports = hasattr(getattr(item, "module", None), "MOBILENET")
+        group = "study" if reads_study else "exports" if shares_exports else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
     skip_without_tools(items)
 
 

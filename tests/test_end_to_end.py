@@ -77,6 +77,7 @@ def test_exported_model_answers_like_the_recorded_one(
     assert answers == [manifest["classes"][int(n)] for n in np.asarray(recorded)]
 
 
+@pytest.mark.slow
 def test_report_of_a_study_in_the_middle_shows_what_is_pending(tmp_path: Path, tiny_options: runner.Options) -> None:
     study = runner.run(replace(tiny_options, runs=tmp_path, levels=(1,)))
     build(study, tmp_path / "paper")
