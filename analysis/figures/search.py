@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import NullLocator
 
 from analysis import formats
 from analysis.captions import join, takeaway
@@ -77,9 +78,9 @@ def _draw_panel(axes: Axes, trials: list[Trial], name: str, best: int) -> None:
         axes.scatter([t["params"][name] for t in group], [100 * t["value"] for t in group], **look)
     if name in LOGARITHMIC:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=5))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xticks(np.geomspace(*axes.get_xlim(), 5)[1::2])
+        axes.xaxis.set_major_formatter("{x:.2g}")
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(NAMES.get(name, name.replace("_", " ").capitalize()))
     axes.grid(axis="y")
     axes.set_axisbelow(True)
