@@ -58,6 +58,8 @@ def _options(flags: dict[str, Any]) -> Options:
     for name in ("levels", "seeds"):
         if name in given:
             given[name] = _numbers(given[name], name)
+    if "only" in given:
+        given["only"] = tuple(given["only"].split(","))
     if "runs" in given:
         given["runs"] = Path(given["runs"])
     return Options(**given)
@@ -66,6 +68,7 @@ def _options(flags: dict[str, Any]) -> Options:
 STUDY_HELP = {
     "preset": "quick, cpu or paper; default quick, with CUDA paper",
     "levels": "which levels to run, e.g. 1,2; default all five",
+    "only": "which of their experiments, and what those need, e.g. 'level1/*,level3/scratch-cnn'",
     "seeds": "training seeds, e.g. 0,1,2; default the preset's",
     "data": "folder that holds or will hold CIFAR-10 (torchvision layout); default $STUDY_DATA, else ./data",
     "dataset": "auto, cifar10 or digits; auto falls back to digits, with a notice, when CIFAR-10 cannot be had",
@@ -84,6 +87,7 @@ def study(
     _: Context,
     preset: str = "auto",
     levels: str = "",
+    only: str = "",
     seeds: str = "",
     data: str = "",
     dataset: str = "auto",
@@ -98,6 +102,7 @@ def study(
     flags = {
         "preset": preset,
         "levels": levels,
+        "only": only,
         "seeds": seeds,
         "folder": data,
         "dataset": dataset,

@@ -160,7 +160,8 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
     """A training spec in words; what changes from stage to stage is joined by "then"."""
     recipe = training["recipe"]
     stages = recipe["stages"]
-    return {
+    frozen = max(stage["frozen_groups"] for stage in stages)
+    return ({"frozen-groups": formats.setting(frozen)} if frozen else {}) | {
         "architecture": training["architecture"]["backbone"],
         "initialisation": "ImageNet weights" if training["architecture"]["pretrained"] else "random weights",
         "optimizer": OPTIMIZERS.get(recipe["optimizer"], recipe["optimizer"]),

@@ -44,8 +44,9 @@ def steps_of(experiment: Training, where: Machine) -> tuple[Callable[[], None], 
         trainer.step(optimizer, stage, 0, chosen, draws, None)
 
     model = build(experiment.architecture, 10, seed=0).to(where.device).train()
+    model.freeze(stage)
     bare_optimizer = create_optimizer_v2(
-        model, lr=1e-3, weight_decay=recipe.weight_decay, fused=True, **TIMM_OPTIMIZERS[recipe.optimizer]
+        model, lr=1e-3, weight_decay=recipe.weight_decay, **TIMM_OPTIMIZERS[recipe.optimizer]
     )
     x, y = prepare(trainer.images[chosen], stage.image_size, model), trainer.labels[chosen]
 
@@ -89,7 +90,7 @@ def main() -> None:
     where = machine.resolve()
     experiments = (
         level2_regularisation.augmented(CPU, CPU.epochs),
-        level3_architecture.scratch(CPU, CPU.scratch_epochs),
+        level3_architecture.scratch(CPU),
     )
     rows = [compare(experiment, where) for experiment in experiments]
     table = Table("benchmark", "trainer, images/s", "bare loop, images/s", "ratio")

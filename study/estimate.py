@@ -37,7 +37,7 @@ class Estimator:
 
     dataset: Dataset
     machine: Machine
-    known: dict[tuple[Architecture, int, str, int], tuple[float, float]] = field(default_factory=dict)
+    known: dict[tuple[Architecture, int, str, int, int], tuple[float, float]] = field(default_factory=dict)
 
     def seconds(self, experiment: Experiment) -> float:
         """Estimated duration of one run of the experiment, in seconds."""
@@ -78,7 +78,7 @@ class Estimator:
 
     def _per_image(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
         """Seconds per image of training and of inference; weights are random, they do not matter here."""
-        key = (architecture, stage.image_size, stage.trains, recipe.batch_size)
+        key = (architecture, stage.image_size, stage.trains, stage.frozen_groups, recipe.batch_size)
         if key not in self.known:
             self.known[key] = self._measure(replace(architecture, pretrained=False), recipe, stage)
         return self.known[key]
@@ -87,7 +87,7 @@ class Estimator:
         few = cut(self.dataset, Subset(train=recipe.batch_size))
         model = build(architecture, len(few.classes), seed=0)
         trainer = Trainer(model, recipe, few, replace(self.machine, compile=False), seed=0)
-        model.backbone.requires_grad_(stage.trains == "all")
+        model.freeze(stage)
         optimizer, chosen, draws = trainer.optimizer(stage), trainer.order(epoch=0)[0], Draws.of(0, 0)
         step = partial(trainer.step, optimizer, stage, 0, chosen, draws, None)
         infer = partial(evaluation.logits, model, trainer.images, Setting(stage.image_size), self.machine)

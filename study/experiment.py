@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Trains = Literal["all", "head"]
-Schedule = Literal["constant", "cosine"]
-Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "linear"]
+Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Auxiliary = Literal["", "superclass", "rotation"]
 VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "greedy"]
@@ -53,7 +53,9 @@ class Stage:
     """A stretch of training with one set of trainable weights, one augmentation, one schedule.
 
     ``learning_rate`` is the peak, reached linearly over the fraction ``warmup`` of the steps;
-    ``mixup`` is α of its Beta(α, α), 0 for none; ``trains="head"`` freezes the backbone.
+    ``mixup`` is α of its Beta(α, α), 0 for none; ``trains="head"`` freezes the backbone, its batch
+    statistics included; ``frozen_groups`` keeps the weights, not the statistics, of that many
+    leading layer groups of a timm backbone (the stem is the first).
     """
 
     epochs: int
@@ -64,6 +66,7 @@ class Stage:
     mixup: float = 0.0
     schedule: Schedule = "cosine"
     warmup: float = 0.0
+    frozen_groups: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -16,6 +17,9 @@ import torch
 from study.errors import StudyError
 from study.experiment import Precision
 
+# mallopt's parameter numbers in glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_BLOCK_KEPT = 2**30
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "onnxruntime", "optuna", "grad-cam")
 
 
@@ -71,7 +75,21 @@ def resolve(device: str = "auto", compile: bool = False, deterministic: bool = F
         torch.backends.cudnn.benchmark = False
     elif resolved.type == "cuda":
         torch.backends.cudnn.benchmark = True
+    if resolved.type == "cpu":
+        _keep_freed_memory()
     return Machine(resolved, compile, deterministic)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep large freed blocks for the next step, in huge pages, instead of returning them to the kernel.
+
+    Otherwise each step of training faults in all its activations anew, an eighth of its time.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch at its first large allocation
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK_KEPT)
+        libc.mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCK_KEPT)
 
 
 def environment(machine: Machine, precision: str) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from timm.data import resolve_model_data_config
 from timm.layers import create_attn
+from timm.models import group_parameters
 from torch import Tensor, nn
 from torch.nn import functional
 
 from study.errors import StudyError
-from study.experiment import Architecture
+from study.experiment import Architecture, Stage
 from study.networks import OWN_NETWORKS
 from study.weights import build_backbone, pretrained_backbone
 
@@ -66,6 +67,21 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
+
+    def freeze(self, stage: Stage) -> None:
+        """Let gradients reach only what the stage trains.
+
+        StudyError when it freezes groups of a backbone that timm does not divide into groups.
+        """
+        self.backbone.requires_grad_(stage.trains == "all")
+        if not stage.frozen_groups:
+            return
+        if not hasattr(self.backbone, "group_matcher"):
+            raise StudyError("frozen_groups needs a timm backbone: this network has no layer groups")
+        groups = group_parameters(self.backbone, self.backbone.group_matcher(coarse=True))
+        for group in sorted(groups)[: stage.frozen_groups]:
+            for name in groups[group]:
+                self.backbone.get_parameter(name).requires_grad_(False)
 
     @property
     def feature_layer(self) -> nn.Module:

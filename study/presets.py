@@ -13,9 +13,11 @@ from study.experiment import Precision
 class Preset:
     """Scale of a study.
 
-    ``frozen_backbone`` is what the head-only run of level 1 keeps frozen, ``partner`` an extra
-    architecture for level 4 ("" for none), ``ablation_epochs`` the budget of the leave-one-out runs,
-    ``trial_epochs`` and ``trial_images`` that of one search trial. Sizes are px, ``learning_rate`` is AdamW's peak.
+    ``frozen_backbone`` is what the head-only run of level 1 keeps frozen, ``frozen_groups`` how many of
+    the fine-tuned backbone's leading layer groups keep their weights, ``partner`` an extra architecture
+    for level 4 ("" for none), ``ablation_epochs`` the budget of the leave-one-out runs, ``trial_epochs``
+    and ``trial_images`` that of one search trial. Sizes are px; ``learning_rate`` and
+    ``student_learning_rate`` are AdamW's peak, ``scratch_learning_rate`` is Muon's.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Preset:
     backbone: str
     frozen_backbone: str
     partner: str
+    frozen_groups: int
     image_size: int
     batch_size: int
     learning_rate: float
@@ -38,8 +41,10 @@ class Preset:
     scratch_epochs: int
     scratch_batch_size: int
     scratch_learning_rate: float
+    multi_task_network: str
     multi_task_epochs: int
     student_epochs: int
+    student_learning_rate: float
     student_image_size: int
     student_pretrained: bool
     compact_students: bool
@@ -57,6 +62,7 @@ QUICK = Preset(
     backbone="tf_efficientnet_lite0",
     frozen_backbone="tf_efficientnet_lite0",
     partner="",
+    frozen_groups=0,
     image_size=40,
     batch_size=50,
     learning_rate=2e-3,
@@ -69,9 +75,11 @@ QUICK = Preset(
     scratch_network="compact_cnn_small",
     scratch_epochs=5,
     scratch_batch_size=50,
-    scratch_learning_rate=3e-3,
+    scratch_learning_rate=0.06,
+    multi_task_network="compact_cnn_small",
     multi_task_epochs=5,
     student_epochs=3,
+    student_learning_rate=3e-3,
     student_image_size=40,
     student_pretrained=False,
     compact_students=True,
@@ -88,21 +96,24 @@ CPU = Preset(
     backbone="tf_efficientnet_lite0",
     frozen_backbone="tf_efficientnet_lite0",
     partner="",
+    frozen_groups=3,
     image_size=64,
     batch_size=128,
-    learning_rate=2e-3,
+    learning_rate=1.5e-3,
     epochs=3,
     head_epochs=10,
     ablation_epochs=1,
-    trials=8,
+    trials=6,
     trial_epochs=2,
-    trial_images=10_000,
+    trial_images=5_000,
     scratch_network="compact_cnn",
     scratch_epochs=10,
-    scratch_batch_size=256,
-    scratch_learning_rate=4e-3,
+    scratch_batch_size=500,
+    scratch_learning_rate=0.12,
+    multi_task_network="compact_cnn_small",
     multi_task_epochs=4,
     student_epochs=8,
+    student_learning_rate=4e-3,
     student_image_size=64,
     student_pretrained=False,
     compact_students=True,
@@ -119,6 +130,7 @@ PAPER = Preset(
     backbone="resnet18",
     frozen_backbone="resnet50",
     partner="efficientnet_b0",
+    frozen_groups=0,
     image_size=224,
     batch_size=128,
     learning_rate=1e-3,
@@ -130,10 +142,12 @@ PAPER = Preset(
     trial_images=40_000,
     scratch_network="compact_cnn",
     scratch_epochs=60,
-    scratch_batch_size=256,
-    scratch_learning_rate=4e-3,
+    scratch_batch_size=500,
+    scratch_learning_rate=0.12,
+    multi_task_network="compact_cnn",
     multi_task_epochs=60,
     student_epochs=20,
+    student_learning_rate=4e-3,
     student_image_size=224,
     student_pretrained=True,
     compact_students=False,

@@ -31,6 +31,7 @@ class Options:
 
     preset: str = "auto"
     levels: tuple[int, ...] = tuple(levels.LEVELS)
+    only: tuple[str, ...] = ()
     seeds: tuple[int, ...] | None = None
     folder: str | None = None
     dataset: str = "auto"
@@ -63,13 +64,12 @@ class Study:
     machine: Machine
     folder: Path
     seeds: tuple[int, ...]
-    levels: tuple[int, ...]
+    chosen: tuple[Experiment, ...]
 
     @property
     def jobs(self) -> list[Job]:
-        """Every run of the chosen levels, all of one seed before the next."""
-        chosen = levels.experiments(self.preset, self.levels)
-        return [Job(experiment, seed) for seed in self.seeds for experiment in chosen]
+        """Every run of the chosen experiments, all of one seed before the next."""
+        return [Job(experiment, seed) for seed in self.seeds for experiment in self.chosen]
 
     def run_folder(self, job: Job) -> Path:
         """Where a job's run is recorded."""
@@ -107,12 +107,12 @@ def prepare(options: Options) -> Study:
     device = machine.resolve(options.device, options.compile, options.deterministic)
     default = "paper" if device.device.type == "cuda" else "quick"
     preset = presets.by_name(default if options.preset == "auto" else options.preset)
-    levels.experiments(preset, options.levels)
+    chosen = levels.selected(preset, options.levels, options.only)
     dataset = data.load(options.dataset, options.folder, preset.subset)
     name = options.study or f"{preset.name}-{dataset.name}"
     if Path(name).name != name or name.startswith("."):
         raise StudyError(f"study name {name!r} must be a plain folder name, e.g. --study my-study")
-    return Study(preset, dataset, device, options.runs / name, options.seeds or preset.seeds, options.levels)
+    return Study(preset, dataset, device, options.runs / name, options.seeds or preset.seeds, chosen)
 
 
 def dry_run(options: Options) -> list[tuple[str, str, float]]:

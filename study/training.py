@@ -23,10 +23,20 @@ from study.streams import derive, torch_generator
 
 # Feature maps of a frozen backbone are kept for all epochs when they take no more than this.
 FEATURE_CACHE_BYTES = 2 * 1024**3
+# Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) turns the convolutions; heads, norms and biases
+# follow by NAdamW at a twentieth of its rate.
 TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adam": {"opt": "adam"},
-    "adamw": {"opt": "adamw"},
-    "sgd": {"opt": "nesterov", "momentum": 0.9},
+    "adam": {"opt": "adam", "fused": True},
+    "adamw": {"opt": "adamw", "fused": True},
+    "sgd": {"opt": "nesterov", "momentum": 0.9, "fused": True},
+    "muon": {
+        "opt": "nmuon",
+        "momentum": 0.8,
+        "ns_steps": 3,
+        "adjust_lr_fn": "original",
+        "fallback_lr_scale": 0.05,
+        "fallback_list": ("classifier.*", "auxiliary.*"),
+    },
 }
 
 Row = dict[str, Any]
@@ -61,16 +71,20 @@ class Hooks:
 
 
 def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
-    """Learning rate of ``step`` (from 0) of ``steps``: linear warm-up, then constant or half a cosine.
+    """Learning rate of ``step`` (from 0) of ``steps``: linear warm-up, then constant, or down to 0.
 
-    Cosine: Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, without restarts.
+    The way down is a line or half a cosine (Loshchilov & Hutter 2017,
+    https://arxiv.org/abs/1608.03983, without restarts).
     """
     warm = round(stage.warmup * steps)
     if step < warm:
         return stage.learning_rate * (step + 1) / warm
     if stage.schedule == "constant":
         return stage.learning_rate
-    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    done = (step - warm) / max(1, steps - warm)
+    if stage.schedule == "linear":
+        return stage.learning_rate * (1 - done)
+    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class Trainer:
@@ -116,7 +130,7 @@ class Trainer:
             optimizer.load_state_dict(progress.state["optimizer"])
 
     def _fit_stage(self, number: int, stage: Stage, first: int, progress: Progress, hooks: Hooks) -> None:
-        self.model.backbone.requires_grad_(stage.trains == "all")
+        self.model.freeze(stage)
         optimizer = self.optimizer(stage)
         if progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
@@ -133,7 +147,6 @@ class Trainer:
             self.model,
             lr=stage.learning_rate,
             weight_decay=self.recipe.weight_decay,
-            fused=True,
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
 

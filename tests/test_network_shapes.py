@@ -28,7 +28,7 @@ def test_own_networks_are_opened_up_and_show_attention_and_dropout() -> None:
         "stage 2",
         "stage 3",
         "SE attention",
-        "mean",
+        "maximum",
         "dropout 0.2",
         "linear",
     ]

@@ -18,6 +18,7 @@ SHADES = {
     "image": "#FFFFFF",
     "linear": "#FBE9DD",
     "mean": "#F2F2F2",
+    "maximum": "#F2F2F2",
     "dropout": "#F2F2F2",
     "attention": "#DDF0E8",
 }

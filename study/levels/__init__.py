@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from study.errors import StudyError
 from study.experiment import Experiment
 from study.levels import (
@@ -40,3 +42,20 @@ def experiments(preset: Preset, levels: tuple[int, ...] = tuple(LEVELS)) -> tupl
     if unknown:
         raise StudyError(f"unknown level {unknown[0]}; levels are 1 to 5, e.g. --levels 1,2")
     return tuple(experiment for level in sorted(set(levels)) for experiment in LEVELS[level].experiments(preset))
+
+
+def selected(preset: Preset, levels: tuple[int, ...], only: tuple[str, ...]) -> tuple[Experiment, ...]:
+    """Of the chosen levels, the experiments whose key matches a pattern of ``only``, and those they need.
+
+    Patterns are shell-style, e.g. ``level3/*``; without any, everything is selected. StudyError for a
+    pattern that matches nothing.
+    """
+    listed = experiments(preset, levels)
+    for pattern in only:
+        if not any(fnmatchcase(experiment.key, pattern) for experiment in listed):
+            raise StudyError(f"no experiment is called {pattern!r}; `invoke study --dry-run` lists them")
+    wanted = {e.key for e in listed if not only or any(fnmatchcase(e.key, pattern) for pattern in only)}
+    for experiment in reversed(listed):  # what an experiment needs comes before it
+        if experiment.key in wanted:
+            wanted.update(experiment.needs)
+    return tuple(experiment for experiment in listed if experiment.key in wanted)

@@ -2,6 +2,9 @@
 
 Both runs use Adam and plain cross-entropy without augmentation, as the challenge prescribes. The
 head-only run keeps the backbone and its batch statistics frozen and trains the linear head alone.
+Where the preset says so, fine-tuning leaves the first layer groups' weights alone too: they cost as
+much as all the others together, and the filters they hold are the most general ones (Yosinski et
+al. 2014, https://arxiv.org/abs/1411.1792).
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from study.presets import Preset
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Fine-tuned and head-only transfer."""
-    tuned = Stage(preset.epochs, preset.learning_rate, preset.image_size, warmup=0.2)
+    tuned = Stage(
+        preset.epochs, preset.learning_rate, preset.image_size, warmup=0.2, frozen_groups=preset.frozen_groups
+    )
     head = Stage(preset.head_epochs, 3e-3, preset.image_size, trains="head")
     return (
         Training(
@@ -33,7 +38,7 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
             name="finetuned",
             title="Fine-tuned",
             control="level1/head-only",
-            differs="fine-tuning all weights, by a schedule of its own"
+            differs="fine-tuning, by a schedule of its own"
             + ("" if preset.backbone == preset.frozen_backbone else " and on another backbone"),
             architecture=Architecture(preset.backbone, pretrained=True),
             recipe=Recipe(

@@ -25,7 +25,14 @@ MIXUP_ALPHA = 0.2
 
 def full_recipe(preset: Preset, epochs: int) -> Recipe:
     """The recipe every later fine-tuning run starts from."""
-    stage = Stage(epochs, preset.learning_rate, preset.image_size, FULL, warmup=0.2)
+    stage = Stage(
+        epochs,
+        preset.learning_rate,
+        preset.image_size,
+        FULL,
+        warmup=0.2,
+        frozen_groups=preset.frozen_groups,
+    )
     return Recipe(
         (stage,),
         preset.batch_size,

@@ -42,7 +42,7 @@ def _taught(alone: Training, preset: Preset, name: str, title: str, ensemble: bo
 
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
     """MobileNetV3-Small with a teacher and without."""
-    stage = Stage(preset.student_epochs, preset.scratch_learning_rate, preset.student_image_size, SCRATCH, warmup=0.2)
+    stage = Stage(preset.student_epochs, preset.student_learning_rate, preset.student_image_size, SCRATCH, warmup=0.2)
     recipe = Recipe((stage,), preset.scratch_batch_size, weight_decay=0.05, precision=preset.precision)
     alone = Training(
         level=5,
