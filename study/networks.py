@@ -71,7 +71,7 @@ class Residual(nn.Module):
 
 
 class GlobalMaxPool(nn.Module):
-    """Maximum over space, (N, C, H, W) -> (N, C); a plain pooling layer, which every runtime can export and quantise."""
+    """Maximum over space, (N, C, H, W) -> (N, C); a plain pooling layer, as every runtime knows it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.max_pool2d(x, [x.shape[-2], x.shape[-1]]).flatten(1)
