@@ -21,10 +21,10 @@ class CalibrationScores:
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Softmax of logits (N, C) divided by the temperature; float64 (N, C), rows sum to 1."""
+    """Softmax over the last axis of logits (..., C) divided by the temperature; float64 of the same shape."""
     from scipy.special import softmax
 
-    return softmax(np.asarray(logits, dtype=float) / temperature, axis=1)
+    return softmax(np.asarray(logits, dtype=float) / temperature, axis=-1)
 
 
 def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:

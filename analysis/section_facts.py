@@ -90,6 +90,26 @@ def trust_facts(results: Results) -> Iterator[Fact]:
     yield text_fact("uncertainty/best", chosen.title, "analysis.trust.trust_of", runs)
     yield number_fact("uncertainty/best-auroc", chosen.auroc, "analysis.uncertainty.error_auroc", runs)
     yield from _selective_facts(chosen, runs)
+    yield from _outlier_facts(results)
+
+
+def _outlier_facts(results: Results) -> Iterator[Fact]:
+    """How well each uncertainty tells a second dataset's images from the test images."""
+    trust, view = results.trust, results.view
+    if trust is None or trust.outliers is None:
+        return
+    keys = [planned.key for planned in view.of_kind("OutOfDistribution")]
+    runs, source = view.names(*keys), "analysis.outliers.outliers_of"
+    if trust.outliers.skipped:
+        yield text_fact("outliers/skipped", trust.outliers.skipped, source, runs)
+        return
+    yield text_fact("outliers/title", trust.outliers.title, source, runs)
+    yield count_fact("outliers/images", trust.outliers.images, source, runs)
+    for name in trust.outliers.scores:
+        used = view.names(*keys, *trust.sources)
+        yield number_fact(
+            f"outliers/auroc-{name}", trust.outlier_auroc(name), "analysis.outliers.separation_auroc", used
+        )
 
 
 def _selective_facts(chosen: Uncertainty, runs: tuple[str, ...]) -> Iterator[Fact]:

@@ -125,16 +125,23 @@ def trust(results: Results, findings: Findings) -> Table | None:
     """Calibration and error detection of each source of confidence."""
     if results.trust is None:
         return None
-    rows = tuple(_trust_row(uncertainty) for uncertainty in results.trust.uncertainties.values())
+    others = results.trust.outliers
+    measured = bool(others and others.scores)
+    rows = tuple(
+        (*_trust_row(uncertainty), *([formats.number(results.trust.outlier_auroc(name))] if measured else []))
+        for name, uncertainty in results.trust.uncertainties.items()
+    )
     caption = join(
         takeaway(findings, "calibration/temperature"),
         f"Single model: {results.view.title(results.trust.model)}; its temperature is fitted on validation. "
         "ECE: expected calibration error, 15 bins; NLL: negative log-likelihood in nats; AUROC: errors "
-        "found by the uncertainty; AURC: area under the risk-coverage curve.",
+        "found by the uncertainty; AURC: area under the risk-coverage curve."
+        + (f" OOD AUROC: test images told from {others.images} of {others.title}." if others and measured else ""),
         pooled(results),
     )
-    head = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
-    return Table("trust", caption, head, rows, "lrrrrrr")
+    head: tuple[str, ...] = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
+    head += ("OOD AUROC",) if measured else ()
+    return Table("trust", caption, head, rows, "l" + "r" * (len(head) - 1))
 
 
 def _trust_row(uncertainty: Uncertainty) -> tuple[str, ...]:

@@ -90,11 +90,11 @@ class StudyView:
 
     def predictions(self, key: str, split: str = "test") -> list[Predictions]:
         """Predictions by seed; empty when the experiment is pending or predicts nothing."""
-        return [run.predictions(split) for run in self.runs_of(key) if run.arrays]
+        return [run.predictions(split) for run in self.runs_of(key) if run.predicts]
 
     def paired(self, *keys: str, split: str = "test") -> list[list[Predictions]]:
         """For each experiment its predictions of the seeds that all of them have, in the same order."""
-        ours = [{run.seed: run for run in self.runs_of(key) if run.arrays} for key in keys]
+        ours = [{run.seed: run for run in self.runs_of(key) if run.predicts} for key in keys]
         shared = sorted(set.intersection(*(set(runs) for runs in ours)))
         return [[runs[seed].predictions(split) for seed in shared] for runs in ours]
 

@@ -11,6 +11,7 @@ import numpy as np
 from analysis.calibration import CalibrationScores, calibration_scores, fit_temperature, probabilities
 from analysis.comparison import BootstrapResult, bootstrap_difference
 from analysis.ensemble import Ensemble
+from analysis.outliers import Outliers, outliers_of, separation_auroc
 from analysis.study_view import StudyView
 from analysis.uncertainty import aurc, entropy, error_auroc, mutual_information
 from study.records import SPLITS
@@ -67,7 +68,8 @@ class Trust:
 
     ``temperature`` is the mean over seeds. ``chosen`` names the uncertainty with the highest AUROC
     on validation; ``gain`` is its test AUROC less that of the model's entropy, ``nll_gain`` the drop
-    in negative log-likelihood by temperature scaling, each with its bootstrap.
+    in negative log-likelihood by temperature scaling, each with its bootstrap; ``outliers`` are
+    images of a second dataset.
     """
 
     model: str
@@ -77,6 +79,12 @@ class Trust:
     chosen: str
     gain: BootstrapResult | None
     nll_gain: BootstrapResult
+    outliers: Outliers | None
+
+    def outlier_auroc(self, name: str) -> float:
+        """How well an uncertainty tells the outliers from the test images; NaN when it was not recorded for them."""
+        outside = self.outliers.scores.get(name) if self.outliers else None
+        return float("nan") if outside is None else separation_auroc(self.uncertainties[name].scores, outside)
 
     @property
     def before(self) -> Uncertainty:
@@ -105,7 +113,8 @@ def trust_of(view: StudyView, ensemble: Ensemble | None) -> Trust | None:
     rng = np.random.default_rng(0)
     gain = None if chosen == "entropy" else auroc_gain(test[chosen], test["entropy"], rng)
     mean = float(np.mean(temperatures))
-    return Trust(model, tuple(keys), mean, test, chosen, gain, _nll_gain(test, rng))
+    others = outliers_of(view, model, temperatures, ensemble)
+    return Trust(model, tuple(keys), mean, test, chosen, gain, _nll_gain(test, rng), others)
 
 
 def _uncertainties(

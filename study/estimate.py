@@ -15,6 +15,7 @@ from study.experiment import (
     Experiment,
     Latency,
     McDropout,
+    OutOfDistribution,
     Quantization,
     Recipe,
     Search,
@@ -49,7 +50,7 @@ class Estimator:
             return 2 * EXPORT_SECONDS
         if isinstance(experiment, Latency):
             return EXPORT_SECONDS + LATENCY_SECONDS_PER_REPEAT * experiment.repeats
-        return EXPORT_SECONDS if isinstance(experiment, McDropout) else START_SECONDS
+        return EXPORT_SECONDS if isinstance(experiment, McDropout | OutOfDistribution) else START_SECONDS
 
     def images(self, experiment: Experiment) -> int:
         """Training images the run will report as processed."""

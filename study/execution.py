@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study import checkpoints, evaluation, records, voting
+from study import checkpoints, evaluation, outliers, records, voting
 from study.data import Dataset
 from study.evaluation import Setting
 from study.experiment import (
@@ -21,6 +21,7 @@ from study.experiment import (
     Experiment,
     Latency,
     McDropout,
+    OutOfDistribution,
     Quantization,
     Recipe,
     Search,
@@ -302,8 +303,15 @@ def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
     from study.uncertainty import mutual_information, predictive_entropy
 
     source = context.run(experiment.source)
-    probabilities = {split: _dropout_samples(source, split, experiment.passes, context) for split in records.SPLITS}
+    probabilities = {
+        split: _dropout_samples(source, split, context.images(split), experiment.passes, context)
+        for split in records.SPLITS
+    }
     outcome = context.predicted({split: np.log(p.mean(0) + voting.TINY) for split, p in probabilities.items()})
+    others = outliers.at_hand(context.dataset)
+    if others is not None:
+        name = records.OUTLIERS
+        probabilities[name] = _dropout_samples(source, name, others.images, experiment.passes, context)
     for split, p in probabilities.items():
         outcome.arrays[f"{split}_entropy"] = predictive_entropy(p)
         outcome.arrays[f"{split}_mutual_information"] = mutual_information(p)
@@ -311,7 +319,7 @@ def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
     return outcome
 
 
-def _dropout_samples(source: Run, split: str, passes: int, context: Context) -> np.ndarray:
+def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, context: Context) -> np.ndarray:
     """Probabilities (passes, N, C) of the source under the setting it was evaluated in, mirrored images included."""
     from study.uncertainty import mc_dropout
 
@@ -319,9 +327,27 @@ def _dropout_samples(source: Run, split: str, passes: int, context: Context) -> 
     recipe, size = _recipe(source), image_size(source)
 
     def sample(mirrored: bool) -> np.ndarray:
-        parts = (prepare(part, size, model) for part in context.images(split).split(evaluation.BATCH))
+        parts = (prepare(part, size, model) for part in images.split(evaluation.BATCH))
         batches = (part.flip(-1) if mirrored else part for part in parts)
         with context.machine.autocast(recipe["precision"]):
             return mc_dropout(model, batches, passes, derive(context.seed, f"mc-dropout-{split}", int(mirrored)))
 
     return (sample(False) + sample(True)) / 2 if recipe["flip_at_test"] else sample(False)
+
+
+@execute.register
+def score_outliers(experiment: OutOfDistribution, context: Context) -> Outcome:
+    """Record every source's logits, (M, N, C), of images of none of the classes; skipped where there are none."""
+    others = outliers.at_hand(context.dataset)
+    if others is None:
+        return Outcome(metrics={"skipped": outliers.NONE_AT_HAND})
+    logits = [_logits(context.run(key), others.images, context) for key in experiment.sources]
+    described = {"title": others.title, "images": len(others.images), "fingerprint": others.fingerprint}
+    return Outcome(metrics=described, arrays={f"{records.OUTLIERS}_logits": np.stack(logits).astype(np.float32)})
+
+
+def _logits(run: Run, images: Tensor, context: Context) -> np.ndarray:
+    """Logits (N, C) of a recorded network under the setting it was evaluated in."""
+    model, recipe = load_trained(run, len(context.dataset.classes)).to(context.machine.device), _recipe(run)
+    setting = Setting(image_size(run), recipe["precision"], recipe["flip_at_test"])
+    return evaluation.logits(model, images, setting, context.machine).numpy()

@@ -212,6 +212,17 @@ class McDropout(Experiment):
         return (self.source,)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutOfDistribution(Experiment):
+    """Record what the sources say about images of a second dataset, which hold none of the classes."""
+
+    sources: tuple[str, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.sources
+
+
 def identity(experiment: Experiment) -> dict[str, Any]:
     """The part of an experiment that decides what it computes, as JSON-ready data."""
     data: dict[str, Any] = {"kind": type(experiment).__name__}

@@ -30,6 +30,7 @@ MODEL = "model.safetensors"
 EPOCHS = "epochs.jsonl"
 STUDY = "study.json"
 SPLITS = ("validation", "test")
+OUTLIERS = "outlier"  # prefix of the arrays about images of none of the classes
 
 JSON: TypeAlias = Any
 
@@ -160,6 +161,11 @@ class Run:
             return {}
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
+
+    @property
+    def predicts(self) -> bool:
+        """Whether predictions on the validation and test images were recorded."""
+        return f"{SPLITS[-1]}_logits" in self.arrays
 
     def predictions(self, split: str) -> Predictions:
         """Predictions on "validation" or "test". KeyError when the run predicts nothing."""

@@ -8,16 +8,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from study import data, execution, levels, machine, presets, records
+from study import data, execution, levels, machine, outliers, presets, records
 from study.data import Dataset
 from study.errors import StudyError
 from study.estimate import Estimator
-from study.experiment import Experiment, Precision, Search, Training, identity
+from study.experiment import Experiment, McDropout, OutOfDistribution, Precision, Search, Training, identity
 from study.machine import Machine
 from study.presets import Preset
 from study.progress import Reporter, duration
@@ -75,12 +76,19 @@ class Study:
         """Where a job's run is recorded."""
         return records.run_folder(self.folder, job.experiment.key, job.seed)
 
+    @cached_property
+    def outliers(self) -> str:
+        """Fingerprint of the second dataset; empty when none is at hand."""
+        others = outliers.at_hand(self.dataset)
+        return others.fingerprint if others else ""
+
     def spec(self, job: Job) -> dict[str, Any]:
         """What decides the job's result: the experiment, the seed, the data and the results it builds on."""
         upstream = {
             key: records.results_digest(records.run_folder(self.folder, key, job.seed)) for key in job.experiment.needs
         }
-        return {
+        reads_outliers = isinstance(job.experiment, McDropout | OutOfDistribution)
+        return ({"outliers": self.outliers} if reads_outliers else {}) | {
             "experiment": identity(job.experiment),
             "seed": job.seed,
             "preset": self.preset.name,
@@ -236,6 +244,8 @@ def _wished(experiment: Experiment) -> Precision:
 
 
 def _summary(metrics: dict[str, Any]) -> str:
+    if "skipped" in metrics:
+        return f"skipped: {metrics['skipped']}"
     accuracy = metrics.get("test_accuracy")
     return "done" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
 

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
-from study.experiment import Experiment, Latency, McDropout, Quantization, Search, Vote, identity
-from study.records import SPLITS, finish, run_folder, write_arrays, write_bytes, write_json
+from study.experiment import Experiment, Latency, McDropout, OutOfDistribution, Quantization, Search, Vote, identity
+from study.records import OUTLIERS, SPLITS, finish, run_folder, write_arrays, write_bytes, write_json
 from tests.fabricated_experiments import experiments
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -213,11 +213,21 @@ def _mc_dropout_run(scene: Scene, experiment: McDropout, seed: int, folder: Path
         entropy = -(np.exp(values) * values).sum(axis=1)
         arrays[f"{split}_entropy"] = entropy
         arrays[f"{split}_mutual_information"] = entropy * rng.uniform(0.05, 0.2, scene.images)
+    for name in ("entropy", "mutual_information"):
+        arrays[f"{OUTLIERS}_{name}"] = 2 * arrays[f"test_{name}"][: scene.images // 2]
     write_arrays(folder / "predictions.npz", arrays)
     return _accuracies(arrays) | {
         "passes": experiment.passes,
         "source_test_accuracy": _accuracy(source, "test"),
     }
+
+
+def _out_of_distribution_run(scene: Scene, experiment: OutOfDistribution, seed: int, folder: Path) -> dict[str, Any]:
+    """Every source is unsure of every outlier."""
+    rng = np.random.default_rng([seed, 17])
+    logits = rng.normal(0, 0.3, (len(experiment.sources), scene.images // 2, len(scene.classes)))
+    write_arrays(folder / "predictions.npz", {f"{OUTLIERS}_logits": logits.astype(np.float32)})
+    return {"title": "Synthetic outliers", "images": scene.images // 2, "fingerprint": "0" * 64}
 
 
 WRITERS = {
@@ -227,6 +237,7 @@ WRITERS = {
     "Quantization": _quantization_run,
     "Latency": _latency_run,
     "McDropout": _mc_dropout_run,
+    "OutOfDistribution": _out_of_distribution_run,
 }
 
 

@@ -12,6 +12,7 @@ from study.experiment import (
     Experiment,
     Latency,
     McDropout,
+    OutOfDistribution,
     Quantization,
     Recipe,
     Search,
@@ -173,6 +174,7 @@ def _level5() -> list[Experiment]:
         Quantization(level=5, name="int8-dynamic", title="int8 dynamic", source=source, method="dynamic"),
         Latency(level=5, name="latency", title="Latency", sources=(source, "level3/se-head", "level5/int8-static")),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=10),
+        OutOfDistribution(level=5, name="out-of-distribution", title="Outliers", sources=MEMBERS),
     ]
 
 

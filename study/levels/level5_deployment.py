@@ -2,7 +2,8 @@
 
 Students learn from the best single member of level 4 (by validation) or from the members' mean;
 each has a control of the same cost to the student, trained without a teacher. int8 models are
-measured by the runtime that would execute them.
+measured by the runtime that would execute them. Whether an uncertainty also tells images of none of the
+classes is measured on a second dataset, where one is at hand.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from study.experiment import (
     Experiment,
     Latency,
     McDropout,
+    OutOfDistribution,
     Quantization,
     Recipe,
     Stage,
@@ -92,7 +94,7 @@ def quantizations(sources: dict[str, str]) -> tuple[Quantization, ...]:
 
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
-    """Students, int8, latency and MC dropout."""
+    """Students, int8, latency, MC dropout and images of another kind."""
     students = mobile_students(preset) + (compact_students(preset) if preset.compact_students else ())
     int8 = quantizations({student.name: student.title for student in students})
     timed = tuple(q.key for q in int8) + ("level3/se-head", "level3/scratch-cnn")
@@ -101,4 +103,7 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
         *int8,
         Latency(level=5, name="latency", title="Latency", sources=timed, repeats=preset.latency_repeats),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=preset.mc_passes),
+        OutOfDistribution(
+            level=5, name="out-of-distribution", title="Out-of-distribution images", sources=members(preset)
+        ),
     )

@@ -1,0 +1,81 @@
+"""Which uncertainty tells images of none of the classes from the study's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.calibration import probabilities
+from analysis.ensemble import Ensemble
+from analysis.study_view import Planned, StudyView
+from analysis.uncertainty import entropy, mutual_information
+from study.records import OUTLIERS
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """A second dataset: its name, its number of images K, and uncertainties (S, K) of the seeds by name.
+
+    ``skipped`` says why there are none.
+    """
+
+    title: str
+    images: int
+    scores: dict[str, np.ndarray]
+    skipped: str = ""
+
+
+def outliers_of(
+    view: StudyView, model: str, temperatures: Sequence[float], ensemble: Ensemble | None
+) -> Outliers | None:
+    """Scores of all uncertainties that were recorded on the second dataset; None before its run."""
+    planned = next(iter(view.of_kind("OutOfDistribution")), None)
+    if planned is None:
+        return None
+    metrics = view.runs_of(planned.key)[0].metrics
+    if "skipped" in metrics:
+        return Outliers("", 0, {}, metrics["skipped"])
+    logits = _logits_by_source(view, planned)
+    scores = _of_model(logits[model], temperatures) if model in logits else {}
+    if ensemble is not None and set(ensemble.members) <= set(logits):
+        scores |= _of_members(np.stack([logits[member] for member in ensemble.members]))
+    return Outliers(metrics["title"], metrics["images"], scores | _of_dropout(view))
+
+
+def separation_auroc(inside: np.ndarray, outside: np.ndarray) -> float:
+    """AUROC of telling outliers from the study's images by an uncertainty, each of any shape.
+
+    0.5 is chance, 1 separates them fully. Hendrycks & Gimpel 2017, https://arxiv.org/abs/1610.02136
+    """
+    from sklearn.metrics import roc_auc_score
+
+    truth = np.repeat([0, 1], [inside.size, outside.size])
+    return float(roc_auc_score(truth, np.concatenate([inside.ravel(), outside.ravel()])))
+
+
+def _logits_by_source(view: StudyView, planned: Planned) -> dict[str, np.ndarray]:
+    """Logits (S, K, C) by source."""
+    recorded = np.stack([run.arrays[f"{OUTLIERS}_logits"] for run in view.runs_of(planned.key)], axis=1)
+    return dict(zip(planned.spec["sources"], recorded, strict=True))
+
+
+def _of_model(logits: np.ndarray, temperatures: Sequence[float]) -> dict[str, np.ndarray]:
+    scaled = [probabilities(one, t) for one, t in zip(logits, temperatures, strict=False)]
+    return {"entropy": entropy(probabilities(logits)), "temperature-entropy": entropy(np.stack(scaled))}
+
+
+def _of_members(logits: np.ndarray) -> dict[str, np.ndarray]:
+    """Of members' logits (M, S, K, C)."""
+    probs = probabilities(logits)
+    return {"ensemble-entropy": entropy(probs.mean(axis=0)), "ensemble-mutual-information": mutual_information(probs)}
+
+
+def _of_dropout(view: StudyView) -> dict[str, np.ndarray]:
+    runs = [run for planned in view.of_kind("McDropout") for run in view.runs_of(planned.key)]
+    names = {"mc-dropout-entropy": "entropy", "mc-dropout-mutual-information": "mutual_information"}
+    recorded = [run for run in runs if f"{OUTLIERS}_entropy" in run.arrays]
+    if not recorded:
+        return {}
+    return {name: np.stack([run.arrays[f"{OUTLIERS}_{array}"] for run in recorded]) for name, array in names.items()}
