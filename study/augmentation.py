@@ -42,11 +42,8 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     n, _, height, width = images.shape
     offsets = torch.randint(0, 2 * padding + 1, (2, n), generator=generator).to(images.device)
     padded = functional.pad(images.float(), (padding,) * 4, mode="reflect").to(images.dtype)
-    rows = (offsets[0, :, None] + torch.arange(height, device=images.device))[:, None, :, None]
-    columns = (offsets[1, :, None] + torch.arange(width, device=images.device))[:, None, None, :]
-    image = torch.arange(n, device=images.device)[:, None, None, None]
-    channel = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
-    return padded[image, channel, rows, columns]
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, 3, 2·padding + 1, 2·padding + 1, H, W), a view
+    return windows[torch.arange(n, device=images.device), :, offsets[0], offsets[1]]
 
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:

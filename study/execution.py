@@ -29,7 +29,7 @@ from study.experiment import (
     Vote,
 )
 from study.machine import Machine
-from study.models import Classifier, build, image_size, load_trained, normalise, prepare, resize
+from study.models import Classifier, build, fit_input, image_size, load_trained, prepare
 from study.objective import Teaching
 from study.records import Run
 from study.streams import derive, numpy_generator
@@ -180,7 +180,7 @@ def _teacher_logits(runs: list[Run], context: Context) -> Callable[[Tensor], Ten
         probabilities = []
         for model, size, precision in models:
             with machine.autocast(precision):
-                probabilities.append(model(normalise(resize(x, size), model)).float().log_softmax(1))
+                probabilities.append(model(fit_input(x, size, model)).float().log_softmax(1))
         return torch.logsumexp(torch.stack(probabilities), dim=0)
 
     return logits

@@ -13,7 +13,7 @@ from torch.nn import functional
 from study.augmentation import augment, mix, rotate_quarters
 from study.experiment import Recipe, Stage
 from study.machine import Machine
-from study.models import Classifier, normalise, resize
+from study.models import Classifier, fit_input
 from study.streams import numpy_generator, torch_generator
 
 # A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
@@ -90,7 +90,7 @@ class Objective:
     def _forward(self, x: Tensor, labels: Tensor, stage: Stage, draws: Draws) -> tuple[Tensor, Tensor | float]:
         """Logits of the images, and the auxiliary task's loss (0 without one)."""
         task = self.model.auxiliary_task
-        inputs = normalise(resize(x, stage.image_size), self.model)
+        inputs = fit_input(x, stage.image_size, self.model)
         if task == "superclass":
             features = self.model.features(inputs)
             auxiliary = self.model.auxiliary_logits(features)
