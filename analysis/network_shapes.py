@@ -55,7 +55,7 @@ def _flow(model: Classifier, architecture: Any, x: Tensor) -> Iterator[Block]:  
     if not isinstance(model.attention, nn.Identity):
         x = model.attention(x)
         yield Block(f"{architecture.attention.upper()} attention", tuple(x.shape[1:]), _parameters(model.attention))
-    yield Block(_pooling(model.backbone), tuple(model.pooled(x).shape[1:]))
+    yield Block(getattr(model.backbone, "pooling", "mean"), tuple(model.pooled(x).shape[1:]))
     if architecture.dropout:
         yield Block(f"dropout {architecture.dropout:g}", tuple(model.pooled(x).shape[1:]))
     yield Block("linear", tuple(model.head(x).shape[1:]), _parameters(model.classifier))
@@ -70,12 +70,6 @@ def _backbone(model: Classifier, name: str) -> Iterator[tuple[str, nn.Module, An
     yield "stem", backbone.stem, backbone.stem
     for number, stage in enumerate(backbone.stages, 1):
         yield f"stage {number}", stage, stage
-
-
-def _pooling(backbone: Any) -> str:  # noqa: ANN401
-    from study.networks import GlobalMaxPool
-
-    return "maximum" if isinstance(getattr(backbone, "pool", None), GlobalMaxPool) else "mean"
 
 
 def _parameters(part: nn.Module) -> int:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.calibration import probabilities
-from analysis.ensemble import Ensemble
 from analysis.study_view import Planned, StudyView
-from analysis.uncertainty import entropy, mutual_information
+from analysis.uncertainty import entropy
 from study.records import OUTLIERS
 
 
@@ -27,9 +26,7 @@ class Outliers:
     skipped: str = ""
 
 
-def outliers_of(
-    view: StudyView, model: str, temperatures: Sequence[float], ensemble: Ensemble | None
-) -> Outliers | None:
+def outliers_of(view: StudyView, model: str, temperatures: Sequence[float]) -> Outliers | None:
     """Scores of all uncertainties that were recorded on the second dataset; None before its run."""
     planned = next(iter(view.of_kind("OutOfDistribution")), None)
     if planned is None:
@@ -39,9 +36,8 @@ def outliers_of(
         return Outliers("", 0, {}, metrics["skipped"])
     logits = _logits_by_source(view, planned)
     scores = _of_model(logits[model], temperatures) if model in logits else {}
-    if ensemble is not None and set(ensemble.members) <= set(logits):
-        scores |= _of_members(np.stack([logits[member] for member in ensemble.members]))
-    return Outliers(metrics["title"], metrics["images"], scores | _of_dropout(view))
+    scores |= _of_samples(view, "OutOfDistribution", "ensemble") | _of_samples(view, "McDropout", "mc-dropout")
+    return Outliers(metrics["title"], metrics["images"], scores)
 
 
 def separation_auroc(inside: np.ndarray, outside: np.ndarray) -> float:
@@ -66,16 +62,14 @@ def _of_model(logits: np.ndarray, temperatures: Sequence[float]) -> dict[str, np
     return {"entropy": entropy(probabilities(logits)), "temperature-entropy": entropy(np.stack(scaled))}
 
 
-def _of_members(logits: np.ndarray) -> dict[str, np.ndarray]:
-    """Of members' logits (M, S, K, C)."""
-    probs = probabilities(logits)
-    return {"ensemble-entropy": entropy(probs.mean(axis=0)), "ensemble-mutual-information": mutual_information(probs)}
-
-
-def _of_dropout(view: StudyView) -> dict[str, np.ndarray]:
-    runs = [run for planned in view.of_kind("McDropout") for run in view.runs_of(planned.key)]
-    names = {"mc-dropout-entropy": "entropy", "mc-dropout-mutual-information": "mutual_information"}
+def _of_samples(view: StudyView, kind: str, prefix: str) -> dict[str, np.ndarray]:
+    """What runs of a kind recorded of their samples on the outliers."""
+    runs = [run for planned in view.of_kind(kind) for run in view.runs_of(planned.key)]
     recorded = [run for run in runs if f"{OUTLIERS}_entropy" in run.arrays]
     if not recorded:
         return {}
-    return {name: np.stack([run.arrays[f"{OUTLIERS}_{array}"] for run in recorded]) for name, array in names.items()}
+    arrays = {"entropy": "entropy", "mutual-information": "mutual_information"}
+    return {
+        f"{prefix}-{name}": np.stack([run.arrays[f"{OUTLIERS}_{array}"] for run in recorded])
+        for name, array in arrays.items()
+    }

@@ -67,7 +67,7 @@ def results_of(view: StudyView) -> Results:
         _progress(view, best),
         best,
         ensemble,
-        trust_of(view, ensemble),
+        trust_of(view),
         deployment_frame(view),
     )
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from analysis.calibration import CalibrationScores, calibration_scores, fit_temperature, probabilities
 from analysis.comparison import BootstrapResult, bootstrap_difference
-from analysis.ensemble import Ensemble
 from analysis.outliers import Outliers, outliers_of, separation_auroc
-from analysis.study_view import StudyView
-from analysis.uncertainty import aurc, entropy, error_auroc, mutual_information
+from analysis.study_view import Planned, StudyView
+from analysis.uncertainty import aurc, entropy, error_auroc
 from study.records import SPLITS
 
 
@@ -97,29 +96,32 @@ class Trust:
         return self.uncertainties["temperature-entropy"]
 
 
-def trust_of(view: StudyView, ensemble: Ensemble | None) -> Trust | None:
+def trust_of(view: StudyView) -> Trust | None:
     """Confidence of the network that MC dropout was run on, else of the best network; None without runs."""
-    dropout = next(iter(view.of_kind("McDropout")), None)
+    dropout, vote = sampled(view, "McDropout"), sampled(view, "Vote")
     trained = [planned.key for planned in view.of_kind("Training", "Search")]
     source = str(dropout.spec["source"]) if dropout else None
     model = source if source in trained else view.best(trained)
     if model is None:
         return None
     temperatures = [fit_temperature(p.logits, p.labels) for p in view.predictions(model, "validation")]
-    keys = [model, *([dropout.key] if dropout else []), *(ensemble.members if ensemble else ())]
-    by_split = {split: _uncertainties(view, model, temperatures, ensemble, split) for split in SPLITS}
+    keys = [model, *(planned.key for planned in (dropout, vote) if planned)]
+    by_split = {split: _uncertainties(view, model, temperatures, split) for split in SPLITS}
     chosen = max(by_split["validation"].values(), key=lambda u: np.nan_to_num(u.auroc)).name
     test = by_split["test"]
     rng = np.random.default_rng(0)
     gain = None if chosen == "entropy" else auroc_gain(test[chosen], test["entropy"], rng)
     mean = float(np.mean(temperatures))
-    others = outliers_of(view, model, temperatures, ensemble)
+    others = outliers_of(view, model, temperatures)
     return Trust(model, tuple(keys), mean, test, chosen, gain, _nll_gain(test, rng), others)
 
 
-def _uncertainties(
-    view: StudyView, model: str, temperatures: Sequence[float], ensemble: Ensemble | None, split: str
-) -> dict[str, Uncertainty]:
+def sampled(view: StudyView, kind: str) -> Planned | None:
+    """The first experiment of a kind whose runs recorded the uncertainty of samples."""
+    return next((p for p in view.of_kind(kind) if "test_entropy" in view.runs_of(p.key)[0].arrays), None)
+
+
+def _uncertainties(view: StudyView, model: str, temperatures: Sequence[float], split: str) -> dict[str, Uncertainty]:
     predictions = view.predictions(model, split)
     raw = np.stack([probabilities(p.logits) for p in predictions])
     scaled = np.stack([probabilities(p.logits, t) for p, t in zip(predictions, temperatures, strict=True)])
@@ -127,45 +129,29 @@ def _uncertainties(
     found = [
         Uncertainty("entropy", "Entropy of the single model", entropy(raw), raw, labels),
         Uncertainty("temperature-entropy", "Entropy after temperature scaling", entropy(scaled), scaled, labels),
-        *_of_dropout(view, split),
-        *_of_ensemble(view, ensemble, split),
+        *_of_samples(view, "McDropout", "mc-dropout", "under MC dropout", split),
+        *_of_samples(view, "Vote", "ensemble", "of the ensemble", split),
     ]
     return {uncertainty.name: uncertainty for uncertainty in found}
 
 
-def _of_dropout(view: StudyView, split: str) -> list[Uncertainty]:
-    dropout = next(iter(view.of_kind("McDropout")), None)
-    if dropout is None:
+def _of_samples(view: StudyView, kind: str, prefix: str, whose: str, split: str) -> list[Uncertainty]:
+    """The uncertainties that runs of a kind recorded of their samples: dropout passes or ensemble members."""
+    planned = sampled(view, kind)
+    if planned is None:
         return []
-    runs = view.runs_of(dropout.key)
-    probs = np.stack([probabilities(run.predictions(split).logits) for run in runs])
-    labels = runs[0].predictions(split).labels
-    titles = {
-        "entropy": "Entropy under MC dropout",
-        "mutual_information": "Mutual information under MC dropout",
-    }
+    runs = view.runs_of(planned.key)
+    predictions = [run.predictions(split) for run in runs]
+    probs = np.stack([probabilities(p.logits) for p in predictions])
     return [
         Uncertainty(
-            f"mc-dropout-{name.replace('_', '-')}",
-            title,
-            np.stack([run.arrays[f"{split}_{name}"] for run in runs]),
+            f"{prefix}-{array.replace('_', '-')}",
+            f"{title} {whose}",
+            np.stack([run.arrays[f"{split}_{array}"] for run in runs]),
             probs,
-            labels,
+            predictions[0].labels,
         )
-        for name, title in titles.items()
-    ]
-
-
-def _of_ensemble(view: StudyView, ensemble: Ensemble | None, split: str) -> list[Uncertainty]:
-    if ensemble is None:
-        return []
-    members = view.paired(*ensemble.members, split=split)
-    by_member = np.stack([np.stack([probabilities(p.logits) for p in seeds]) for seeds in members])
-    mean, labels = by_member.mean(axis=0), members[0][0].labels
-    information = np.stack([mutual_information(by_member[:, seed]) for seed in range(by_member.shape[1])])
-    return [
-        Uncertainty("ensemble-entropy", "Entropy of the ensemble", entropy(mean), mean, labels),
-        Uncertainty("ensemble-mutual-information", "Mutual information of the ensemble", information, mean, labels),
+        for array, title in {"entropy": "Entropy", "mutual_information": "Mutual information"}.items()
     ]
 
 

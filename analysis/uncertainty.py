@@ -15,17 +15,6 @@ def entropy(probs: np.ndarray) -> np.ndarray:
     return entr(probs).sum(axis=-1)
 
 
-def mutual_information(member_probs: np.ndarray) -> np.ndarray:
-    """What the members disagree on: entropy of the mean less mean entropy; (M, N, C) to (N,), nats.
-
-    Zero when all M members (or dropout passes) agree, at most log min(M, C). Called BALD by Houlsby
-    et al. 2011, https://arxiv.org/abs/1112.5745; for dropout Gal 2016, section 3.3.1,
-    https://www.cs.ox.ac.uk/people/yarin.gal/website/thesis/thesis.pdf
-    """
-    information = entropy(member_probs.mean(axis=0)) - entropy(member_probs).mean(axis=0)
-    return np.maximum(information, 0.0)
-
-
 def error_auroc(scores: np.ndarray, correct: np.ndarray) -> float:
     """AUROC of telling errors from hits by an uncertainty (N,), high meaning uncertain.
 

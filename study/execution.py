@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from study import checkpoints, evaluation, outliers, records, voting
@@ -219,6 +220,9 @@ def vote(experiment: Vote, context: Context) -> Outcome:
         {split: voting.combine(experiment.rule, logits, weight) for split, logits in stacked.items()}
     )
     outcome.metrics |= {"members": list(experiment.members), "weights": [float(w) for w in weight]}
+    if experiment.rule == "soft-probabilities":  # the mean whose entropy is the ensemble's
+        for split, logits in stacked.items():
+            outcome.arrays |= _uncertainty(split, softmax(logits, axis=-1))
     return outcome
 
 
@@ -300,8 +304,6 @@ def exported(run: Run, context: Context) -> Path:
 @execute.register
 def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
     """Predict with dropout active and record the uncertainty of every image."""
-    from study.uncertainty import mutual_information, predictive_entropy
-
     source = context.run(experiment.source)
     probabilities = {
         split: _dropout_samples(source, split, context.images(split), experiment.passes, context)
@@ -313,10 +315,19 @@ def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
         name = records.OUTLIERS
         probabilities[name] = _dropout_samples(source, name, others.images, experiment.passes, context)
     for split, p in probabilities.items():
-        outcome.arrays[f"{split}_entropy"] = predictive_entropy(p)
-        outcome.arrays[f"{split}_mutual_information"] = mutual_information(p)
+        outcome.arrays |= _uncertainty(split, p)
     outcome.metrics |= {"passes": experiment.passes, "source_test_accuracy": source.metrics["test_accuracy"]}
     return outcome
+
+
+def _uncertainty(prefix: str, probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """Predictive entropy and mutual information of every image, in nats, from samples (M, N, C)."""
+    from study.uncertainty import mutual_information, predictive_entropy
+
+    return {
+        f"{prefix}_entropy": predictive_entropy(probabilities),
+        f"{prefix}_mutual_information": mutual_information(probabilities),
+    }
 
 
 def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, context: Context) -> np.ndarray:
@@ -337,13 +348,17 @@ def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, conte
 
 @execute.register
 def score_outliers(experiment: OutOfDistribution, context: Context) -> Outcome:
-    """Record every source's logits, (M, N, C), of images of none of the classes; skipped where there are none."""
+    """Record every source's logits (M, N, C), and their mean's uncertainty, of images of none of the classes.
+
+    Skipped where there are none at hand.
+    """
     others = outliers.at_hand(context.dataset)
     if others is None:
         return Outcome(metrics={"skipped": outliers.NONE_AT_HAND})
-    logits = [_logits(context.run(key), others.images, context) for key in experiment.sources]
+    logits = np.stack([_logits(context.run(key), others.images, context) for key in experiment.sources])
     described = {"title": others.title, "images": len(others.images), "fingerprint": others.fingerprint}
-    return Outcome(metrics=described, arrays={f"{records.OUTLIERS}_logits": np.stack(logits).astype(np.float32)})
+    arrays = {f"{records.OUTLIERS}_logits": logits.astype(np.float32)}
+    return Outcome(metrics=described, arrays=arrays | _uncertainty(records.OUTLIERS, softmax(logits, axis=-1)))
 
 
 def _logits(run: Run, images: Tensor, context: Context) -> np.ndarray:

@@ -89,6 +89,8 @@ class CompactCNN(nn.Module):
     -> (N, 4·width), ``num_features`` and ``head_hidden_size``.
     """
 
+    pooling = "maximum"
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.stem = WhiteningStem()

@@ -76,7 +76,8 @@ def predictive_entropy(probs: np.ndarray) -> np.ndarray:
 def mutual_information(probs: np.ndarray) -> np.ndarray:
     """Entropy of the mean minus mean entropy in nats, (N,), between 0 and ln C; ``probs`` (passes, N, C).
 
-    The information a label would give about the weights (Houlsby et al. 2011, https://arxiv.org/abs/1112.5745).
+    The information a label would give about the weights (Houlsby et al. 2011, https://arxiv.org/abs/1112.5745);
+    ``probs`` are of dropout passes or of an ensemble's members.
     """
     expected = entr(probs.astype(np.float64)).sum(axis=-1).mean(axis=0)
     return np.maximum(predictive_entropy(probs) - expected, 0.0)

@@ -160,6 +160,10 @@ def _vote_run(scene: Scene, experiment: Vote, seed: int, folder: Path) -> dict[s
     members = [scene.recorded(key, seed) for key in experiment.members]
     mean = {s: np.mean([softmax(m[f"{s}_logits"], axis=1) for m in members], axis=0) for s in SPLITS}
     arrays = _arrays(scene, {split: np.log(p) for split, p in mean.items()})
+    if experiment.rule == "soft-probabilities":
+        for split, probs in mean.items():
+            arrays[f"{split}_entropy"] = -(probs * np.log(probs)).sum(axis=1)
+            arrays[f"{split}_mutual_information"] = 0.1 * arrays[f"{split}_entropy"]
     write_arrays(folder / "predictions.npz", arrays)
     weights = [1 / len(members)] * len(members)
     return _accuracies(arrays) | {"members": list(experiment.members), "weights": weights}
@@ -226,7 +230,10 @@ def _out_of_distribution_run(scene: Scene, experiment: OutOfDistribution, seed: 
     """Every source is unsure of every outlier."""
     rng = np.random.default_rng([seed, 17])
     logits = rng.normal(0, 0.3, (len(experiment.sources), scene.images // 2, len(scene.classes)))
-    write_arrays(folder / "predictions.npz", {f"{OUTLIERS}_logits": logits.astype(np.float32)})
+    arrays = {f"{OUTLIERS}_logits": logits.astype(np.float32)}
+    for name, scale in (("entropy", 2.2), ("mutual_information", 0.3)):
+        arrays[f"{OUTLIERS}_{name}"] = scale * rng.uniform(0.9, 1.0, scene.images // 2)
+    write_arrays(folder / "predictions.npz", arrays)
     return {"title": "Synthetic outliers", "images": scene.images // 2, "fingerprint": "0" * 64}
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.ensemble import ensemble_of
 from analysis.outliers import outliers_of, separation_auroc
 from analysis.study_view import view_study
 from analysis.trust import trust_of
@@ -84,7 +83,7 @@ def test_separation_agrees_with_scikit_learn() -> None:
 
 def test_every_uncertainty_is_scored_on_the_outliers(tmp_path: Path) -> None:
     view = view_study(fabricate(tmp_path, seeds=(0, 1)))
-    trust = trust_of(view, ensemble_of(view))
+    trust = trust_of(view)
     assert trust is not None and trust.outliers is not None
     assert set(trust.outliers.scores) == set(trust.uncertainties)
     assert {scores.shape for scores in trust.outliers.scores.values()} == {(2, 100)}
@@ -93,10 +92,10 @@ def test_every_uncertainty_is_scored_on_the_outliers(tmp_path: Path) -> None:
 
 def test_skipped_outliers_say_why(tmp_path: Path) -> None:
     study = fabricate(tmp_path, skip=["level5/out-of-distribution"])
-    assert outliers_of(view_study(study), "level3/se-head", [1.0], None) is None
+    assert outliers_of(view_study(study), "level3/se-head", [1.0]) is None
     folder = records.run_folder(study, "level5/out-of-distribution", 0)
     entry = next(e for e in records.load_plan(study)["experiments"] if e["name"] == "out-of-distribution")
     records.write_json(folder / "spec.json", {"experiment": entry["spec"], "seed": 0})
     records.finish(folder, {"skipped": "none at hand"}, {"total": 0.0})
-    found = outliers_of(view_study(study), "level3/se-head", [1.0], None)
+    found = outliers_of(view_study(study), "level3/se-head", [1.0])
     assert found is not None and found.skipped == "none at hand" and not found.scores

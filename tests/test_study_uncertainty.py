@@ -132,3 +132,9 @@ def test_mutual_information_is_zero_without_disagreement_and_log_two_for_two_cer
     assert mutual_information(agreeing) == pytest.approx(0, abs=1e-12)
     opposed = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
     assert mutual_information(opposed) == pytest.approx(np.log(2))
+
+
+def test_mutual_information_is_the_mean_divergence_from_the_mean() -> None:
+    members = np.random.default_rng(1).dirichlet(np.ones(4), size=(6, 20))
+    divergences = [entropy(member, members.mean(axis=0), axis=-1) for member in members]
+    assert mutual_information(members) == pytest.approx(np.mean(divergences, axis=0))

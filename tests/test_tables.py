@@ -73,7 +73,7 @@ def test_experiments_are_listed_before_they_have_run(tmp_path: Path) -> None:
     empty = results_of(view_study(fabricate(tmp_path, seeds=())))
     table = experiments(empty, {})
     assert table is not None
-    assert len(table.rows) == 30
+    assert len(table.rows) == 31
     assert {row[-1] for row in table.rows} == {"pending"}
     made = {name for name, build in builders().items() if build(empty, {}) is not None}
     assert made == {"experiments"}

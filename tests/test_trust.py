@@ -9,7 +9,6 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from analysis.ensemble import ensemble_of
 from analysis.study_view import view_study
 from analysis.trust import Trust, Uncertainty, auroc_gain, trust_of
 from tests.fabricate import fabricate
@@ -18,7 +17,7 @@ from tests.fabricate import fabricate
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
     view = view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=300))
-    found = trust_of(view, ensemble_of(view))
+    found = trust_of(view)
     assert found is not None
     return found
 
@@ -77,7 +76,7 @@ def test_gain_without_errors_is_undefined_and_not_significant() -> None:
 
 def test_without_dropout_or_ensemble_the_best_network_is_judged(tmp_path: Path) -> None:
     view = view_study(fabricate(tmp_path, images=60, skip=["level5/mc-dropout", "level4/partner"]))
-    found = trust_of(view, None)
+    found = trust_of(view)
     assert found is not None
     assert found.model == view.best(view.experiments)
     assert set(found.uncertainties) == {"entropy", "temperature-entropy"}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.uncertainty import aurc, entropy, error_auroc, mutual_information, risk_coverage
+from analysis.uncertainty import aurc, entropy, error_auroc, risk_coverage
 
 
 def sample(images: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -19,24 +19,6 @@ def test_entropy_agrees_with_scipy_for_any_leading_shape() -> None:
 
 def test_entropy_runs_from_certainty_to_uniform() -> None:
     assert entropy(np.array([[1.0, 0, 0, 0], [0.25] * 4])) == pytest.approx([0, np.log(4)])
-
-
-def test_members_that_agree_have_no_mutual_information() -> None:
-    probs = np.random.default_rng(0).dirichlet(np.ones(5), size=10)
-    information = mutual_information(np.stack([probs] * 3))
-    assert information == pytest.approx(np.zeros(10), abs=1e-12)
-    assert (information >= 0).all()
-
-
-def test_certain_members_that_disagree_have_all_the_information() -> None:
-    members = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
-    assert mutual_information(members) == pytest.approx([np.log(2)])
-
-
-def test_mutual_information_is_the_mean_divergence_from_the_mean() -> None:
-    members = np.random.default_rng(1).dirichlet(np.ones(4), size=(6, 20))
-    divergences = [stats.entropy(member, members.mean(axis=0), axis=-1) for member in members]
-    assert mutual_information(members) == pytest.approx(np.mean(divergences, axis=0))
 
 
 def test_error_auroc_is_the_mann_whitney_statistic() -> None:
