@@ -149,8 +149,9 @@ class Search(Experiment):
     """Optuna search over the base experiment's recipe, selecting on validation accuracy.
 
     ``learning_rate`` and ``weight_decay`` are ranges sampled log-uniformly, ``label_smoothing`` one
-    sampled uniformly. Each of the ``trials`` trains ``trial_epochs`` on ``trial_images`` images
-    unless pruned; the winner is then trained with the base recipe's own budget.
+    sampled uniformly. Each of the ``trials`` trains ``trial_epochs`` on ``trial_images`` images, and is
+    judged on no more validation images than that, unless pruned; the winner is then trained with the base
+    recipe's own budget.
     """
 
     base: Training

@@ -39,7 +39,7 @@ def run_trials(
     what an uninterrupted one would have.
     """
     study = _open(folder / JOURNAL)
-    small = cut(dataset, Subset(train=experiment.trial_images))
+    small = cut(dataset, Subset(train=experiment.trial_images, validation=experiment.trial_images))
     while (finished := sum(map(_counts, study.trials))) < experiment.trials:
         study.sampler = _sampler(derive(seed, "search", finished) % 2**32)
         trial = study.ask()

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from study import levels, presets
+from study.errors import StudyError
 from study.experiment import Search, Training, identity
+from study.levels import level4_ensemble
 from study.presets import Preset
 
 PRESETS = [presets.QUICK, presets.CPU, presets.PAPER]
@@ -57,6 +59,21 @@ def test_leave_one_out_runs_change_one_ingredient(preset: Preset) -> None:
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_has_all_five_levels(preset: Preset) -> None:
     assert {experiment.level for experiment in levels.experiments(preset)} == {1, 2, 3, 4, 5}
+
+
+def test_selected_experiments_bring_what_they_need() -> None:
+    keys = [e.key for e in levels.selected(presets.CPU, tuple(levels.LEVELS), ("level4/hard", "level1/*"))]
+    assert keys[:2] == ["level1/head-only", "level1/finetuned"] and keys[-1] == "level4/hard"
+    assert set(keys) == {"level1/head-only", "level4/hard", *level4_ensemble.members(presets.CPU)}
+
+
+def test_without_a_pattern_everything_is_selected() -> None:
+    assert levels.selected(presets.QUICK, (1, 2), ()) == levels.experiments(presets.QUICK, (1, 2))
+
+
+def test_pattern_that_matches_nothing_is_refused() -> None:
+    with pytest.raises(StudyError, match="no experiment is called 'level3/vit'"):
+        levels.selected(presets.QUICK, (1, 2, 3), ("level1/*", "level3/vit"))
 
 
 def test_ensemble_has_three_members_of_two_architectures() -> None:

@@ -41,6 +41,11 @@ def test_cosine_schedule_agrees_with_torch() -> None:
         reference.step()
 
 
+def test_linear_schedule_runs_down_to_one_step_above_zero() -> None:
+    stage = Stage(1, 0.4, 32, schedule="linear", warmup=0.5)
+    assert [scheduled_rate(stage, step, 8) for step in range(3, 8)] == pytest.approx([0.4, 0.4, 0.3, 0.2, 0.1])
+
+
 def test_warm_up_is_linear_to_the_peak() -> None:
     stage = Stage(1, 0.4, 32, schedule="constant", warmup=0.5)
     assert [scheduled_rate(stage, step, 8) for step in range(8)] == pytest.approx(
@@ -51,6 +56,29 @@ def test_warm_up_is_linear_to_the_peak() -> None:
 def test_training_learns_the_training_set(digits: Dataset, cpu: Machine) -> None:
     rows = trainer(Recipe((Stage(12, 3e-3, 32),), 20), digits, cpu).fit()
     assert rows[-1]["train_accuracy"] > 0.9 > rows[0]["train_accuracy"]
+
+
+def test_muon_learns_the_training_set(digits: Dataset, cpu: Machine) -> None:
+    stage = Stage(8, 0.06, 32, schedule="linear")
+    rows = trainer(Recipe((stage,), 20, optimizer="muon", weight_decay=0.2), digits, cpu).fit()
+    assert rows[-1]["train_accuracy"] > 0.9 > rows[0]["train_accuracy"]
+
+
+def test_frozen_groups_keep_their_weights_and_adapt_their_statistics(digits: Dataset, cpu: Machine) -> None:
+    backbone = Architecture("tf_efficientnet_lite0")
+    t = trainer(Recipe((Stage(1, 1e-2, 32, frozen_groups=3),), 40), digits, cpu, architecture=backbone)
+    before = copy.deepcopy(t.model.state_dict())
+    t.fit()
+    changed = {name for name, value in t.model.state_dict().items() if not torch.equal(value, before[name])}
+    first = ("backbone.conv_stem.", "backbone.bn1.", "backbone.blocks.0.", "backbone.blocks.1.")
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert all(name.endswith(statistics) for name in changed if name.startswith(first))
+    assert "backbone.bn1.running_mean" in changed and "backbone.blocks.2.0.conv_pw.weight" in changed
+
+
+def test_own_network_has_no_groups_to_freeze(digits: Dataset, cpu: Machine) -> None:
+    with pytest.raises(StudyError, match="frozen_groups needs a timm backbone"):
+        trainer(Recipe((Stage(1, 1e-2, 32, frozen_groups=1),), 40), digits, cpu).fit()
 
 
 def test_head_only_leaves_the_backbone_untouched(digits: Dataset, cpu: Machine) -> None:
