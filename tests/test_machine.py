@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -41,3 +44,31 @@ def test_environment_names_versions_and_precision() -> None:
 def test_peak_memory_is_at_least_what_a_tensor_takes() -> None:
     held = torch.ones(25_000_000)
     assert machine.peak_memory_bytes(machine.resolve("cpu")) > held.nbytes
+
+
+FAULTS_OF_A_SECOND_ALLOCATION = """
+import resource, torch
+from study import machine
+if {tuned}:
+    machine.resolve("cpu")
+torch.ones(2**24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
+def test_freed_memory_is_kept_for_the_next_step() -> None:
+    """64 MiB are 16,384 pages of 4 KiB; memory that was kept needs none of them faulted in again."""
+    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    faults = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", FAULTS_OF_A_SECOND_ALLOCATION.format(tuned=tuned)],
+                env=environment, capture_output=True, text=True, check=True,
+            ).stdout
+        )
+        for tuned in (True, False)
+    ]  # fmt: skip
+    assert faults[0] < 100 < faults[1]
