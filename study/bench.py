@@ -36,12 +36,12 @@ def steps_of(experiment: Training, where: Machine) -> tuple[Callable[[], None], 
     (stage,) = recipe.stages
     dataset = data.load("digits", subset=Subset(train=4 * recipe.batch_size))
     trainer = Trainer(build(experiment.architecture, 10, seed=0), recipe, dataset, where, seed=0)
-    optimizer = trainer.optimizer(stage)
+    phase = trainer.begin(stage)
     chosen, draws = trainer.order(epoch=0)[0], Draws.of(0, 0)
     trainer.train_mode(stage)
 
     def trained() -> None:
-        trainer.step(optimizer, stage, 0, chosen, draws, None)
+        trainer.step(phase, 0, chosen, draws)
 
     model = build(experiment.architecture, 10, seed=0).to(where.device).train()
     model.freeze(stage)

@@ -88,9 +88,8 @@ class Estimator:
         few = cut(self.dataset, Subset(train=recipe.batch_size))
         model = build(architecture, len(few.classes), seed=0)
         trainer = Trainer(model, recipe, few, replace(self.machine, compile=False), seed=0)
-        model.freeze(stage)
-        optimizer, chosen, draws = trainer.optimizer(stage), trainer.order(epoch=0)[0], Draws.of(0, 0)
-        step = partial(trainer.step, optimizer, stage, 0, chosen, draws, None)
+        chosen = trainer.order(epoch=0)[0]
+        step = partial(trainer.step, trainer.begin(stage), 0, chosen, Draws.of(0, 0))
         infer = partial(evaluation.logits, model, trainer.images, Setting(stage.image_size), self.machine)
         inference = self._second_call(infer) / len(chosen)
         if trainer.features_are_fixed(stage):  # computed once, then only the head is trained

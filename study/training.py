@@ -70,6 +70,20 @@ class Hooks:
     step: Callable[[int], None] = _nothing
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A stage under way: its number and first epoch (from 0) in the recipe, and what lasts as long as it does.
+
+    ``cache`` holds the backbone features of all training images where they stay the same.
+    """
+
+    stage: Stage
+    number: int
+    first: int
+    optimizer: torch.optim.Optimizer
+    cache: Tensor | None
+
+
 def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
     """Learning rate of ``step`` (from 0) of ``steps``: linear warm-up, then constant, or down to 0.
 
@@ -130,16 +144,20 @@ class Trainer:
             optimizer.load_state_dict(progress.state["optimizer"])
 
     def _fit_stage(self, number: int, stage: Stage, first: int, progress: Progress, hooks: Hooks) -> None:
+        phase = self.begin(stage, number, first, progress)
+        for epoch in range(len(progress.rows), first + stage.epochs):
+            row = self._fit_epoch(phase, epoch, hooks)
+            progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
+            progress.state = {"model": self.model.state_dict(), "optimizer": phase.optimizer.state_dict()}
+            hooks.epoch(progress)
+
+    def begin(self, stage: Stage, number: int = 0, first: int = 0, progress: Progress | None = None) -> Phase:
+        """Get ready for a stage: freeze, make the optimizer, go to where ``progress`` stands, cache fixed features."""
         self.model.freeze(stage)
         optimizer = self.optimizer(stage)
-        if progress.state:
+        if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
-        cache = self._feature_cache(stage)
-        for epoch in range(len(progress.rows), first + stage.epochs):
-            row = self._fit_epoch(stage, epoch, epoch - first, optimizer, cache, hooks)
-            progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
-            progress.state = {"model": self.model.state_dict(), "optimizer": optimizer.state_dict()}
-            hooks.epoch(progress)
+        return Phase(stage, number, first, optimizer, self._feature_cache(stage))
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
         """A new optimizer over the trainable weights; biases and norms are not decayed."""
@@ -150,48 +168,32 @@ class Trainer:
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
 
-    def _fit_epoch(
-        self,
-        stage: Stage,
-        epoch: int,
-        epoch_of_stage: int,
-        optimizer: torch.optim.Optimizer,
-        cache: Tensor | None,
-        hooks: Hooks,
-    ) -> Row:
+    def _fit_epoch(self, phase: Phase, epoch: int, hooks: Hooks) -> Row:
         started = time.perf_counter()
-        loss, accuracy = self._train_epoch(stage, epoch, epoch_of_stage, optimizer, cache, hooks)
+        loss, accuracy = self._train_epoch(phase, epoch, hooks)
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
             raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
-        validation_loss, validation_accuracy = self._validate(stage)
+        validation_loss, validation_accuracy = self._validate(phase.stage)
         return {
             "train_loss": loss,
             "train_accuracy": accuracy,
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
-            "learning_rate": optimizer.param_groups[0]["lr"],
+            "learning_rate": phase.optimizer.param_groups[0]["lr"],
             "seconds": seconds,
             "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
         }
 
-    def _train_epoch(
-        self,
-        stage: Stage,
-        epoch: int,
-        epoch_of_stage: int,
-        optimizer: torch.optim.Optimizer,
-        cache: Tensor | None,
-        hooks: Hooks,
-    ) -> tuple[float, float]:
+    def _train_epoch(self, phase: Phase, epoch: int, hooks: Hooks) -> tuple[float, float]:
         """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
-        self.train_mode(stage)
+        self.train_mode(phase.stage)
         total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
         draws, steps = Draws.of(self.seed, epoch), self.steps_per_epoch
         with torch.random.fork_rng(devices=[self.machine.device] if self.machine.device.type == "cuda" else []):
             torch.manual_seed(derive(self.seed, "dropout", epoch))
-            for number, chosen in enumerate(self.order(epoch), start=epoch_of_stage * steps):
-                loss, hits = self.step(optimizer, stage, number, chosen, draws, cache)
+            for number, chosen in enumerate(self.order(epoch), start=(epoch - phase.first) * steps):
+                loss, hits = self.step(phase, number, chosen, draws)
                 total += loss
                 correct += hits
                 hooks.step(len(chosen))
@@ -209,24 +211,16 @@ class Trainer:
         size = self.recipe.batch_size
         return order[: self.steps_per_epoch * size].to(self.machine.device).split(size)
 
-    def step(
-        self,
-        optimizer: torch.optim.Optimizer,
-        stage: Stage,
-        number: int,
-        chosen: Tensor,
-        draws: Draws,
-        cache: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Step ``number`` of the stage on the chosen images; their mean loss and how many were answered correctly."""
-        rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
-        for group in optimizer.param_groups:
+    def step(self, phase: Phase, number: int, chosen: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Step ``number`` of the phase on the chosen images; their mean loss and how many were answered correctly."""
+        rate = scheduled_rate(phase.stage, number, phase.stage.epochs * self.steps_per_epoch)
+        for group in phase.optimizer.param_groups:
             group["lr"] = rate
-        if cache is not None:
-            loss, hits = self.objective.cached_loss(cache[chosen], self.labels[chosen])
+        if phase.cache is not None:
+            loss, hits = self.objective.cached_loss(phase.cache[chosen], self.labels[chosen])
         else:
-            loss, hits = self.objective.loss(self.images[chosen], self.labels[chosen], stage, draws)
-        self._update(optimizer, loss)
+            loss, hits = self.objective.loss(self.images[chosen], self.labels[chosen], phase.stage, draws)
+        self._update(phase.optimizer, loss)
         return loss.detach(), hits
 
     def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
