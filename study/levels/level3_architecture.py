@@ -22,8 +22,8 @@ DROPOUT = 0.3
 def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     """How networks without pretraining are trained: Muon down a straight line, flip and small shifts.
 
-    Muon's rate times its decay keeps each filter's norm near one, so the rate is the share of a filter
-    that one step replaces. The networks are made of dense convolutions, which bfloat16 speeds up wherever
+    Muon's steps have a fixed size, so a decay of half the rate keeps each filter's norm near one and the
+    rate is the share of a filter that one step replaces. The networks are made of dense convolutions, which bfloat16 speeds up wherever
     the device has units for it.
     """
     stage = Stage(epochs, preset.scratch_learning_rate, 32, SCRATCH, schedule="linear", warmup=0.1)
@@ -31,7 +31,7 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
         (stage,),
         preset.scratch_batch_size,
         optimizer="muon",
-        weight_decay=0.2,
+        weight_decay=preset.scratch_learning_rate / 2,
         label_smoothing=0.1,
         precision="bfloat16",
         flip_at_test=preset.flip_at_test,
