@@ -23,8 +23,8 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     """How networks without pretraining are trained: Muon down a straight line, flip and small shifts.
 
     Muon's steps have a fixed size, so a decay of half the rate keeps each filter's norm near one and the
-    rate is the share of a filter that one step replaces. The networks are made of dense convolutions, which bfloat16 speeds up wherever
-    the device has units for it.
+    rate is the share of a filter that one step replaces. The networks are made of dense convolutions, which
+    bfloat16 speeds up wherever the device has units for it.
     """
     stage = Stage(epochs, preset.scratch_learning_rate, 32, SCRATCH, schedule="linear", warmup=0.1)
     return Recipe(
