@@ -7,14 +7,18 @@ CompactCNN is built for CIFAR-sized images and few passes over them:
   luminance and two colour differences, so these twelve 2×2 filters and a batch norm whiten the
   pixels without looking at the data first, as learnt whitening stems do (Jordan 2024,
   https://arxiv.org/abs/2404.00498);
-* each response also enters negated (Shang et al. 2016, https://arxiv.org/abs/1603.05201), since the
-  activation would otherwise discard one sign;
+* each filter is there with both signs (Shang et al. 2016, https://arxiv.org/abs/1603.05201), since the
+  activation would otherwise discard one of them;
 * the unpadded stem turns 32 px into 31, which pooling halves to 15, 7 and 3: a quarter fewer
   multiplications in the widest stages than 16, 8 and 4;
-* pooling comes between convolution and norm, so that everything elementwise runs at a quarter of the size;
+* pooling comes between convolution and norm, so that in training everything elementwise runs at a quarter
+  of the size; as this norm has no learnt scale, which might be negative, the two may change places
+  afterwards, and a runtime can fold the norm into the convolution;
 * each of three stages ends in a residual 3×3 convolution whose norm starts at zero (Goyal et al. 2017,
   https://arxiv.org/abs/1706.02677), so that the network is shallow at first;
 * no depthwise convolution: it saves multiplications that are not the bottleneck.
+
+The small one, which is meant to be shipped, has ReLU for GELU: integer kernels absorb it.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from torch import Tensor, nn
 
 # Share of the new batch in the running statistics: short trainings move weights quickly.
 BATCH_NORM_MOMENTUM = 0.3
+Activation = Callable[[], nn.Module]
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
@@ -41,30 +46,46 @@ def cosine_filters() -> Tensor:
 
 
 class WhiteningStem(nn.Module):
-    """Fixed cosine filters, normalised, with both signs: (N, 3, H, W) -> (N, 24, H - 1, W - 1)."""
+    """Fixed cosine filters with both signs, normalised: (N, 3, H, W) -> (N, 24, H - 1, W - 1)."""
 
     width = 24
 
-    def __init__(self) -> None:
+    def __init__(self, activation: Activation) -> None:
         super().__init__()
-        self.register_buffer("filters", cosine_filters())
-        self.norm = nn.BatchNorm2d(self.width // 2)
-        self.activation = nn.GELU()
+        self.register_buffer("filters", torch.cat([cosine_filters(), -cosine_filters()]))
+        self.norm = _norm(self.width)
+        self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(nn.functional.conv2d(x, self.filters))  # type: ignore[arg-type]
-        return self.activation(torch.cat([x, -x], dim=1))
+        return self.activation(self.norm(nn.functional.conv2d(x, self.filters)))  # type: ignore[arg-type]
+
+
+class Downsampling(nn.Module):
+    """3×3 convolution, 2×2 maximum, norm without scale, activation: (N, C, H, W) -> (N, ``width``, H/2, W/2)."""
+
+    def __init__(self, inputs: int, width: int, activation: Activation) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(2)
+        self.norm = nn.BatchNorm2d(width, momentum=BATCH_NORM_MOMENTUM, affine=False)
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.activation = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.convolution(x)
+        x = self.norm(self.pool(x)) if self.training else self.pool(self.norm(x))
+        return self.activation(x + self.bias[:, None, None])
 
 
 class Residual(nn.Module):
-    """x + f(x), f being a 3×3 convolution with batch norm, then GELU; shape (N, C, H, W) kept."""
+    """x + f(x), f being a 3×3 convolution with batch norm, then activation; shape (N, C, H, W) kept."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: Activation) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm = _norm(width)
         nn.init.zeros_(self.norm.weight)
-        self.activation = nn.GELU()
+        self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(x + self.norm(self.convolution(x)))
@@ -77,11 +98,6 @@ class GlobalMaxPool(nn.Module):
         return nn.functional.max_pool2d(x, [x.shape[-2], x.shape[-1]]).flatten(1)
 
 
-def _stage(inputs: int, width: int) -> nn.Sequential:
-    down = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
-    return nn.Sequential(down, nn.MaxPool2d(2), _norm(width), nn.GELU(), Residual(width))
-
-
 class CompactCNN(nn.Module):
     """From-scratch CNN for (N, 3, 32, 32) images; ``width`` is the first stage's channel count.
 
@@ -91,11 +107,16 @@ class CompactCNN(nn.Module):
 
     pooling = "maximum"
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: Activation) -> None:
         super().__init__()
-        self.stem = WhiteningStem()
+        self.stem = WhiteningStem(activation)
         widths = (self.stem.width, width, 4 * width, 4 * width)
-        self.stages = nn.Sequential(*(_stage(i, o) for i, o in zip(widths, widths[1:], strict=False)))
+        self.stages = nn.Sequential(
+            *(
+                nn.Sequential(Downsampling(i, o, activation), Residual(o, activation))
+                for i, o in zip(widths, widths[1:], strict=False)
+            )
+        )
         self.num_features = self.head_hidden_size = widths[-1]
         self.pool = GlobalMaxPool()
 
@@ -107,6 +128,6 @@ class CompactCNN(nn.Module):
 
 
 OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "compact_cnn": lambda: CompactCNN(64),
-    "compact_cnn_small": lambda: CompactCNN(32),
+    "compact_cnn": lambda: CompactCNN(64, nn.GELU),
+    "compact_cnn_small": lambda: CompactCNN(32, nn.ReLU),
 }
