@@ -17,8 +17,6 @@ CompactCNN is built for CIFAR-sized images and few passes over them:
 * each of three stages ends in a residual 3×3 convolution whose norm starts at zero (Goyal et al. 2017,
   https://arxiv.org/abs/1706.02677), so that the network is shallow at first;
 * no depthwise convolution: it saves multiplications that are not the bottleneck.
-
-The small one, which is meant to be shipped, has ReLU for GELU: integer kernels absorb it.
 """
 
 from __future__ import annotations
@@ -30,7 +28,6 @@ from torch import Tensor, nn
 
 # Share of the new batch in the running statistics: short trainings move weights quickly.
 BATCH_NORM_MOMENTUM = 0.3
-Activation = Callable[[], nn.Module]
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
@@ -50,26 +47,26 @@ class WhiteningStem(nn.Module):
 
     width = 24
 
-    def __init__(self, activation: Activation) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("filters", torch.cat([cosine_filters(), -cosine_filters()]))
         self.norm = _norm(self.width)
-        self.activation = activation()
+        self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.norm(nn.functional.conv2d(x, self.filters)))  # type: ignore[arg-type]
 
 
 class Downsampling(nn.Module):
-    """3×3 convolution, 2×2 maximum, norm without scale, activation: (N, C, H, W) -> (N, ``width``, H/2, W/2)."""
+    """3×3 convolution, 2×2 maximum, norm without scale, ReLU: (N, C, H, W) -> (N, ``width``, H/2, W/2)."""
 
-    def __init__(self, inputs: int, width: int, activation: Activation) -> None:
+    def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
         self.pool = nn.MaxPool2d(2)
         self.norm = nn.BatchNorm2d(width, momentum=BATCH_NORM_MOMENTUM, affine=False)
         self.bias = nn.Parameter(torch.zeros(width))
-        self.activation = activation()
+        self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.convolution(x)
@@ -78,14 +75,14 @@ class Downsampling(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + f(x), f being a 3×3 convolution with batch norm, then activation; shape (N, C, H, W) kept."""
+    """x + f(x), f being a 3×3 convolution with batch norm, then ReLU; shape (N, C, H, W) kept."""
 
-    def __init__(self, width: int, activation: Activation) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm = _norm(width)
         nn.init.zeros_(self.norm.weight)
-        self.activation = activation()
+        self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(x + self.norm(self.convolution(x)))
@@ -107,15 +104,12 @@ class CompactCNN(nn.Module):
 
     pooling = "maximum"
 
-    def __init__(self, width: int, activation: Activation) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.stem = WhiteningStem(activation)
+        self.stem = WhiteningStem()
         widths = (self.stem.width, width, 4 * width, 4 * width)
         self.stages = nn.Sequential(
-            *(
-                nn.Sequential(Downsampling(i, o, activation), Residual(o, activation))
-                for i, o in zip(widths, widths[1:], strict=False)
-            )
+            *(nn.Sequential(Downsampling(i, o), Residual(o)) for i, o in zip(widths, widths[1:], strict=False))
         )
         self.num_features = self.head_hidden_size = widths[-1]
         self.pool = GlobalMaxPool()
@@ -128,6 +122,6 @@ class CompactCNN(nn.Module):
 
 
 OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "compact_cnn": lambda: CompactCNN(64, nn.GELU),
-    "compact_cnn_small": lambda: CompactCNN(32, nn.ReLU),
+    "compact_cnn": lambda: CompactCNN(64),
+    "compact_cnn_small": lambda: CompactCNN(32),
 }
