@@ -70,16 +70,15 @@ def color_jitter(x: Tensor, strength: float, generator: torch.Generator) -> Tens
     brightness, contrast, saturation = (
         _uniform(x, 1 - strength, 1 + strength, generator)[:, None, None, None] for _ in range(3)
     )
-    x = x * brightness
-    mean = _grey(x).mean(dim=(1, 2, 3), keepdim=True)
-    x = mean + contrast * (x - mean)
-    grey = _grey(x)
-    return (grey + saturation * (x - grey)).clamp_(0, 1)
+    gain, grey = brightness * contrast, _grey(x)
+    mean = brightness * grey.mean(dim=(1, 2, 3), keepdim=True)
+    # The three steps are linear in x, its grey and its mean grey, so that one pass does for all.
+    return torch.addcmul((1 - saturation) * gain * grey + (1 - contrast) * mean, saturation * gain, x).clamp_(0, 1)
 
 
 def _grey(x: Tensor) -> Tensor:
     luma = torch.tensor((0.299, 0.587, 0.114), device=x.device).view(1, 3, 1, 1)
-    return (x * luma).sum(dim=1, keepdim=True)
+    return torch.linalg.vecdot(x, luma, dim=1).unsqueeze(1)
 
 
 def cutout(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
