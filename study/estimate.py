@@ -71,7 +71,8 @@ class Estimator:
         total = 0.0
         for stage in recipe.stages:
             train, infer = self._per_image(experiment.architecture, recipe, stage)
-            total += stage.epochs * (images * train + self.dataset.sizes["validation"] * infer)
+            judged = min(images, self.dataset.sizes["validation"])  # a search's trials see fewer
+            total += stage.epochs * (images * train + judged * infer)
         teachers = len(experiment.distillation.teachers) if experiment.distillation else 0
         if experiment.distillation and not experiment.distillation.ensemble:
             teachers = 1

@@ -83,7 +83,7 @@ def resolve(device: str = "auto", compile: bool = False, deterministic: bool = F
 def _keep_freed_memory() -> None:
     """Have glibc keep large freed blocks for the next step, in huge pages, instead of returning them to the kernel.
 
-    Otherwise each step of training faults in all its activations anew, an eighth of its time.
+    Otherwise each step of training faults in all its activations anew.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch at its first large allocation
     if platform.libc_ver()[0] == "glibc":

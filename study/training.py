@@ -72,13 +72,12 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stage under way: its number and first epoch (from 0) in the recipe, and what lasts as long as it does.
+    """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does.
 
     ``cache`` holds the backbone features of all training images where they stay the same.
     """
 
     stage: Stage
-    number: int
     first: int
     optimizer: torch.optim.Optimizer
     cache: Tensor | None
@@ -144,20 +143,20 @@ class Trainer:
             optimizer.load_state_dict(progress.state["optimizer"])
 
     def _fit_stage(self, number: int, stage: Stage, first: int, progress: Progress, hooks: Hooks) -> None:
-        phase = self.begin(stage, number, first, progress)
+        phase = self.begin(stage, first, progress)
         for epoch in range(len(progress.rows), first + stage.epochs):
             row = self._fit_epoch(phase, epoch, hooks)
             progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
             progress.state = {"model": self.model.state_dict(), "optimizer": phase.optimizer.state_dict()}
             hooks.epoch(progress)
 
-    def begin(self, stage: Stage, number: int = 0, first: int = 0, progress: Progress | None = None) -> Phase:
+    def begin(self, stage: Stage, first: int = 0, progress: Progress | None = None) -> Phase:
         """Get ready for a stage: freeze, make the optimizer, go to where ``progress`` stands, cache fixed features."""
         self.model.freeze(stage)
         optimizer = self.optimizer(stage)
         if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
-        return Phase(stage, number, first, optimizer, self._feature_cache(stage))
+        return Phase(stage, first, optimizer, self._feature_cache(stage))
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
         """A new optimizer over the trainable weights; biases and norms are not decayed."""
