@@ -170,11 +170,16 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
         "weight-decay": formats.setting(recipe["weight_decay"]),
         "label-smoothing": formats.setting(recipe["label_smoothing"]),
         "learning-rate": _by_stage([formats.setting(stage["learning_rate"]) for stage in stages]),
-        "image-size": _by_stage([f"{stage['image_size']} px" for stage in stages]),
+        "image-size": _by_stage([_side(stage) for stage in stages]),
         "schedule": _by_stage([stage["schedule"] for stage in stages]),
         "mixup": _by_stage([formats.setting(stage["mixup"]) for stage in stages]),
         "augmentation": _by_stage([describe_augmentation(stage["augmentation"]) for stage in stages]),
     }
+
+
+def _side(stage: Mapping[str, Any]) -> str:
+    first, last = stage["first_size"], stage["image_size"]
+    return f"sizes growing from {first} to {last} px" if first else f"{last} px"
 
 
 def _by_stage(texts: list[str]) -> str:

@@ -12,16 +12,17 @@ from torch.nn import functional
 from study.experiment import Augmentation
 
 
-def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, how: Augmentation, mirrored: Tensor, generator: torch.Generator) -> Tensor:
     """uint8 images (N, 3, H, W) -> float images of the same shape in [0, 1], each transformed afresh.
 
-    Random numbers come from ``generator``, a CPU generator, so that every device draws the same.
+    ``mirrored`` (N,) says which ones it is the turn of to be flipped. Random numbers come from
+    ``generator``, a CPU generator, so that every device draws the same.
     """
     x = images
     if how.crop:
         x = random_crop(x, how.crop, generator)
     if how.flip:
-        x = random_flip(x, generator)
+        x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
     x = x.float().div_(255)
     if how.jitter:
         x = color_jitter(x, how.jitter, generator)
@@ -44,12 +45,6 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     padded = functional.pad(images.float(), (padding,) * 4, mode="reflect").to(images.dtype)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, 3, 2·padding + 1, 2·padding + 1, H, W), a view
     return windows[torch.arange(n, device=images.device), :, offsets[0], offsets[1]]
-
-
-def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each image (N, 3, H, W) left to right with probability one half."""
-    chosen = _uniform(images, 0, 1, generator) < 0.5
-    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
 def random_rotation(x: Tensor, degrees: float, generator: torch.Generator) -> Tensor:

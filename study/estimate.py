@@ -25,7 +25,7 @@ from study.experiment import (
 from study.machine import Machine
 from study.models import build
 from study.objective import Draws
-from study.training import Trainer
+from study.training import MONITORED_IMAGES, Trainer
 
 EXPORT_SECONDS = 6.0
 LATENCY_SECONDS_PER_REPEAT = 0.25
@@ -69,14 +69,16 @@ class Estimator:
 
     def _training(self, experiment: Training, recipe: Recipe, images: int) -> float:
         total = 0.0
+        judged = min(images, self.dataset.sizes["validation"], MONITORED_IMAGES)
         for stage in recipe.stages:
-            train, infer = self._per_image(experiment.architecture, recipe, stage)
-            judged = min(images, self.dataset.sizes["validation"])  # a search's trials see fewer
-            total += stage.epochs * (images * train + judged * infer)
+            for epoch in range(stage.epochs):
+                train, infer = self._per_image(experiment.architecture, recipe, replace(stage.at(epoch), first_size=0))
+                total += images * train + judged * infer
         teachers = len(experiment.distillation.teachers) if experiment.distillation else 0
         if experiment.distillation and not experiment.distillation.ensemble:
             teachers = 1
-        return total + infer * (self.dataset.sizes["test"] + teachers * recipe.epochs * images)
+        evaluated = self.dataset.sizes["validation"] + self.dataset.sizes["test"]
+        return total + infer * (evaluated + teachers * recipe.epochs * images)
 
     def _per_image(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
         """Seconds per image of training and of inference; weights are random, they do not matter here."""

@@ -11,18 +11,19 @@ from torch.nn import functional
 from study.data import Dataset
 from study.experiment import Precision
 from study.machine import Machine
-from study.models import prepare
+from study.models import prepare, views
 
 BATCH = 250
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a network is evaluated: input side in px, precision, and whether mirrored logits are averaged in."""
+    """How a network is evaluated: input side in px, precision, and the views whose logits are averaged."""
 
     size: int
     precision: Precision = "float32"
     flip: bool = False
+    shift: int = 0
 
 
 @torch.inference_mode()
@@ -38,10 +39,8 @@ def logits(
     for batch in images.split(BATCH):
         x = prepare(batch, setting.size, model)
         with machine.autocast(setting.precision):
-            out = model(x).float()
-            if setting.flip:
-                out = (out + model(x.flip(-1)).float()) / 2
-        parts.append(out.cpu())
+            shown = [model(view).float() for view in views(x, setting.flip, setting.shift)]
+        parts.append(torch.stack(shown).mean(0).cpu())
     return torch.cat(parts)
 
 

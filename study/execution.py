@@ -30,7 +30,7 @@ from study.experiment import (
     Vote,
 )
 from study.machine import Machine
-from study.models import Classifier, build, fit_input, image_size, load_trained, prepare
+from study.models import Classifier, build, fit_input, image_size, load_trained, prepare, views
 from study.objective import Teaching
 from study.records import Run
 from study.streams import derive, numpy_generator
@@ -120,7 +120,7 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
 
 
 def _evaluate(model: Classifier, recipe: Recipe, context: Context) -> Outcome:
-    setting = Setting(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test)
+    setting = Setting(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test, recipe.shift_at_test)
     return context.predicted(
         {
             split: evaluation.split_logits(model, context.dataset, split, setting, context.machine).numpy()
@@ -191,6 +191,12 @@ def _recipe(run: Run) -> dict[str, Any]:
     """The recipe in the spec of a Training or Search run."""
     experiment = run.spec["experiment"]
     return (experiment.get("base") or experiment)["recipe"]
+
+
+def _setting(run: Run) -> Setting:
+    """How a Training or Search run was evaluated."""
+    recipe = _recipe(run)
+    return Setting(image_size(run), recipe["precision"], recipe["flip_at_test"], recipe["shift_at_test"])
 
 
 @execute.register
@@ -297,7 +303,8 @@ def exported(run: Run, context: Context) -> Path:
     path = context.study / "onnx" / run.key / f"{run.files[records.MODEL][:16]}.onnx"
     if not path.is_file():
         model = load_trained(run, len(context.dataset.classes))
-        to_onnx(model, image_size(run), path, _recipe(run)["flip_at_test"])
+        setting = _setting(run)
+        to_onnx(model, setting.size, path, setting.flip, setting.shift)
     return path
 
 
@@ -331,19 +338,21 @@ def _uncertainty(prefix: str, probabilities: np.ndarray) -> dict[str, np.ndarray
 
 
 def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, context: Context) -> np.ndarray:
-    """Probabilities (passes, N, C) of the source under the setting it was evaluated in, mirrored images included."""
+    """Probabilities (passes, N, C) of the source under the setting it was evaluated in, all views included."""
     from study.uncertainty import mc_dropout
 
     model = load_trained(source, len(context.dataset.classes)).to(context.machine.device)
-    recipe, size = _recipe(source), image_size(source)
+    setting = _setting(source)
 
-    def sample(mirrored: bool) -> np.ndarray:
-        parts = (prepare(part, size, model) for part in images.split(evaluation.BATCH))
-        batches = (part.flip(-1) if mirrored else part for part in parts)
-        with context.machine.autocast(recipe["precision"]):
-            return mc_dropout(model, batches, passes, derive(context.seed, f"mc-dropout-{split}", int(mirrored)))
+    def shown(part: Tensor) -> list[Tensor]:
+        return views(prepare(part, setting.size, model), setting.flip, setting.shift)
 
-    return (sample(False) + sample(True)) / 2 if recipe["flip_at_test"] else sample(False)
+    def sample(view: int) -> np.ndarray:
+        batches = (shown(part)[view] for part in images.split(evaluation.BATCH))
+        with context.machine.autocast(setting.precision):
+            return mc_dropout(model, batches, passes, derive(context.seed, f"mc-dropout-{split}", view))
+
+    return np.mean([sample(view) for view in range(len(shown(images[:1])))], axis=0)
 
 
 @execute.register
@@ -363,6 +372,5 @@ def score_outliers(experiment: OutOfDistribution, context: Context) -> Outcome:
 
 def _logits(run: Run, images: Tensor, context: Context) -> np.ndarray:
     """Logits (N, C) of a recorded network under the setting it was evaluated in."""
-    model, recipe = load_trained(run, len(context.dataset.classes)).to(context.machine.device), _recipe(run)
-    setting = Setting(image_size(run), recipe["precision"], recipe["flip_at_test"])
-    return evaluation.logits(model, images, setting, context.machine).numpy()
+    model = load_trained(run, len(context.dataset.classes)).to(context.machine.device)
+    return evaluation.logits(model, images, _setting(run), context.machine).numpy()

@@ -6,7 +6,7 @@ The levels (``study/levels``) list them, the runner executes them, ``spec.json``
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Trains = Literal["all", "head"]
@@ -17,11 +17,14 @@ Auxiliary = Literal["", "superclass", "rotation"]
 VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "greedy"]
 QuantizationMethod = Literal["dynamic", "static"]
 
+SIZE_STEP = 4
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """Random transforms drawn afresh for every image; a zero switches one off.
 
+    With ``flip`` an image is mirrored every other time it is seen, half of all images the first time.
     Lengths are pixels of the stored 32 px image, angles degrees; ``jitter`` is the half-width of
     the uniform factor for brightness, contrast and saturation.
     """
@@ -52,6 +55,8 @@ class Architecture:
 class Stage:
     """A stretch of training with one set of trainable weights, one augmentation, one schedule.
 
+    Images grow evenly from ``first_size`` px in the first epoch to ``image_size`` in the last, 0 for no
+    growth (progressive resizing, e.g. Tan & Le 2021, https://arxiv.org/abs/2104.00298).
     ``learning_rate`` is the peak, reached linearly over the fraction ``warmup`` of the steps;
     ``mixup`` is α of its Beta(α, α), 0 for none; ``trains="head"`` freezes the backbone, its batch
     statistics included; ``frozen_groups`` keeps the weights, not the statistics, of that many
@@ -67,6 +72,15 @@ class Stage:
     schedule: Schedule = "cosine"
     warmup: float = 0.0
     frozen_groups: int = 0
+    first_size: int = 0
+
+    def at(self, epoch: int) -> Stage:
+        """The stage as its epoch (from 0) sees it: with that epoch's image size, a multiple of ``SIZE_STEP``."""
+        left = self.epochs - 1 - epoch
+        if not self.first_size or left <= 0:
+            return self
+        size = self.image_size - (self.image_size - self.first_size) * left / (self.epochs - 1)
+        return replace(self, image_size=SIZE_STEP * round(size / SIZE_STEP))
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,9 @@ class Recipe:
     """How a network is trained.
 
     ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
-    wished for; a device without fast support for it computes in float32 and the run says so.
+    wished for; a device without fast support for it computes in float32 and the run says so. At test the
+    logits of mirrored images are averaged in with ``flip_at_test``, those of images shifted by
+    ±``shift_at_test`` px along a diagonal unless it is 0.
     """
 
     stages: tuple[Stage, ...]
@@ -85,6 +101,7 @@ class Recipe:
     auxiliary_weight: float = 0.3
     precision: Precision = "float32"
     flip_at_test: bool = False
+    shift_at_test: int = 0
 
     @property
     def epochs(self) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from study.data import IMAGE_SIZE
 from study.errors import StudyError
-from study.models import prepare
+from study.models import prepare, views
 from study.records import write_bytes
 from study.runtime import INPUT, OUTPUT
 
@@ -27,26 +27,27 @@ if TYPE_CHECKING:
 class Deployed(nn.Module):
     """uint8 images (N, 3, 32, 32) -> logits (N, C), prepared exactly as in training and evaluation."""
 
-    def __init__(self, model: nn.Module, size: int, flip: bool) -> None:
+    def __init__(self, model: nn.Module, size: int, flip: bool, shift: int) -> None:
         super().__init__()
-        self.model, self.size, self.flip = model, size, flip
+        self.model, self.size, self.flip, self.shift = model, size, flip, shift
 
     def forward(self, images: Tensor) -> Tensor:
-        x = prepare(images, self.size, self.model)
-        if not self.flip:
-            return self.model(x)
-        # One pass over both halves: with every layer twice weights are shared, and quantisers fail on that.
-        return self.model(torch.cat((x, x.flip(-1)))).unflatten(0, (2, -1)).mean(dim=0)
+        shown = views(prepare(images, self.size, self.model), self.flip, self.shift)
+        if len(shown) == 1:
+            return self.model(shown[0])
+        # One pass over all of them: with every layer twice weights are shared, and quantisers fail on that.
+        return self.model(torch.cat(shown)).unflatten(0, (len(shown), -1)).mean(dim=0)
 
 
-def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False) -> None:
+def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False, shift: int = 0) -> None:
     """Write ``model`` as one ONNX file: uint8 (N, 3, 32, 32) in, float logits (N, C) out, N free.
 
     ``model`` takes normalised images (N, 3, size, size) and has the buffers ``mean`` and ``std``.
-    Resizing and normalising go into the graph, so no caller can get them wrong. ``flip`` averages the
-    logits of the mirrored image in. StudyError when the model cannot be exported.
+    Resizing and normalising go into the graph, so no caller can get them wrong. The logits of the
+    views that ``flip`` and ``shift`` ask for (``study.models.views``) are averaged. StudyError when the
+    model cannot be exported.
     """
-    deployed = Deployed(_out_of_place(model), size, flip).eval()
+    deployed = Deployed(_out_of_place(model), size, flip, shift).eval()
     example = torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
     with _quiet(), torch.inference_mode():
         try:

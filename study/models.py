@@ -133,6 +133,15 @@ def fit_input(x: Tensor, size: int, model: nn.Module) -> Tensor:
     return resize(normalise(x, model), size)
 
 
+def views(x: Tensor, flip: bool, shift: int) -> list[Tensor]:
+    """The images (N, 3, S, S), then those shifted by ±``shift`` px along a diagonal, then all of them mirrored."""
+    shown = [x]
+    if shift:
+        padded = functional.pad(x, (shift,) * 4, mode="reflect")
+        shown += [padded[..., : -2 * shift, : -2 * shift], padded[..., 2 * shift :, 2 * shift :]]
+    return shown + [view.flip(-1) for view in shown] if flip else shown
+
+
 def resize(x: Tensor, size: int) -> Tensor:
     """Bilinear resize of float images (N, 3, H, W) to a square of ``size`` px, in channels-last layout."""
     x = x.contiguous(memory_format=torch.channels_last)  # before, where there are fewer pixels to move

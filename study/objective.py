@@ -31,6 +31,15 @@ class Teaching:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """uint8 images (N, 3, H, W), labels (N,) and which images it is the turn of to be mirrored (N,)."""
+
+    images: Tensor
+    labels: Tensor
+    mirrored: Tensor
+
+
+@dataclass(frozen=True)
 class Draws:
     """The random streams of one epoch."""
 
@@ -69,17 +78,17 @@ class Objective:
     superclass: Tensor
     teaching: Teaching | None = None
 
-    def loss(self, images: Tensor, labels: Tensor, stage: Stage, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Loss and number of correct answers for uint8 images (N, 3, H, W) and labels (N,)."""
-        x = augment(images, stage.augmentation, draws.augmentation)
-        targets = functional.one_hot(labels, len(self.superclass)).float()
+    def loss(self, batch: Batch, stage: Stage, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Loss and number of correct answers for a batch."""
+        x = augment(batch.images, stage.augmentation, batch.mirrored, draws.augmentation)
+        targets = functional.one_hot(batch.labels, len(self.superclass)).float()
         if stage.mixup:
             x, targets = mix(x, targets, stage.mixup, draws.mixup)
         taught = self.teaching.logits(x) if self.teaching else None
         with self.machine.autocast(self.recipe.precision):
-            logits, extra = self._forward(x, labels, stage, draws)
+            logits, extra = self._forward(x, batch.labels, stage, draws)
             loss = self._blend(logits.float(), targets, taught) + self.recipe.auxiliary_weight * extra
-        return loss, (logits.detach().argmax(1) == labels).sum()
+        return loss, (logits.detach().argmax(1) == batch.labels).sum()
 
     def cached_loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The same for feature maps (N, F, H, W) of a frozen backbone."""

@@ -15,9 +15,11 @@ class Preset:
 
     ``frozen_backbone`` is what the head-only run of level 1 keeps frozen, ``frozen_groups`` how many of
     the fine-tuned backbone's leading layer groups keep their weights, ``partner`` an extra architecture
-    for level 4 ("" for none), ``ablation_epochs`` the budget of the leave-one-out runs, ``trial_epochs``
-    and ``trial_images`` that of one search trial. Sizes are px; ``learning_rate`` and
-    ``student_learning_rate`` are AdamW's peak, ``scratch_learning_rate`` is Muon's.
+    for level 4 ("" for none), ``ablation_epochs`` and ``ablation_image_size`` the budget of the
+    leave-one-out runs, ``trial_epochs`` and ``trial_images`` that of one search trial. Sizes are px, those
+    called first are where growing images start, 0 for no growth; ``learning_rate`` and
+    ``student_learning_rate`` are AdamW's peak, ``scratch_learning_rate`` is Muon's. With ``views_at_test``
+    mirrored images, for networks from scratch also shifted ones, are averaged in at test.
     """
 
     name: str
@@ -29,16 +31,19 @@ class Preset:
     partner: str
     frozen_groups: int
     image_size: int
+    first_size: int
     batch_size: int
     learning_rate: float
     epochs: int
     head_epochs: int
     ablation_epochs: int
+    ablation_image_size: int
     trials: int
     trial_epochs: int
     trial_images: int
     scratch_network: str
     scratch_epochs: int
+    scratch_first_size: int
     scratch_batch_size: int
     scratch_learning_rate: float
     multi_task_network: str
@@ -51,7 +56,7 @@ class Preset:
     precision: Precision
     mc_passes: int
     latency_repeats: int
-    flip_at_test: bool
+    views_at_test: bool
 
 
 QUICK = Preset(
@@ -64,16 +69,19 @@ QUICK = Preset(
     partner="",
     frozen_groups=0,
     image_size=40,
+    first_size=0,
     batch_size=50,
     learning_rate=2e-3,
     epochs=2,
     head_epochs=5,
     ablation_epochs=2,
+    ablation_image_size=40,
     trials=4,
     trial_epochs=2,
     trial_images=300,
     scratch_network="compact_cnn_small",
     scratch_epochs=5,
+    scratch_first_size=0,
     scratch_batch_size=50,
     scratch_learning_rate=0.06,
     multi_task_network="compact_cnn_small",
@@ -86,7 +94,7 @@ QUICK = Preset(
     precision="float32",
     mc_passes=20,
     latency_repeats=25,
-    flip_at_test=False,
+    views_at_test=False,
 )
 CPU = Preset(
     name="cpu",
@@ -98,16 +106,19 @@ CPU = Preset(
     partner="",
     frozen_groups=3,
     image_size=64,
+    first_size=48,
     batch_size=128,
     learning_rate=1.5e-3,
     epochs=3,
     head_epochs=10,
     ablation_epochs=1,
+    ablation_image_size=64,
     trials=6,
     trial_epochs=2,
     trial_images=5_000,
     scratch_network="compact_cnn",
-    scratch_epochs=10,
+    scratch_epochs=11,
+    scratch_first_size=24,
     scratch_batch_size=250,
     scratch_learning_rate=0.085,
     multi_task_network="compact_cnn_small",
@@ -120,7 +131,7 @@ CPU = Preset(
     precision="float32",
     mc_passes=30,
     latency_repeats=200,
-    flip_at_test=True,
+    views_at_test=True,
 )
 PAPER = Preset(
     name="paper",
@@ -132,16 +143,19 @@ PAPER = Preset(
     partner="efficientnet_b0",
     frozen_groups=0,
     image_size=224,
+    first_size=0,
     batch_size=128,
     learning_rate=1e-3,
     epochs=5,
     head_epochs=5,
     ablation_epochs=5,
+    ablation_image_size=224,
     trials=20,
     trial_epochs=2,
     trial_images=40_000,
     scratch_network="compact_cnn",
     scratch_epochs=60,
+    scratch_first_size=0,
     scratch_batch_size=250,
     scratch_learning_rate=0.085,
     multi_task_network="compact_cnn",
@@ -154,7 +168,7 @@ PAPER = Preset(
     precision="bfloat16",
     mc_passes=50,
     latency_repeats=500,
-    flip_at_test=False,
+    views_at_test=False,
 )
 PRESETS = {preset.name: preset for preset in (QUICK, CPU, PAPER)}
 

@@ -133,7 +133,9 @@ def _run_trial(
 
     model = build(experiment.base.architecture, len(dataset.classes), derive(seed, "initialisation"))
     try:
-        rows = Trainer(model, recipe, dataset, machine, seed).fit(hooks=Hooks(report, on_images))
+        rows = Trainer(model, recipe, dataset, machine, seed, monitored=len(dataset.validation)).fit(
+            hooks=Hooks(report, on_images)
+        )
         study.tell(trial, rows[-1]["validation_accuracy"])
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)

@@ -18,9 +18,11 @@ from study.errors import StudyError
 from study.experiment import Augmentation, Recipe, Stage
 from study.machine import Machine
 from study.models import Classifier, prepare
-from study.objective import Draws, Objective, Teaching
+from study.objective import Batch, Draws, Objective, Teaching
 from study.streams import derive, torch_generator
 
+# Validation images that the learning curve is drawn from; the run's own validation accuracy is of all of them.
+MONITORED_IMAGES = 2_500
 # Feature maps of a frozen backbone are kept for all epochs when they take no more than this.
 FEATURE_CACHE_BYTES = 2 * 1024**3
 # Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) turns the convolutions; heads, norms and biases
@@ -111,12 +113,21 @@ class Trainer:
         machine: Machine,
         seed: int,
         teaching: Teaching | None = None,
+        monitored: int = MONITORED_IMAGES,
     ) -> None:
-        """StudyError when a batch is larger than the training set."""
+        """Epochs are judged on the first ``monitored`` validation images.
+
+        StudyError when a batch is larger than the training set.
+        """
         self.model = model.to(machine.device)
         self.recipe, self.dataset, self.machine, self.seed = recipe, dataset, machine, seed
         self.images = dataset.images[dataset.train].to(machine.device)
         self.labels = dataset.labels[dataset.train].to(machine.device)
+        # Each image is mirrored every other time it is seen (Jordan 2024, https://arxiv.org/abs/2404.00498).
+        self.mirrored_first = (torch.rand(len(self.labels), generator=torch_generator(seed, "flip")) < 0.5).to(
+            machine.device
+        )
+        self.monitored = dataset.validation[:monitored]
         self.steps_per_epoch = len(self.labels) // recipe.batch_size
         if self.steps_per_epoch == 0:
             raise StudyError(
@@ -173,7 +184,7 @@ class Trainer:
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
             raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
-        validation_loss, validation_accuracy = self._validate(phase.stage)
+        validation_loss, validation_accuracy = self._validate(phase.stage.at(epoch - phase.first))
         return {
             "train_loss": loss,
             "train_accuracy": accuracy,
@@ -212,13 +223,17 @@ class Trainer:
 
     def step(self, phase: Phase, number: int, chosen: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Step ``number`` of the phase on the chosen images; their mean loss and how many were answered correctly."""
-        rate = scheduled_rate(phase.stage, number, phase.stage.epochs * self.steps_per_epoch)
+        epoch = number // self.steps_per_epoch
+        stage = phase.stage.at(epoch)
+        rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
         for group in phase.optimizer.param_groups:
             group["lr"] = rate
         if phase.cache is not None:
             loss, hits = self.objective.cached_loss(phase.cache[chosen], self.labels[chosen])
         else:
-            loss, hits = self.objective.loss(self.images[chosen], self.labels[chosen], phase.stage, draws)
+            mirrored = self.mirrored_first[chosen] ^ bool((phase.first + epoch) % 2)
+            batch = Batch(self.images[chosen], self.labels[chosen], mirrored)
+            loss, hits = self.objective.loss(batch, stage, draws)
         self._update(phase.optimizer, loss)
         return loss.detach(), hits
 
@@ -229,12 +244,12 @@ class Trainer:
 
     def _validate(self, stage: Stage) -> tuple[float, float]:
         setting = evaluation.Setting(stage.image_size, self.recipe.precision)
-        scores = evaluation.split_logits(self.model, self.dataset, "validation", setting, self.machine)
-        return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.dataset.validation])
+        scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
+        return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
     def features_are_fixed(self, stage: Stage) -> bool:
         """Whether every epoch of the stage would compute the same backbone features."""
-        varied = stage.augmentation != Augmentation() or stage.mixup or self.objective.teaching
+        varied = stage.augmentation != Augmentation() or stage.mixup or stage.first_size or self.objective.teaching
         return stage.trains == "head" and not varied and self.model.auxiliary is None
 
     @torch.no_grad()

@@ -9,9 +9,13 @@ from study.data import Dataset
 from study.experiment import Architecture, Recipe, Stage
 from study.machine import Machine
 from study.models import build, prepare
-from study.objective import Draws, Objective, Teaching, distillation_loss
+from study.objective import Batch, Draws, Objective, Teaching, distillation_loss
 
 STAGE = Stage(1, 1e-3, 32)
+
+
+def eight(digits: Dataset) -> Batch:
+    return Batch(digits.images[:8], digits.labels[:8], torch.zeros(8, dtype=torch.bool))
 
 
 def objective(cpu: Machine, teaching: Teaching | None = None, smoothing: float = 0.0) -> Objective:
@@ -23,7 +27,7 @@ def objective(cpu: Machine, teaching: Teaching | None = None, smoothing: float =
 def test_plain_loss_is_torchs_cross_entropy(digits: Dataset, cpu: Machine) -> None:
     images, labels = digits.images[:8], digits.labels[:8]
     o = objective(cpu, smoothing=0.1)
-    loss, hits = o.loss(images, labels, STAGE, Draws.of(0, 0))
+    loss, hits = o.loss(eight(digits), STAGE, Draws.of(0, 0))
     logits = o.model(prepare(images, 32, o.model))
     assert torch.allclose(loss, nn.CrossEntropyLoss(label_smoothing=0.1)(logits, labels), atol=1e-6)
     assert hits == (logits.argmax(1) == labels).sum()
@@ -40,7 +44,7 @@ def test_distillation_loss_is_the_scaled_divergence() -> None:
 def test_teacher_and_labels_are_weighed(digits: Dataset, cpu: Machine) -> None:
     images, labels, taught = digits.images[:8], digits.labels[:8], torch.randn(8, 10)
     o = objective(cpu, Teaching(lambda x: taught, temperature=4.0, weight=0.7))
-    loss, _ = o.loss(images, labels, STAGE, Draws.of(0, 0))
+    loss, _ = o.loss(eight(digits), STAGE, Draws.of(0, 0))
     logits = o.model(prepare(images, 32, o.model))
     expected = 0.7 * distillation_loss(logits, taught, 4.0) + 0.3 * functional.cross_entropy(logits, labels)
     assert torch.allclose(loss, expected, atol=1e-5)
@@ -54,5 +58,5 @@ def test_teacher_sees_the_same_augmented_images_as_the_student(digits: Dataset, 
         return torch.zeros(len(x), 10)
 
     o = objective(cpu, Teaching(teacher, 4.0, 0.9))
-    o.loss(digits.images[:8], digits.labels[:8], STAGE, Draws.of(0, 0))
+    o.loss(eight(digits), STAGE, Draws.of(0, 0))
     assert torch.equal(seen[0], digits.images[:8] / 255)

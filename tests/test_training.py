@@ -13,6 +13,7 @@ from study.errors import StudyError
 from study.experiment import Architecture, Augmentation, Recipe, Stage
 from study.machine import Machine
 from study.models import build
+from study.objective import Batch, Draws
 from study.training import Diverged, Hooks, Progress, Trainer, scheduled_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -51,6 +52,46 @@ def test_warm_up_is_linear_to_the_peak() -> None:
     assert [scheduled_rate(stage, step, 8) for step in range(8)] == pytest.approx(
         [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4]
     )
+
+
+def test_images_grow_to_their_final_size() -> None:
+    growing = Stage(5, 1e-3, 64, first_size=48)
+    assert [growing.at(epoch).image_size for epoch in range(5)] == [48, 52, 56, 60, 64]
+    assert growing.at(0) == replace(growing, image_size=48)
+    assert Stage(1, 1e-3, 64, first_size=48).at(0).image_size == 64
+    assert Stage(5, 1e-3, 64).at(0).image_size == 64
+
+
+def test_growing_images_are_trained_and_judged_at_each_epochs_size(digits: Dataset, cpu: Machine) -> None:
+    grown = trainer(Recipe((Stage(2, 3e-3, 32, first_size=24),), 20), digits, cpu)
+    seen: list[int] = []
+    grown.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
+    grown.fit()
+    assert seen == [24] * 5 + [32] * 5  # four steps and one batch of validation images an epoch
+
+
+def test_every_image_is_mirrored_every_other_time(
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    t = trainer(Recipe((Stage(1, 1e-3, 32), Stage(2, 1e-3, 32)), 20), digits, cpu)
+    seen: list[tuple[bytes, bool]] = []
+    plain = t.objective.loss
+
+    def spy(batch: Batch, stage: Stage, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.extend((image.numpy().tobytes(), bool(m)) for image, m in zip(batch.images, batch.mirrored, strict=True))
+        return plain(batch, stage, draws)
+
+    monkeypatch.setattr(t.objective, "loss", spy)
+    t.fit()
+    first, second, third = (dict(seen[start : start + 80]) for start in (0, 80, 160))
+    assert first == third == {image: not mirrored for image, mirrored in second.items()}
+    assert 20 < sum(first.values()) < 60
+
+
+def test_epochs_are_judged_on_the_first_validation_images(digits: Dataset, cpu: Machine) -> None:
+    recipe = Recipe((Stage(1, 3e-3, 32),), 20)
+    (row,) = Trainer(build(SMALL, 10, 0), recipe, digits, cpu, 0, monitored=10).fit()
+    assert row["validation_accuracy"] * 10 == pytest.approx(round(row["validation_accuracy"] * 10))
 
 
 def test_training_learns_the_training_set(digits: Dataset, cpu: Machine) -> None:

@@ -13,11 +13,21 @@ from study.experiment import Architecture, Experiment, Recipe, Stage, Training
 from study.presets import Preset
 
 
+def fine_tuning(preset: Preset) -> Stage:
+    """Training of the whole network but for the groups that the preset freezes, without augmentation."""
+    return Stage(
+        preset.epochs,
+        preset.learning_rate,
+        preset.image_size,
+        warmup=0.2,
+        frozen_groups=preset.frozen_groups,
+        first_size=preset.first_size,
+    )
+
+
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Fine-tuned and head-only transfer."""
-    tuned = Stage(
-        preset.epochs, preset.learning_rate, preset.image_size, warmup=0.2, frozen_groups=preset.frozen_groups
-    )
+    tuned = fine_tuning(preset)
     head = Stage(preset.head_epochs, 3e-3, preset.image_size, trains="head")
     return (
         Training(
@@ -30,7 +40,7 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
                 preset.batch_size,
                 optimizer="adam",
                 precision=preset.precision,
-                flip_at_test=preset.flip_at_test,
+                flip_at_test=preset.views_at_test,
             ),
         ),
         Training(
@@ -46,7 +56,7 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
                 preset.batch_size,
                 optimizer="adam",
                 precision=preset.precision,
-                flip_at_test=preset.flip_at_test,
+                flip_at_test=preset.views_at_test,
             ),
         ),
     )

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study.experiment import Architecture, Augmentation, Experiment, Recipe, Search, Stage, Training
+from study.experiment import Architecture, Augmentation, Experiment, Recipe, Search, Training
+from study.levels.level1_transfer import fine_tuning
 from study.presets import Preset
 
 FULL = Augmentation(flip=True, crop=4, rotation=10.0, jitter=0.2)
@@ -23,23 +24,15 @@ LIGHT = Augmentation(flip=True, crop=2)
 MIXUP_ALPHA = 0.2
 
 
-def full_recipe(preset: Preset, epochs: int) -> Recipe:
+def full_recipe(preset: Preset) -> Recipe:
     """The recipe every later fine-tuning run starts from."""
-    stage = Stage(
-        epochs,
-        preset.learning_rate,
-        preset.image_size,
-        FULL,
-        warmup=0.2,
-        frozen_groups=preset.frozen_groups,
-    )
     return Recipe(
-        (stage,),
+        (replace(fine_tuning(preset), augmentation=FULL),),
         preset.batch_size,
         weight_decay=0.05,
         label_smoothing=0.1,
         precision=preset.precision,
-        flip_at_test=preset.flip_at_test,
+        flip_at_test=preset.views_at_test,
     )
 
 
@@ -48,21 +41,29 @@ def with_stage(recipe: Recipe, **changes: object) -> Recipe:
     return replace(recipe, stages=tuple(replace(stage, **changes) for stage in recipe.stages))  # type: ignore[arg-type]
 
 
-def augmented(preset: Preset, epochs: int, name: str = "augmented", title: str = "Full recipe") -> Training:
+def augmented(preset: Preset) -> Training:
     """The full recipe on the plain backbone."""
     return Training(
         level=2,
-        name=name,
-        title=title,
+        name="augmented",
+        title="Full recipe",
         architecture=Architecture(preset.backbone, pretrained=True),
-        recipe=full_recipe(preset, epochs),
+        recipe=full_recipe(preset),
     )
+
+
+def ablation_control(preset: Preset) -> Training:
+    """The full recipe at the ablations' budget: ``augmented`` itself where the preset makes no difference."""
+    full = augmented(preset)
+    if (preset.ablation_epochs, preset.ablation_image_size) == (preset.epochs, preset.image_size):
+        return full
+    short = with_stage(full.recipe, epochs=preset.ablation_epochs, image_size=preset.ablation_image_size, first_size=0)
+    return replace(full, name="short", title="Full recipe, short", recipe=short)
 
 
 def ablations(preset: Preset) -> tuple[Training, ...]:
     """Leave-one-out runs, after their full-recipe control where that is not ``augmented`` itself."""
-    same = preset.ablation_epochs == preset.epochs
-    full = augmented(preset, preset.ablation_epochs, *(() if same else ("short", "Full recipe, short")))
+    full = ablation_control(preset)
     recipe = full.recipe
     left_out = {
         "plain": ("augmentation", with_stage(recipe, augmentation=Augmentation())),
@@ -84,12 +85,12 @@ def ablations(preset: Preset) -> tuple[Training, ...]:
         )
         for name, (what, changed) in left_out.items()
     )
-    return runs if same else (full, *runs)
+    return runs if full == augmented(preset) else (full, *runs)
 
 
 def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
     """Two-stage MixUp training and its single-stage control of equal cost."""
-    full = augmented(preset, preset.epochs)
+    full = augmented(preset)
     (stage,) = full.recipe.stages
     first = replace(stage, epochs=3, augmentation=STRONG, trains="head", mixup=MIXUP_ALPHA)
     second = replace(stage, epochs=preset.epochs - 1, augmentation=LIGHT, learning_rate=stage.learning_rate / 2)
@@ -117,7 +118,7 @@ def search(preset: Preset) -> Search:
         title="Searched recipe",
         control="level2/augmented",
         differs="searching rate, decay and smoothing",
-        base=augmented(preset, preset.epochs),
+        base=augmented(preset),
         trials=preset.trials,
         trial_epochs=preset.trial_epochs,
         trial_images=preset.trial_images,
@@ -130,7 +131,7 @@ def search(preset: Preset) -> Search:
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Full recipe, leave-one-out ablation, two-stage MixUp and the search."""
     first = replace(
-        augmented(preset, preset.epochs),
+        augmented(preset),
         control="level1/finetuned",
         differs="AdamW, label smoothing and augmentation together",
     )

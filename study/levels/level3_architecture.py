@@ -26,7 +26,15 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     rate is the share of a filter that one step replaces. The networks are made of dense convolutions, which
     bfloat16 speeds up wherever the device has units for it.
     """
-    stage = Stage(epochs, preset.scratch_learning_rate, 32, SCRATCH, schedule="linear", warmup=0.1)
+    stage = Stage(
+        epochs,
+        preset.scratch_learning_rate,
+        32,
+        SCRATCH,
+        schedule="linear",
+        warmup=0.1,
+        first_size=preset.scratch_first_size,
+    )
     return Recipe(
         (stage,),
         preset.scratch_batch_size,
@@ -34,7 +42,8 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
         weight_decay=preset.scratch_learning_rate / 2,
         label_smoothing=0.1,
         precision="bfloat16",
-        flip_at_test=preset.flip_at_test,
+        flip_at_test=preset.views_at_test,
+        shift_at_test=int(preset.views_at_test),
     )
 
 
@@ -78,7 +87,7 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """SE head, custom CNN and multi-task learning."""
-    full = augmented(preset, preset.epochs)
+    full = augmented(preset)
     attended = replace(
         full,
         level=3,

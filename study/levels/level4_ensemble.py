@@ -36,7 +36,7 @@ def members(preset: Preset) -> tuple[str, ...]:
 
 def partner(preset: Preset) -> Training:
     """A second pretrained architecture, trained by level 2's full recipe."""
-    full = augmented(preset, preset.epochs)
+    full = augmented(preset)
     return replace(
         full,
         level=4,

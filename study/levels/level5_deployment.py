@@ -58,7 +58,9 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
 
 def compact_students(preset: Preset) -> tuple[Training, ...]:
     """The half-width CompactCNN alone, taught by the best single model, and taught by the ensemble."""
-    recipe = replace(scratch_recipe(preset, preset.student_epochs), flip_at_test=False, label_smoothing=0.0)
+    recipe = replace(
+        scratch_recipe(preset, preset.student_epochs), flip_at_test=False, shift_at_test=0, label_smoothing=0.0
+    )
     alone = Training(
         level=5,
         name="compact-student-alone",
