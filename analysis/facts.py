@@ -160,8 +160,7 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
     """A training spec in words; what changes from stage to stage is joined by "then"."""
     recipe = training["recipe"]
     stages = recipe["stages"]
-    frozen = max(stage["frozen_groups"] for stage in stages)
-    return ({"frozen-groups": formats.setting(frozen)} if frozen else {}) | {
+    return _where_used(stages) | {
         "architecture": training["architecture"]["backbone"],
         "initialisation": "ImageNet weights" if training["architecture"]["pretrained"] else "random weights",
         "optimizer": OPTIMIZERS.get(recipe["optimizer"], recipe["optimizer"]),
@@ -174,7 +173,26 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
         "schedule": _by_stage([stage["schedule"] for stage in stages]),
         "mixup": _by_stage([formats.setting(stage["mixup"]) for stage in stages]),
         "augmentation": _by_stage([describe_augmentation(stage["augmentation"]) for stage in stages]),
+        "views": _views(recipe),
     }
+
+
+def _where_used(stages: list[Mapping[str, Any]]) -> dict[str, str]:
+    """What only some recipes have: frozen layer groups, images that start smaller than they end."""
+    frozen = max(stage["frozen_groups"] for stage in stages)
+    first = min(stage["first_size"] for stage in stages)
+    return ({"frozen-groups": formats.setting(frozen)} if frozen else {}) | (
+        {"first-size": f"{first} px"} if first else {}
+    )
+
+
+def _views(recipe: Mapping[str, Any]) -> str:
+    """What a network is shown at test, to follow "its logits for"."""
+    shift = recipe["shift_at_test"]
+    if shift:
+        shifted = f"the image and two copies shifted by ±{shift} px along a diagonal"
+        return f"{shifted}, averaged with those for their mirror images" if recipe["flip_at_test"] else shifted
+    return "the image, averaged with those for its mirror image" if recipe["flip_at_test"] else "the image alone"
 
 
 def _side(stage: Mapping[str, Any]) -> str:
@@ -190,10 +208,10 @@ def describe_augmentation(augmentation: Mapping[str, Any]) -> str:
     """The transforms that are switched on, with their parameters.
 
     >>> describe_augmentation({"flip": True, "crop": 4, "rotation": 0.0, "jitter": 0.0, "cutout": 0})
-    'horizontal flip and crop after 4 px padding'
+    'horizontal flip in every other epoch and crop after 4 px padding'
     """
     wordings = {
-        "flip": "horizontal flip",
+        "flip": "horizontal flip in every other epoch",
         "crop": "crop after {} px padding",
         "rotation": "rotation within ±{}°",
         "jitter": "colour jitter of ±{}",

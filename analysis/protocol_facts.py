@@ -70,8 +70,8 @@ def _teaching(spec: Mapping[str, Any]) -> dict[str, str]:
     taught = spec.get("distillation")
     if not taught:
         return {}
-    weight, temperature = (formats.setting(float(taught[name])) for name in ("weight", "temperature"))
-    return {"distillation-weight": weight, "temperature": temperature}
+    weight, temperature, best = (formats.setting(float(taught[name])) for name in ("weight", "temperature", "best"))
+    return {"distillation-weight": weight, "temperature": temperature, "teachers": best}
 
 
 def _ranges(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -74,9 +74,7 @@ class Estimator:
             for epoch in range(stage.epochs):
                 train, infer = self._per_image(experiment.architecture, recipe, replace(stage.at(epoch), first_size=0))
                 total += images * train + judged * infer
-        teachers = len(experiment.distillation.teachers) if experiment.distillation else 0
-        if experiment.distillation and not experiment.distillation.ensemble:
-            teachers = 1
+        teachers = experiment.distillation.best if experiment.distillation else 0
         evaluated = self.dataset.sizes["validation"] + self.dataset.sizes["test"]
         return total + infer * (evaluated + teachers * recipe.epochs * images)
 

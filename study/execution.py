@@ -143,6 +143,7 @@ def _training_metrics(trainer: Trainer, rows: list[dict[str, Any]]) -> dict[str,
         "parameters": sum(p.numel() for p in model.parameters()),
         "macs": macs(model, size),
         "image_size": size,
+        "monitored_images": len(trainer.monitored),
         "epochs": len(rows),
         "steps": len(rows) * trainer.steps_per_epoch,
         "train_images_per_second": float(np.mean([row["images_per_second"] for row in rows])),
@@ -160,11 +161,12 @@ def macs(model: Classifier, size: int) -> int:
 
 
 def _teaching(distillation: Distillation | None, context: Context) -> tuple[Teaching | None, str]:
-    """The teacher at work and its name; the best candidate by validation, or all of them."""
+    """The teacher at work and its name."""
     if distillation is None:
         return None, ""
-    runs = [context.run(key) for key in distillation.teachers]
-    chosen = runs if distillation.ensemble else [max(runs, key=lambda run: run.metrics["validation_accuracy"])]
+    runs = [context.run(key) for key in distillation.candidates]
+    ranked = sorted(runs, key=lambda run: run.metrics["validation_accuracy"], reverse=True)
+    chosen = ranked[: distillation.best]
     logits = _teacher_logits(chosen, context)
     return Teaching(logits, distillation.temperature, distillation.weight), ", ".join(run.key for run in chosen)
 

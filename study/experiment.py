@@ -113,14 +113,13 @@ class Recipe:
 class Distillation:
     """Hinton et al. 2015: ``weight`` × T² × KL(teacher ‖ student) + (1 − weight) × cross-entropy.
 
-    The teacher is the candidate with the best validation accuracy, or with ``ensemble`` the mean
-    probability of all candidates.
+    The teacher is the mean probability of the ``best`` candidates, ranked by validation accuracy.
     """
 
-    teachers: tuple[str, ...]
+    candidates: tuple[str, ...]
     temperature: float = 4.0
     weight: float = 0.9
-    ensemble: bool = False
+    best: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +157,7 @@ class Training(Experiment):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return self.distillation.teachers if self.distillation else ()
+        return self.distillation.candidates if self.distillation else ()
 
 
 @dataclass(frozen=True, kw_only=True)

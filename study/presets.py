@@ -18,8 +18,9 @@ class Preset:
     for level 4 ("" for none), ``ablation_epochs`` and ``ablation_image_size`` the budget of the
     leave-one-out runs, ``trial_epochs`` and ``trial_images`` that of one search trial. Sizes are px, those
     called first are where growing images start, 0 for no growth; ``learning_rate`` and
-    ``student_learning_rate`` are AdamW's peak, ``scratch_learning_rate`` is Muon's. With ``views_at_test``
-    mirrored images, for networks from scratch also shifted ones, are averaged in at test.
+    ``student_learning_rate`` are AdamW's peak, ``scratch_learning_rate`` is Muon's. ``teachers`` is
+    how many of the best networks teach together as the ensemble. With ``views_at_test`` mirrored images,
+    for networks from scratch also shifted ones, are averaged in at test.
     """
 
     name: str
@@ -51,8 +52,11 @@ class Preset:
     student_epochs: int
     student_learning_rate: float
     student_image_size: int
+    student_first_size: int
     student_pretrained: bool
     compact_students: bool
+    compact_student_epochs: int
+    teachers: int
     precision: Precision
     mc_passes: int
     latency_repeats: int
@@ -80,17 +84,20 @@ QUICK = Preset(
     trial_epochs=2,
     trial_images=300,
     scratch_network="compact_cnn_small",
-    scratch_epochs=5,
-    scratch_first_size=0,
+    scratch_epochs=6,
+    scratch_first_size=24,
     scratch_batch_size=50,
     scratch_learning_rate=0.06,
     multi_task_network="compact_cnn_small",
-    multi_task_epochs=5,
+    multi_task_epochs=6,
     student_epochs=3,
     student_learning_rate=3e-3,
     student_image_size=40,
+    student_first_size=0,
     student_pretrained=False,
     compact_students=True,
+    compact_student_epochs=4,
+    teachers=3,
     precision="float32",
     mc_passes=20,
     latency_repeats=25,
@@ -109,10 +116,10 @@ CPU = Preset(
     first_size=48,
     batch_size=128,
     learning_rate=1.5e-3,
-    epochs=3,
+    epochs=4,
     head_epochs=10,
     ablation_epochs=1,
-    ablation_image_size=64,
+    ablation_image_size=48,
     trials=6,
     trial_epochs=2,
     trial_images=5_000,
@@ -123,11 +130,14 @@ CPU = Preset(
     scratch_learning_rate=0.085,
     multi_task_network="compact_cnn_small",
     multi_task_epochs=4,
-    student_epochs=8,
+    student_epochs=4,
     student_learning_rate=4e-3,
     student_image_size=64,
+    student_first_size=40,
     student_pretrained=False,
     compact_students=True,
+    compact_student_epochs=10,
+    teachers=2,
     precision="float32",
     mc_passes=30,
     latency_repeats=200,
@@ -163,8 +173,11 @@ PAPER = Preset(
     student_epochs=20,
     student_learning_rate=4e-3,
     student_image_size=224,
+    student_first_size=0,
     student_pretrained=True,
     compact_students=False,
+    compact_student_epochs=20,
+    teachers=5,
     precision="bfloat16",
     mc_passes=50,
     latency_repeats=500,

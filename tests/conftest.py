@@ -18,8 +18,9 @@ from study.presets import Preset
 
 TINY = replace(
     presets.QUICK, name="tiny", purpose="tests", subset=Subset(80, 40, 70), image_size=32, batch_size=20, epochs=2,
-    ablation_epochs=2, head_epochs=2, trials=3, trial_epochs=2, trial_images=40, scratch_epochs=1,
-    scratch_batch_size=20, multi_task_epochs=1, student_epochs=1, student_image_size=32, mc_passes=3, latency_repeats=3,
+    ablation_epochs=2, ablation_image_size=32, head_epochs=2, trials=3, trial_epochs=2, trial_images=40,
+    scratch_epochs=1, scratch_batch_size=20, multi_task_epochs=1, student_epochs=1, compact_student_epochs=1,
+    student_image_size=32, mc_passes=3, latency_repeats=3,
 )  # fmt: skip
 
 

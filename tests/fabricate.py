@@ -109,6 +109,7 @@ def _training_run(scene: Scene, experiment: Experiment, seed: int, folder: Path)
         "parameters": 1_500_000 if small else 3_400_000,
         "macs": 20_000_000 if small else 60_000_000,
         "image_size": 64,
+        "monitored_images": 40,
         "train_images_per_second": 950.0,
         "epochs": 5,
         "steps": 150,

@@ -154,7 +154,7 @@ def _level4() -> list[Experiment]:
 
 def _level5() -> list[Experiment]:
     student, compact = "level5/student-alone", "level5/compact-student-alone"
-    taught, ensemble = Distillation(TEACHERS), Distillation(MEMBERS, ensemble=True)
+    taught, ensemble = Distillation(TEACHERS), Distillation(MEMBERS, best=len(MEMBERS))
     source = "level5/compact-student"
     return [
         _training(5, "student-alone", "MobileNetV3-Small alone", SMALL),

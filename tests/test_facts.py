@@ -85,14 +85,43 @@ def test_recipe_prints_from_the_spec_stage_by_stage() -> None:
         "image-size": "32 px, then 64 px",
         "schedule": "cosine, then constant",
         "mixup": "0.2, then 0",
-        "augmentation": "horizontal flip, then none",
+        "augmentation": "horizontal flip in every other epoch, then none",
+        "views": "the image alone",
     }
+
+
+def test_growing_and_frozen_are_named_only_where_used() -> None:
+    stages = (Stage(3, 1e-3, 64, first_size=48, frozen_groups=2),)
+    described = describe_recipe(
+        {"recipe": dataclasses.asdict(Recipe(stages, 128)), "architecture": {"backbone": "x", "pretrained": False}}
+    )
+    assert described["image-size"] == "sizes growing from 48 to 64 px"
+    assert (described["first-size"], described["frozen-groups"]) == ("48 px", "2")
+
+
+@pytest.mark.parametrize(
+    ("flip", "shift", "shown"),
+    [
+        (True, 0, "the image, averaged with those for its mirror image"),
+        (False, 1, "the image and two copies shifted by ±1 px along a diagonal"),
+        (
+            True,
+            1,
+            "the image and two copies shifted by ±1 px along a diagonal, averaged with those for their mirror images",
+        ),
+    ],
+)
+def test_views_at_test_are_described(flip: bool, shift: int, shown: str) -> None:
+    recipe = Recipe((Stage(1, 1e-3, 32),), 128, flip_at_test=flip, shift_at_test=shift)
+    plan = {"recipe": dataclasses.asdict(recipe), "architecture": {"backbone": "x", "pretrained": False}}
+    assert describe_recipe(plan)["views"] == shown
 
 
 def test_augmentation_lists_what_is_switched_on() -> None:
     strong = dataclasses.asdict(Augmentation(flip=True, crop=4, rotation=15.0, jitter=0.2, cutout=8))
     assert describe_augmentation(strong) == (
-        "horizontal flip, crop after 4 px padding, rotation within ±15°, colour jitter of ±0.2 and cutout of 8 px"
+        "horizontal flip in every other epoch, crop after 4 px padding, rotation within ±15°, "
+        "colour jitter of ±0.2 and cutout of 8 px"
     )
 
 

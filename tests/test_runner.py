@@ -10,12 +10,12 @@ import pytest
 import torch
 from filelock import FileLock
 
-from study import checkpoints, records, runner
+from study import checkpoints, presets, records, runner
 from study.data import Dataset
 from study.errors import StudyError
 from study.execution import Context, execute
 from study.experiment import Experiment, Search, Vote, identity
-from study.levels import experiments
+from study.levels import experiments, level4_ensemble
 from study.progress import Reporter
 from study.runner import Job, Options
 from study.training import Progress
@@ -51,13 +51,12 @@ def test_recorded_accuracy_is_that_of_the_recorded_predictions(tiny_study: Path)
             assert run.metrics["test_accuracy"] == run.predictions("test").accuracy
 
 
-def test_teacher_is_the_best_member_by_validation(tiny_study: Path) -> None:
+@pytest.mark.parametrize(("key", "count"), [("level5/student", 1), ("level5/compact-student-ensemble", 3)])
+def test_teachers_are_the_best_members_by_validation(tiny_study: Path, key: str, count: int) -> None:
     runs = {run.key: run for run in records.load_runs(tiny_study)}
-    student = runs["level5/student"]
-    accuracies = [
-        runs[key].metrics["validation_accuracy"] for key in student.spec["experiment"]["distillation"]["teachers"]
-    ]
-    assert runs[student.metrics["teacher"]].metrics["validation_accuracy"] == max(accuracies)
+    judged = {name: runs[name].metrics["validation_accuracy"] for name in level4_ensemble.members(presets.QUICK)}
+    teachers = runs[key].metrics["teacher"].split(", ")
+    assert [judged[name] for name in teachers] == sorted(judged.values(), reverse=True)[:count]
 
 
 def test_dropout_was_active(tiny_study: Path) -> None:

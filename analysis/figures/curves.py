@@ -22,10 +22,11 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     if not keys:
         return None
     seeds = max(len(results.view.runs_of(key)) for key in keys)
+    monitored = max(int(run.metrics["monitored_images"]) for key in keys for run in results.view.runs_of(key))
     caption = join(
         takeaway(findings, "summary/level1", "pass-mark/level1"),
-        "Loss (left) and accuracy (right) over epochs on validation images (solid) and on training images "
-        "as augmented (dashed).",
+        f"Loss (left) and accuracy (right) over epochs on {formats.plural(monitored, 'validation image')} (solid) and "
+        "on training images as augmented (dashed).",
         f"Thin lines are single runs, n = {formats.plural(seeds, 'seed')} each.",
     )
     alt = "Training and validation loss and accuracy over epochs of the level 1 networks"

@@ -1,6 +1,6 @@
 """Level 5, deployment: what survives of the accuracy in a model that someone could ship?
 
-Students learn from the best single member of level 4 (by validation) or from the members' mean;
+Students learn from the best single member of level 4 (by validation) or from the mean of the best few;
 each has a control of the same cost to the student, trained without a teacher. int8 models are
 measured by the runtime that would execute them. Whether an uncertainty also tells images of none of the
 classes is measured on a second dataset, where one is at hand.
@@ -30,21 +30,28 @@ MOBILE = "mobilenetv3_small_100"
 COMPACT = "compact_cnn_small"
 
 
-def _taught(alone: Training, preset: Preset, name: str, title: str, ensemble: bool = False) -> Training:
-    teacher = "the ensemble" if ensemble else "the best single model"
+def _taught(alone: Training, preset: Preset, name: str, title: str, best: int = 1) -> Training:
+    teacher = "the best single model" if best == 1 else "the ensemble"
     return replace(
         alone,
         name=name,
         title=title,
         control=alone.key,
         differs=f"being taught by {teacher}",
-        distillation=Distillation(members(preset), ensemble=ensemble),
+        distillation=Distillation(members(preset), best=best),
     )
 
 
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
     """MobileNetV3-Small with a teacher and without."""
-    stage = Stage(preset.student_epochs, preset.student_learning_rate, preset.student_image_size, SCRATCH, warmup=0.2)
+    stage = Stage(
+        preset.student_epochs,
+        preset.student_learning_rate,
+        preset.student_image_size,
+        SCRATCH,
+        warmup=0.2,
+        first_size=preset.student_first_size,
+    )
     recipe = Recipe((stage,), preset.scratch_batch_size, weight_decay=0.05, precision=preset.precision)
     alone = Training(
         level=5,
@@ -59,7 +66,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
 def compact_students(preset: Preset) -> tuple[Training, ...]:
     """The half-width CompactCNN alone, taught by the best single model, and taught by the ensemble."""
     recipe = replace(
-        scratch_recipe(preset, preset.student_epochs), flip_at_test=False, shift_at_test=0, label_smoothing=0.0
+        scratch_recipe(preset, preset.compact_student_epochs), flip_at_test=False, shift_at_test=0, label_smoothing=0.0
     )
     alone = Training(
         level=5,
@@ -71,7 +78,7 @@ def compact_students(preset: Preset) -> tuple[Training, ...]:
     return (
         alone,
         _taught(alone, preset, "compact-student", "Compact student, distilled"),
-        _taught(alone, preset, "compact-student-ensemble", "Compact student, taught by ensemble", ensemble=True),
+        _taught(alone, preset, "compact-student-ensemble", "Compact student, taught by ensemble", preset.teachers),
     )
 
 
