@@ -2,6 +2,7 @@
 
 The bare loop runs forward, backward and step on one batch that is already augmented, resized and
 normalised. The trainer runs its own step: indexing, augmentation, schedule, loss, metrics.
+Where a recipe lets images grow, both are timed at the final size.
 """
 
 from __future__ import annotations

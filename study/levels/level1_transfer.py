@@ -2,9 +2,9 @@
 
 Both runs use Adam and plain cross-entropy without augmentation, as the challenge prescribes. The
 head-only run keeps the backbone and its batch statistics frozen and trains the linear head alone.
-Where the preset says so, fine-tuning leaves the first layer groups' weights alone too: they would cost
-more than all the others together, and the filters they hold are the most general ones (Yosinski et
-al. 2014, https://arxiv.org/abs/1411.1792). What this saves pays for larger images, which buy more.
+Where the preset says so, fine-tuning leaves the first layer groups' weights alone too: the filters they
+hold are the most general ones (Yosinski et al. 2014, https://arxiv.org/abs/1411.1792), and a step that
+does not change them is cheaper.
 """
 
 from __future__ import annotations
