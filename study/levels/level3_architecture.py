@@ -16,11 +16,13 @@ from study.levels.level2_regularisation import augmented
 from study.presets import Preset
 
 SCRATCH = Augmentation(flip=True, crop=2)
+LONG_SCRATCH = Augmentation(flip=True, crop=4, cutout=8)
+LONG = 15  # epochs from which a network from scratch learns its training images by heart under the small shifts alone
 DROPOUT = 0.3
 
 
 def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
-    """How networks without pretraining are trained: Muon down a straight line, flip and small shifts.
+    """How networks without pretraining are trained: Muon down a straight line, flip and shifts, cutout in long runs.
 
     Muon's steps have a fixed size, so a decay of half the rate keeps each filter's norm near one and the
     rate is the share of a filter that one step replaces. The networks are made of dense convolutions, which
@@ -30,7 +32,7 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
         epochs,
         preset.scratch_learning_rate,
         32,
-        SCRATCH,
+        LONG_SCRATCH if epochs >= LONG else SCRATCH,
         schedule="linear",
         warmup=0.1,
         first_size=preset.scratch_first_size,
