@@ -10,52 +10,97 @@ from study.experiment import Precision
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """Training of pretrained networks in levels 1 to 4.
+
+    ``head_only`` is the backbone that level 1 keeps frozen, for ``head_epochs``; of the fine-tuned
+    ``backbone`` the first ``frozen_groups`` layer groups keep their weights. Images grow from
+    ``first_size`` px (0 for no growth) to ``image_size`` px; ``learning_rate`` is the optimizer's peak.
+    """
+
+    backbone: str
+    head_only: str
+    epochs: int
+    head_epochs: int
+    image_size: int
+    batch_size: int
+    learning_rate: float
+    first_size: int = 0
+    frozen_groups: int = 0
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """Budget of level 2's leave-one-out runs and of their control; ``image_size`` in px."""
+
+    epochs: int
+    image_size: int
+
+
+@dataclass(frozen=True)
+class SearchBudget:
+    """Level 2's hyper-parameter search: how many trials, and epochs and training images of each."""
+
+    trials: int
+    epochs: int
+    images: int
+
+
+@dataclass(frozen=True)
+class FromScratch:
+    """Training of this study's own network with Muon, whose peak rate is ``learning_rate``.
+
+    The 32 px images start at ``first_size`` px (0 for no growth).
+    """
+
+    network: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    first_size: int = 0
+
+
+@dataclass(frozen=True)
+class MultiTask:
+    """Level 3's runs with a second head: which network of this study, and for how long."""
+
+    network: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class MobileStudent:
+    """Training of level 5's MobileNetV3-Small with AdamW; sizes as in ``Transfer``."""
+
+    epochs: int
+    image_size: int
+    learning_rate: float
+    first_size: int = 0
+    pretrained: bool = False
+
+
+@dataclass(frozen=True)
 class Preset:
     """Scale of a study.
 
-    ``frozen_backbone`` is what the head-only run of level 1 keeps frozen, ``frozen_groups`` how many of
-    the fine-tuned backbone's leading layer groups keep their weights, ``partner`` an extra architecture
-    for level 4 ("" for none), ``ablation_epochs`` and ``ablation_image_size`` the budget of the
-    leave-one-out runs, ``trial_epochs`` and ``trial_images`` that of one search trial. Sizes are px, those
-    called first are where growing images start, 0 for no growth; ``learning_rate`` and
-    ``student_learning_rate`` are AdamW's peak, ``scratch_learning_rate`` is Muon's. ``teachers`` is
-    how many of the best networks teach together as the ensemble. With ``views_at_test`` mirrored images,
-    for networks from scratch also shifted ones, are averaged in at test.
+    ``partner`` is an extra architecture for level 4, ``compact_student`` the epochs of level 5's own
+    student network ("" and 0 for none), ``teachers`` how many of the best networks teach together as
+    the ensemble. With ``views_at_test`` mirrored images, for networks from scratch also shifted ones,
+    are averaged in at test.
     """
 
     name: str
     purpose: str
     subset: Subset
     seeds: tuple[int, ...]
-    backbone: str
-    frozen_backbone: str
+    transfer: Transfer
+    ablations: Ablations
+    search: SearchBudget
+    scratch: FromScratch
+    multi_task: MultiTask
     partner: str
-    frozen_groups: int
-    image_size: int
-    first_size: int
-    batch_size: int
-    learning_rate: float
-    epochs: int
-    head_epochs: int
-    ablation_epochs: int
-    ablation_image_size: int
-    trials: int
-    trial_epochs: int
-    trial_images: int
-    scratch_network: str
-    scratch_epochs: int
-    scratch_first_size: int
-    scratch_batch_size: int
-    scratch_learning_rate: float
-    multi_task_network: str
-    multi_task_epochs: int
-    student_epochs: int
-    student_learning_rate: float
-    student_image_size: int
-    student_first_size: int
-    student_pretrained: bool
-    compact_students: bool
-    compact_student_epochs: int
+    mobile_student: MobileStudent
+    compact_student: int
     teachers: int
     precision: Precision
     mc_passes: int
@@ -68,35 +113,22 @@ QUICK = Preset(
     purpose="a first look",
     subset=Subset(1_000, 250, 500),
     seeds=(0,),
-    backbone="tf_efficientnet_lite0",
-    frozen_backbone="tf_efficientnet_lite0",
+    transfer=Transfer(
+        backbone="tf_efficientnet_lite0",
+        head_only="tf_efficientnet_lite0",
+        epochs=2,
+        head_epochs=5,
+        image_size=40,
+        batch_size=50,
+        learning_rate=2e-3,
+    ),
+    ablations=Ablations(epochs=2, image_size=40),
+    search=SearchBudget(trials=4, epochs=2, images=300),
+    scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
+    multi_task=MultiTask("compact_cnn_small", epochs=6),
     partner="",
-    frozen_groups=0,
-    image_size=40,
-    first_size=0,
-    batch_size=50,
-    learning_rate=2e-3,
-    epochs=2,
-    head_epochs=5,
-    ablation_epochs=2,
-    ablation_image_size=40,
-    trials=4,
-    trial_epochs=2,
-    trial_images=300,
-    scratch_network="compact_cnn_small",
-    scratch_epochs=6,
-    scratch_first_size=24,
-    scratch_batch_size=50,
-    scratch_learning_rate=0.06,
-    multi_task_network="compact_cnn_small",
-    multi_task_epochs=6,
-    student_epochs=3,
-    student_learning_rate=3e-3,
-    student_image_size=40,
-    student_first_size=0,
-    student_pretrained=False,
-    compact_students=True,
-    compact_student_epochs=4,
+    mobile_student=MobileStudent(epochs=3, image_size=40, learning_rate=3e-3),
+    compact_student=4,
     teachers=3,
     precision="float32",
     mc_passes=20,
@@ -108,35 +140,24 @@ CPU = Preset(
     purpose="a real study on a laptop",
     subset=Subset(),
     seeds=(0,),
-    backbone="tf_efficientnet_lite0",
-    frozen_backbone="tf_efficientnet_lite0",
+    transfer=Transfer(
+        backbone="tf_efficientnet_lite0",
+        head_only="tf_efficientnet_lite0",
+        epochs=3,
+        head_epochs=10,
+        image_size=96,
+        batch_size=128,
+        learning_rate=2e-3,
+        first_size=64,
+        frozen_groups=5,
+    ),
+    ablations=Ablations(epochs=1, image_size=64),
+    search=SearchBudget(trials=6, epochs=2, images=5_000),
+    scratch=FromScratch("compact_cnn", epochs=16, batch_size=250, learning_rate=0.085, first_size=24),
+    multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
-    frozen_groups=5,
-    image_size=96,
-    first_size=64,
-    batch_size=128,
-    learning_rate=2e-3,
-    epochs=3,
-    head_epochs=10,
-    ablation_epochs=1,
-    ablation_image_size=64,
-    trials=6,
-    trial_epochs=2,
-    trial_images=5_000,
-    scratch_network="compact_cnn",
-    scratch_epochs=16,
-    scratch_first_size=24,
-    scratch_batch_size=250,
-    scratch_learning_rate=0.085,
-    multi_task_network="compact_cnn_small",
-    multi_task_epochs=4,
-    student_epochs=4,
-    student_learning_rate=4e-3,
-    student_image_size=64,
-    student_first_size=40,
-    student_pretrained=False,
-    compact_students=True,
-    compact_student_epochs=10,
+    mobile_student=MobileStudent(epochs=4, image_size=64, learning_rate=4e-3, first_size=40),
+    compact_student=10,
     teachers=2,
     precision="float32",
     mc_passes=30,
@@ -148,35 +169,22 @@ PAPER = Preset(
     purpose="the full study",
     subset=Subset(),
     seeds=(0, 1, 2),
-    backbone="resnet18",
-    frozen_backbone="resnet50",
+    transfer=Transfer(
+        backbone="resnet18",
+        head_only="resnet50",
+        epochs=5,
+        head_epochs=5,
+        image_size=224,
+        batch_size=128,
+        learning_rate=1e-3,
+    ),
+    ablations=Ablations(epochs=5, image_size=224),
+    search=SearchBudget(trials=20, epochs=2, images=40_000),
+    scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085),
+    multi_task=MultiTask("compact_cnn", epochs=60),
     partner="efficientnet_b0",
-    frozen_groups=0,
-    image_size=224,
-    first_size=0,
-    batch_size=128,
-    learning_rate=1e-3,
-    epochs=5,
-    head_epochs=5,
-    ablation_epochs=5,
-    ablation_image_size=224,
-    trials=20,
-    trial_epochs=2,
-    trial_images=40_000,
-    scratch_network="compact_cnn",
-    scratch_epochs=60,
-    scratch_first_size=0,
-    scratch_batch_size=250,
-    scratch_learning_rate=0.085,
-    multi_task_network="compact_cnn",
-    multi_task_epochs=60,
-    student_epochs=20,
-    student_learning_rate=4e-3,
-    student_image_size=224,
-    student_first_size=0,
-    student_pretrained=True,
-    compact_students=False,
-    compact_student_epochs=20,
+    mobile_student=MobileStudent(epochs=20, image_size=224, learning_rate=4e-3, pretrained=True),
+    compact_student=0,
     teachers=5,
     precision="bfloat16",
     mc_passes=50,

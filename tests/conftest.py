@@ -16,12 +16,22 @@ from study.data import Dataset, Subset
 from study.machine import Machine
 from study.presets import Preset
 
+QUICK = presets.QUICK
 TINY = replace(
-    presets.QUICK, name="tiny", purpose="tests", subset=Subset(80, 40, 70), image_size=32, batch_size=20, epochs=2,
-    ablation_epochs=2, ablation_image_size=32, head_epochs=2, trials=3, trial_epochs=2, trial_images=40,
-    scratch_epochs=1, scratch_batch_size=20, multi_task_epochs=1, student_epochs=1, compact_student_epochs=1,
-    student_image_size=32, mc_passes=3, latency_repeats=3,
-)  # fmt: skip
+    QUICK,
+    name="tiny",
+    purpose="tests",
+    subset=Subset(80, 40, 70),
+    transfer=replace(QUICK.transfer, epochs=2, head_epochs=2, image_size=32, batch_size=20),
+    ablations=presets.Ablations(epochs=2, image_size=32),
+    search=presets.SearchBudget(trials=3, epochs=2, images=40),
+    scratch=replace(QUICK.scratch, epochs=1, batch_size=20),
+    multi_task=replace(QUICK.multi_task, epochs=1),
+    mobile_student=replace(QUICK.mobile_student, epochs=1, image_size=32),
+    compact_student=1,
+    mc_passes=3,
+    latency_repeats=3,
+)
 
 
 TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium"}

@@ -15,29 +15,31 @@ from study.presets import Preset
 
 def fine_tuning(preset: Preset) -> Stage:
     """Training of the whole network but for the groups that the preset freezes, without augmentation."""
+    budget = preset.transfer
     return Stage(
-        preset.epochs,
-        preset.learning_rate,
-        preset.image_size,
+        budget.epochs,
+        budget.learning_rate,
+        budget.image_size,
         warmup=0.2,
-        frozen_groups=preset.frozen_groups,
-        first_size=preset.first_size,
+        frozen_groups=budget.frozen_groups,
+        first_size=budget.first_size,
     )
 
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Fine-tuned and head-only transfer."""
+    budget = preset.transfer
     tuned = fine_tuning(preset)
-    head = Stage(preset.head_epochs, 3e-3, preset.image_size, trains="head")
+    head = Stage(budget.head_epochs, 3e-3, budget.image_size, trains="head")
     return (
         Training(
             level=1,
             name="head-only",
             title="Head only",
-            architecture=Architecture(preset.frozen_backbone, pretrained=True),
+            architecture=Architecture(budget.head_only, pretrained=True),
             recipe=Recipe(
                 (head,),
-                preset.batch_size,
+                budget.batch_size,
                 optimizer="adam",
                 precision=preset.precision,
                 flip_at_test=preset.views_at_test,
@@ -49,11 +51,11 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
             title="Fine-tuned",
             control="level1/head-only",
             differs="fine-tuning, by a schedule of its own"
-            + ("" if preset.backbone == preset.frozen_backbone else " and on another backbone"),
-            architecture=Architecture(preset.backbone, pretrained=True),
+            + ("" if budget.backbone == budget.head_only else " and on another backbone"),
+            architecture=Architecture(budget.backbone, pretrained=True),
             recipe=Recipe(
                 (tuned,),
-                preset.batch_size,
+                budget.batch_size,
                 optimizer="adam",
                 precision=preset.precision,
                 flip_at_test=preset.views_at_test,

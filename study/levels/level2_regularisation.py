@@ -28,7 +28,7 @@ def full_recipe(preset: Preset) -> Recipe:
     """The recipe every later fine-tuning run starts from."""
     return Recipe(
         (replace(fine_tuning(preset), augmentation=FULL),),
-        preset.batch_size,
+        preset.transfer.batch_size,
         weight_decay=0.05,
         label_smoothing=0.1,
         precision=preset.precision,
@@ -47,17 +47,17 @@ def augmented(preset: Preset) -> Training:
         level=2,
         name="augmented",
         title="Full recipe",
-        architecture=Architecture(preset.backbone, pretrained=True),
+        architecture=Architecture(preset.transfer.backbone, pretrained=True),
         recipe=full_recipe(preset),
     )
 
 
 def ablation_control(preset: Preset) -> Training:
     """The full recipe at the ablations' budget: ``augmented`` itself where the preset makes no difference."""
-    full = augmented(preset)
-    if (preset.ablation_epochs, preset.ablation_image_size) == (preset.epochs, preset.image_size):
+    full, budget = augmented(preset), preset.ablations
+    if (budget.epochs, budget.image_size) == (preset.transfer.epochs, preset.transfer.image_size):
         return full
-    short = with_stage(full.recipe, epochs=preset.ablation_epochs, image_size=preset.ablation_image_size, first_size=0)
+    short = with_stage(full.recipe, epochs=budget.epochs, image_size=budget.image_size, first_size=0)
     return replace(full, name="short", title="Full recipe, short", recipe=short)
 
 
@@ -93,7 +93,7 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
     full = augmented(preset)
     (stage,) = full.recipe.stages
     first = replace(stage, epochs=3, augmentation=STRONG, trains="head", mixup=MIXUP_ALPHA)
-    second = replace(stage, epochs=preset.epochs - 1, augmentation=LIGHT, learning_rate=stage.learning_rate / 2)
+    second = replace(stage, epochs=stage.epochs - 1, augmentation=LIGHT, learning_rate=stage.learning_rate / 2)
     single = replace(stage, augmentation=STRONG, mixup=MIXUP_ALPHA)
     control = replace(
         full, name="single-stage", title="Single-stage MixUp", recipe=replace(full.recipe, stages=(single,))
@@ -111,7 +111,7 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
 
 def search(preset: Preset) -> Search:
     """Hyper-parameter search around the full recipe; the winner is trained with ``augmented``'s budget."""
-    rate = preset.learning_rate
+    rate = preset.transfer.learning_rate
     return Search(
         level=2,
         name="search",
@@ -119,9 +119,9 @@ def search(preset: Preset) -> Search:
         control="level2/augmented",
         differs="searching rate, decay and smoothing",
         base=augmented(preset),
-        trials=preset.trials,
-        trial_epochs=preset.trial_epochs,
-        trial_images=preset.trial_images,
+        trials=preset.search.trials,
+        trial_epochs=preset.search.epochs,
+        trial_images=preset.search.images,
         learning_rate=(rate / 4, rate * 4),
         weight_decay=(1e-3, 0.3),
         label_smoothing=(0.0, 0.2),

@@ -28,20 +28,21 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     rate is the share of a filter that one step replaces. The networks are made of dense convolutions, which
     bfloat16 speeds up wherever the device has units for it.
     """
+    budget = preset.scratch
     stage = Stage(
         epochs,
-        preset.scratch_learning_rate,
+        budget.learning_rate,
         32,
         LONG_SCRATCH if epochs >= LONG else SCRATCH,
         schedule="linear",
         warmup=0.1,
-        first_size=preset.scratch_first_size,
+        first_size=budget.first_size,
     )
     return Recipe(
         (stage,),
-        preset.scratch_batch_size,
+        budget.batch_size,
         optimizer="muon",
-        weight_decay=preset.scratch_learning_rate / 2,
+        weight_decay=budget.learning_rate / 2,
         label_smoothing=0.1,
         precision="bfloat16",
         flip_at_test=preset.views_at_test,
@@ -55,8 +56,8 @@ def scratch(preset: Preset) -> Training:
         level=3,
         name="scratch-cnn",
         title="CompactCNN",
-        architecture=Architecture(preset.scratch_network),
-        recipe=scratch_recipe(preset, preset.scratch_epochs),
+        architecture=Architecture(preset.scratch.network),
+        recipe=scratch_recipe(preset, preset.scratch.epochs),
     )
 
 
@@ -67,8 +68,8 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
         main,
         name="single-task",
         title="CompactCNN, small and short",
-        architecture=Architecture(preset.multi_task_network),
-        recipe=scratch_recipe(preset, preset.multi_task_epochs),
+        architecture=Architecture(preset.multi_task.network),
+        recipe=scratch_recipe(preset, preset.multi_task.epochs),
     )
     same = identity(single) | {"name": main.name} == identity(main)
     single = main if same else single

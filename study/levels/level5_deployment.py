@@ -44,20 +44,21 @@ def _taught(alone: Training, preset: Preset, name: str, title: str, best: int = 
 
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
     """MobileNetV3-Small with a teacher and without."""
+    budget = preset.mobile_student
     stage = Stage(
-        preset.student_epochs,
-        preset.student_learning_rate,
-        preset.student_image_size,
+        budget.epochs,
+        budget.learning_rate,
+        budget.image_size,
         SCRATCH,
         warmup=0.2,
-        first_size=preset.student_first_size,
+        first_size=budget.first_size,
     )
-    recipe = Recipe((stage,), preset.scratch_batch_size, weight_decay=0.05, precision=preset.precision)
+    recipe = Recipe((stage,), preset.scratch.batch_size, weight_decay=0.05, precision=preset.precision)
     alone = Training(
         level=5,
         name="student-alone",
         title="MobileNetV3-Small, no teacher",
-        architecture=Architecture(MOBILE, pretrained=preset.student_pretrained),
+        architecture=Architecture(MOBILE, pretrained=budget.pretrained),
         recipe=recipe,
     )
     return alone, _taught(alone, preset, "student", "MobileNetV3-Small, distilled")
@@ -66,7 +67,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
 def compact_students(preset: Preset) -> tuple[Training, ...]:
     """The half-width CompactCNN alone, taught by the best single model, and taught by the ensemble."""
     recipe = replace(
-        scratch_recipe(preset, preset.compact_student_epochs), flip_at_test=False, shift_at_test=0, label_smoothing=0.0
+        scratch_recipe(preset, preset.compact_student), flip_at_test=False, shift_at_test=0, label_smoothing=0.0
     )
     alone = Training(
         level=5,
@@ -104,7 +105,7 @@ def quantizations(sources: dict[str, str]) -> tuple[Quantization, ...]:
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Students, int8, latency, MC dropout and images of another kind."""
-    students = mobile_students(preset) + (compact_students(preset) if preset.compact_students else ())
+    students = mobile_students(preset) + (compact_students(preset) if preset.compact_student else ())
     int8 = quantizations({student.name: student.title for student in students})
     timed = tuple(q.key for q in int8) + ("level3/se-head", "level3/scratch-cnn")
     return (
