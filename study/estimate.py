@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import fmean
 
 from study import evaluation
 from study.data import Dataset, Subset, cut
 from study.evaluation import Setting
 from study.experiment import (
     Architecture,
+    Distillation,
     Experiment,
     Latency,
     McDropout,
@@ -34,10 +36,14 @@ START_SECONDS = 0.5
 
 @dataclass
 class Estimator:
-    """Times each (architecture, recipe, stage) once and scales by the number of images."""
+    """Times each (architecture, recipe, stage) once and scales by the number of images.
+
+    ``experiments`` holds those that teach others.
+    """
 
     dataset: Dataset
     machine: Machine
+    experiments: tuple[Experiment, ...]
     known: dict[tuple[Architecture, int, str, int, int], tuple[float, float]] = field(default_factory=dict)
 
     def seconds(self, experiment: Experiment) -> float:
@@ -74,9 +80,15 @@ class Estimator:
             for epoch in range(stage.epochs):
                 train, infer = self._per_image(experiment.architecture, recipe, replace(stage.at(epoch), first_size=0))
                 total += images * train + judged * infer
-        teachers = experiment.distillation.best if experiment.distillation else 0
         evaluated = self.dataset.sizes["validation"] + self.dataset.sizes["test"]
-        return total + infer * (evaluated + teachers * recipe.epochs * images)
+        taught = recipe.epochs * images * self._teaching(experiment.distillation) if experiment.distillation else 0.0
+        return total + infer * recipe.views * evaluated + taught
+
+    def _teaching(self, distillation: Distillation) -> float:
+        """Seconds in which the teachers answer one image: like the average candidate, as nobody knows the best yet."""
+        candidates = [e for e in self.experiments if isinstance(e, Training) and e.key in distillation.candidates]
+        answers = (self._per_image(e.architecture, e.recipe, e.recipe.stages[-1])[1] for e in candidates)
+        return distillation.best * fmean(answers)
 
     def _per_image(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
         """Seconds per image of training and of inference; weights are random, they do not matter here."""

@@ -108,6 +108,11 @@ class Recipe:
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
+    @property
+    def views(self) -> int:
+        """How many views of an image are averaged at test."""
+        return (2 if self.flip_at_test else 1) * (3 if self.shift_at_test else 1)
+
 
 @dataclass(frozen=True)
 class Distillation:

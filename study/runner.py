@@ -126,7 +126,7 @@ def prepare(options: Options) -> Study:
 def dry_run(options: Options) -> list[tuple[str, str, float]]:
     """What `invoke study` would do: each run's name, "complete" or "to do", and its estimated seconds."""
     study = prepare(options)
-    estimator = Estimator(study.dataset, study.machine)
+    estimator = Estimator(study.dataset, study.machine, levels.experiments(study.preset))
     return [
         (job.name, "complete", 0.0) if study.is_done(job) else (job.name, "to do", estimator.seconds(job.experiment))
         for job in study.jobs
@@ -189,7 +189,7 @@ def _done(study: Study, chosen: tuple[Experiment, ...]) -> list[Job]:
 
 
 def _run_all(study: Study, jobs: list[Job]) -> None:
-    estimator = Estimator(study.dataset, study.machine)
+    estimator = Estimator(study.dataset, study.machine, levels.experiments(study.preset))
     estimates = {job.name: estimator.seconds(job.experiment) for job in jobs}
     started = time.perf_counter()
     with Reporter(estimates) as reporter:

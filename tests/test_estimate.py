@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from study.data import Dataset
@@ -9,12 +11,13 @@ from study.levels import experiments
 from study.machine import Machine
 from tests.conftest import TINY
 
-BY_KEY = {experiment.key: experiment for experiment in experiments(TINY)}
+PLAN = experiments(TINY)
+BY_KEY = {experiment.key: experiment for experiment in PLAN}
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_estimates_grow_with_the_work(digits: Dataset, cpu: Machine) -> None:
-    estimator = Estimator(digits, cpu)
+    estimator = Estimator(digits, cpu, PLAN)
     frozen, tuned, searched = (
         estimator.seconds(BY_KEY[key]) for key in ("level1/head-only", "level2/augmented", "level2/search")
     )
@@ -22,8 +25,26 @@ def test_estimates_grow_with_the_work(digits: Dataset, cpu: Machine) -> None:
     assert 0 < estimator.seconds(BY_KEY["level4/hard"]) < tuned
 
 
+def test_every_view_at_test_is_counted(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator, alone = Estimator(digits, cpu, PLAN), BY_KEY["level3/scratch-cnn"]
+    assert isinstance(alone, Training)
+    monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
+    viewed = replace(alone, recipe=replace(alone.recipe, flip_at_test=True, shift_at_test=1))
+    assert estimator.seconds(viewed) - estimator.seconds(alone) == pytest.approx(5 * (40 + 70))
+
+
+def test_teachers_answers_are_counted(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator = Estimator(digits, cpu, PLAN)
+    monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
+    alone, one, several = (
+        estimator.seconds(BY_KEY[f"level5/compact-student{name}"]) for name in ("-alone", "", "-ensemble")
+    )
+    assert one - alone == pytest.approx(TINY.compact_student * 80)
+    assert several - alone == pytest.approx(TINY.teachers * TINY.compact_student * 80)
+
+
 def test_images_are_those_the_trainer_will_report(digits: Dataset, cpu: Machine) -> None:
-    estimator = Estimator(digits, cpu)
+    estimator = Estimator(digits, cpu, PLAN)
     tuned, search = BY_KEY["level2/augmented"], BY_KEY["level2/search"]
     assert isinstance(tuned, Training) and isinstance(search, Search)
     assert estimator.images(tuned) == tuned.recipe.epochs * 80

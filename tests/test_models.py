@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from study import models
 from study.errors import StudyError
-from study.experiment import Architecture
+from study.experiment import Architecture, Recipe
 
 LITE = "tf_efficientnet_lite0"
 
@@ -54,3 +54,10 @@ def test_unknown_backbone_is_refused() -> None:
 def test_unknown_attention_is_refused() -> None:
     with pytest.raises(StudyError, match="unknown attention 'sexy'"):
         models.build(Architecture("compact_cnn", attention="sexy"), 10, seed=0)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_recipe_counts_the_views_that_are_shown(flip: bool, shift: int) -> None:
+    recipe = Recipe((), 1, flip_at_test=flip, shift_at_test=shift)
+    assert recipe.views == len(models.views(torch.zeros(1, 3, 8, 8), flip, shift))
