@@ -36,22 +36,22 @@ def accuracy_interval(results: Results) -> str:
     images = f"{formats.count(_test_images(results))} test images"
     if _seeds(results) > 1:
         return (
-            f"Accuracies are means over n = {_seeds(results)} seeds on {images}; intervals are 95 % t "
-            "intervals, which cover variation between training seeds on these images."
+            f"Means over n = {_seeds(results)} seeds on {images}; 95 % t intervals, which cover variation "
+            "between training seeds on these images."
         )
     return (
-        f"One seed, n = {images}; intervals are 95 % Wilson intervals, which cover the sampling of test "
-        "images and not variation between training seeds."
+        f"One seed, n = {images}; 95 % Wilson intervals, which cover the sampling of test images, not "
+        "variation between training seeds."
     )
 
 
 def difference_interval(results: Results) -> str:
     """What the interval and p of a difference are."""
     count = len(results.judged)
-    family = f"p is adjusted by Holm's method over the study's {count} comparisons, intervals are not."
+    family = f"p, but not the interval, is adjusted for {count} comparisons (Holm)."
     if _seeds(results) > 1:
         return f"Differences: hierarchical bootstrap over seeds and test images, 95 % intervals; {family}"
-    return f"Differences: paired on the same images, 95 % Bonett-Price intervals, exact McNemar test; {family}"
+    return f"Differences: paired, 95 % Bonett-Price intervals, exact McNemar test; {family}"
 
 
 def one_seed(results: Results, seed: int) -> str:

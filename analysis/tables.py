@@ -69,39 +69,30 @@ def _headline_row(results: Results, level: int) -> tuple[str, ...]:
 
 
 def experiments(results: Results, findings: Findings) -> Table | None:
-    """Every planned experiment with its control and its budget."""
-    rows = tuple(_experiment_row(results, planned) for planned in results.view.experiments.values())
-    controlled = sum(1 for planned in results.view.experiments.values() if planned.control)
+    """Every planned experiment that trains a network, with its control and its budget."""
+    planned = tuple(results.view.experiments.values())
+    rows = tuple(_experiment_row(results, each) for each in planned if each.trained)
+    controlled = sum(1 for each in planned if each.control)
     caption = join(
-        f"{controlled} of {len(rows)} experiments have a control from which they differ in one named respect.",
+        f"{controlled} of {len(planned)} experiments have a control from which they differ in one named respect.",
+        f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
     )
-    head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Parameters", "Time")
-    return Table("experiments", caption, head, rows, "lllrrrr")
+    head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Time")
+    return Table("experiments", caption, head, rows, "lllrrr")
 
 
 def _experiment_row(results: Results, planned: Planned) -> tuple[str, ...]:
-    recipe = planned.training.get("recipe")
-    stages = recipe["stages"] if recipe else ()
-    done = results.view.runs_of(planned.key)
-    seconds = [float(run.durations["total"]) for run in done]
+    stages = planned.training["recipe"]["stages"]
+    seconds = [float(run.durations["total"]) for run in results.view.runs_of(planned.key)]
     return (
         str(planned.level),
         planned.title,
-        _against(results, planned),
-        str(sum(stage["epochs"] for stage in stages)) if stages else formats.MISSING,
-        str(max(stage["image_size"] for stage in stages)) if stages else formats.MISSING,
-        formats.quantity(done[0].metrics["parameters"]) if stages and done else formats.MISSING,
+        f"{results.view.title(planned.control)}: {planned.differs}" if planned.control else formats.MISSING,
+        str(sum(stage["epochs"] for stage in stages)),
+        str(max(stage["image_size"] for stage in stages)),
         formats.duration(float(np.mean(seconds)))[2] if seconds else "pending",
     )
-
-
-def _against(results: Results, planned: Planned) -> str:
-    if planned.control:
-        return f"{results.view.title(planned.control)}: {planned.differs}"
-    if "source" in planned.spec:
-        return f"of {results.view.title(planned.spec['source'])}"
-    return f"of {len(planned.spec['members'])} members" if "members" in planned.spec else formats.MISSING
 
 
 def level_table(results: Results, findings: Findings, level: int) -> Table | None:

@@ -2,7 +2,7 @@
 
 ``runs/<study>/<level>/<experiment>/seed-<n>/`` holds spec.json, epochs.jsonl, environment.json,
 model.safetensors, predictions.npz and, written last, result.json with the digest of every other
-file. A run is complete when result.json is there and its digests hold.
+file. A run is complete when result.json is there, in the format of this version, and its digests hold.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import pandas as pd
 
 from study.errors import StudyError
 
+# Raised whenever what is read from a record was not in those of earlier versions; these are then redone.
+FORMAT = 1
 RESULT = "result.json"
 CHECKPOINT = "checkpoint.pt"
 PREDICTIONS = "predictions.npz"
@@ -90,18 +92,21 @@ def digests(folder: Path) -> dict[str, str]:
 
 def finish(folder: Path, metrics: dict[str, Any], durations: dict[str, float]) -> None:
     """Complete a run: write result.json last, then drop the checkpoint."""
-    result = {"metrics": metrics, "durations": durations, "files": digests(folder)}
+    result = {"format": FORMAT, "metrics": metrics, "durations": durations, "files": digests(folder)}
     write_json(folder / RESULT, result)
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether result.json is there and every digest in it holds."""
+    """Whether result.json is there, in this version's format, and every digest in it holds."""
     try:
-        expected = read_json(folder / RESULT)["files"]
+        result = read_json(folder / RESULT)
+        known, expected = result["format"] == FORMAT, result["files"]
     except (StudyError, KeyError, TypeError):
         return False
-    return all((folder / name).is_file() and sha256(folder / name) == value for name, value in expected.items())
+    return known and all(
+        (folder / name).is_file() and sha256(folder / name) == value for name, value in expected.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -227,10 +232,16 @@ def results_digest(folder: Path) -> str:
 
 
 def load_plan(study: Path) -> dict[str, Any]:
-    """What the study set out to do (study.json): preset, dataset, seeds, experiments in order."""
+    """What the study set out to do (study.json): preset, dataset, seeds, experiments in order.
+
+    StudyError when there is none, or one that another version of this package recorded.
+    """
     if not (study / STUDY).is_file():
         raise StudyError(f"no study in {study}; run `invoke study` first, or name one with --study")
-    return read_json(study / STUDY)
+    plan = read_json(study / STUDY)
+    if plan.get("format") != FORMAT:
+        raise StudyError(f"{study} was recorded by another version; run the study again: it redoes what is out of date")
+    return plan
 
 
 def summary(study: Path) -> pd.DataFrame:

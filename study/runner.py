@@ -300,6 +300,7 @@ def _write_plan(study: Study) -> None:
 def plan(study: Study) -> dict[str, Any]:
     """What study.json says: the experiments of all levels in order, and what the paper needs to describe them."""
     return {
+        "format": records.FORMAT,
         "study": study.folder.name,
         "preset": study.preset.name,
         "purpose": study.preset.purpose,

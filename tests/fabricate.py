@@ -17,7 +17,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
 from study.experiment import Experiment, Latency, McDropout, OutOfDistribution, Quantization, Search, Vote, identity
-from study.records import OUTLIERS, SPLITS, finish, run_folder, write_arrays, write_bytes, write_json
+from study.records import FORMAT, OUTLIERS, SPLITS, finish, run_folder, write_arrays, write_bytes, write_json
 from tests.fabricated_experiments import experiments
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -314,6 +314,7 @@ def plan(seeds: Iterable[int], dataset: dict[str, Any]) -> dict[str, Any]:
     reference = {"1": 0.9391, "2": 0.9584, "3": 0.9551, "4": 0.9727, "5": 0.8835}
     published = {level: {"accuracy": value, "label": "reference"} for level, value in reference.items()}
     return {
+        "format": FORMAT,
         "study": f"quick-{dataset['name']}",
         "preset": "quick",
         "seeds": list(seeds),

@@ -50,6 +50,19 @@ def test_a_missing_file_makes_a_run_incomplete(run: Path) -> None:
     assert not records.is_complete(run)
 
 
+def test_records_of_another_version_do_not_count(run: Path) -> None:
+    result = records.read_json(run / records.RESULT)
+    assert records.is_complete(run)
+    records.write_json(run / records.RESULT, result | {"format": records.FORMAT - 1})
+    assert not records.is_complete(run)
+
+
+def test_a_plan_of_another_version_is_one_clear_line(tmp_path: Path) -> None:
+    records.write_json(tmp_path / records.STUDY, {"study": "old"})
+    with pytest.raises(StudyError, match="was recorded by another version; run the study again"):
+        records.load_plan(tmp_path)
+
+
 def test_damaged_json_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text("{")
     with pytest.raises(StudyError, match="is damaged.*run the study again"):

@@ -47,7 +47,7 @@ def _worst_pair(matrix: np.ndarray, classes: list[str]) -> str:
 def draw(matrix: np.ndarray, classes: list[str]) -> Canvas:
     """Row percentages of counts (C, C); the diagonal has its own shade so that errors keep their contrast."""
     with style.paper():
-        figure = style.canvas(3.9, width=0.7)
+        figure = style.canvas(3.1, width=0.7)
         axes = figure.subplots()
         share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         diagonal = np.eye(len(classes), dtype=bool)

@@ -36,7 +36,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
 def draw(results: Results, keys: list[str]) -> Canvas:
     """Two panels over the epochs."""
     with style.paper():
-        figure = style.canvas(2.4)
+        figure = style.canvas(1.9)
         panels = figure.subplots(1, 2)
         for axes, column, name, scale in zip(
             panels, ("loss", "accuracy"), ("Loss", "Accuracy, %"), (1, 100), strict=True

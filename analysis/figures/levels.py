@@ -31,7 +31,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
 def draw(results: Results) -> Canvas:
     """Accuracy in percent over the levels."""
     with style.paper():
-        figure = style.canvas(2.7)
+        figure = style.canvas(2.2)
         axes = figure.subplots()
         for level in results.view.levels:
             _draw_level(axes, results, level)

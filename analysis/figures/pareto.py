@@ -45,7 +45,7 @@ def _name(results: Results, row: object) -> str:
 def draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
     with style.paper():
-        figure = style.canvas(2.6)
+        figure = style.canvas(2.2)
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (cost, label) in zip(panels, COSTS.items(), strict=True):
             _draw_panel(axes, results, frame, cost)

@@ -32,7 +32,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
 def draw(trust: Trust) -> Canvas:
     """Before at the left, after at the right, histograms below."""
     with style.paper():
-        figure = style.canvas(2.9)
+        figure = style.canvas(2.4)
         grid = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
         titles = ("As trained", f"T = {formats.decimal(trust.temperature)}")
         for column, (uncertainty, title) in enumerate(zip((trust.before, trust.after), titles, strict=True)):

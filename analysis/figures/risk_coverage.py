@@ -42,7 +42,7 @@ def _selective(trust: Trust) -> str:
 def draw(trust: Trust) -> Canvas:
     """One curve per uncertainty."""
     with style.paper():
-        figure = style.canvas(2.7)
+        figure = style.canvas(2.2)
         axes = figure.subplots()
         names = list(trust.uncertainties)
         for uncertainty in sorted(trust.uncertainties.values(), key=lambda u: u.aurc):

@@ -47,7 +47,7 @@ def draw(trials: list[Trial], best: int) -> Canvas:
     """One panel per searched parameter, on one accuracy axis."""
     with style.paper():
         names = sorted(trials[0]["params"], key=[*NAMES, *trials[0]["params"]].index)
-        figure = style.canvas(2.1)
+        figure = style.canvas(1.8)
         panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
         for axes, name in zip(panels, names, strict=True):
             _draw_panel(axes, trials, name, best)
