@@ -48,12 +48,16 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
 
 
 def random_rotation(x: Tensor, degrees: float, generator: torch.Generator) -> Tensor:
-    """Rotate each float image about its centre by an angle uniform in ±``degrees``, bilinear, reflected edges."""
+    """Rotate each float image in [0, 1] about its centre by an angle uniform in ±``degrees``, with reflected edges.
+
+    Bicubic, as bilinear interpolation would blur every training image and no test image.
+    """
     angle = _uniform(x, -degrees, degrees, generator) * (math.pi / 180)
     cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     theta = torch.stack((cosine, -sine, zero, sine, cosine, zero), dim=1).view(-1, 2, 3)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
-    return functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+    turned = functional.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return turned.clamp_(0, 1)
 
 
 def color_jitter(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:

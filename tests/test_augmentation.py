@@ -48,6 +48,16 @@ def test_rotation_by_a_right_angle_agrees_with_rot90(images: Tensor, monkeypatch
     assert torch.allclose(turned, x.rot90(1, (2, 3)), atol=1e-4)
 
 
+def test_rotation_keeps_stripes_that_bilinear_interpolation_would_blur(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augmentation, "_uniform", lambda x, low, high, g: torch.full((len(x),), high))
+    stripes = torch.tensor([0.2, 0.2, 0.8, 0.8]).repeat(8).expand(1, 3, 32, 32)
+    turned = augmentation.random_rotation(stripes, 7.0, generator())
+    assert turned.min() >= 0 and turned.max() <= 1
+    blurred = reference.rotate(stripes, 7.0, reference.InterpolationMode.BILINEAR)
+    inner = (..., slice(8, 24), slice(8, 24))  # away from the corners, which the two fill differently
+    assert turned[inner].std() > 1.03 * blurred[inner].std()
+
+
 def test_color_jitter_agrees_with_torchvision_for_each_factor(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     x = (images.float() / 255) * 0.5 + 0.2
     factors = iter((1.1, 0.9, 1.2))

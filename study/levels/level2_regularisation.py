@@ -19,6 +19,8 @@ from study.levels.level1_transfer import fine_tuning
 from study.presets import Preset
 
 FULL = Augmentation(flip=True, crop=4, rotation=10.0, jitter=0.2)
+MILD = Augmentation(flip=True, crop=3, rotation=5.0, jitter=0.1)
+SHORT = 3  # epochs up to which stronger augmentation slows the fit more than it prevents overfitting
 STRONG = Augmentation(flip=True, crop=4, rotation=15.0, jitter=0.4, cutout=8)
 LIGHT = Augmentation(flip=True, crop=2)
 MIXUP_ALPHA = 0.2
@@ -26,8 +28,9 @@ MIXUP_ALPHA = 0.2
 
 def full_recipe(preset: Preset) -> Recipe:
     """The recipe every later fine-tuning run starts from."""
+    augmentation = MILD if preset.transfer.epochs <= SHORT else FULL
     return Recipe(
-        (replace(fine_tuning(preset), augmentation=FULL),),
+        (replace(fine_tuning(preset), augmentation=augmentation),),
         preset.transfer.batch_size,
         weight_decay=0.05,
         label_smoothing=0.1,
