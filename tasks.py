@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Collection, Context, task
 
 if TYPE_CHECKING:
-    from study.runner import Options
+    from study.jobs import Options
 
 RUNS = "runs"
 
@@ -50,14 +50,25 @@ def _numbers(text: str, what: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
+def _number(text: str, what: str) -> int:
+    from study.errors import StudyError
+
+    numbers = _numbers(text, what)
+    if len(numbers) > 1:
+        raise StudyError(f"--{what} takes one number, not {text!r}")
+    return numbers[0]
+
+
 def _options(flags: dict[str, Any]) -> Options:
     """Flags as given on the command line to the runner's options; empty ones keep their defaults."""
-    from study.runner import Options
+    from study.jobs import Options
 
     given = {name: value for name, value in flags.items() if value not in (None, "")}
     for name in ("levels", "seeds"):
         if name in given:
             given[name] = _numbers(given[name], name)
+    if "workers" in given:
+        given["workers"] = _number(given["workers"], "workers")
     if "only" in given:
         given["only"] = tuple(given["only"].split(","))
     if "runs" in given:
@@ -78,6 +89,7 @@ STUDY_HELP = {
     "dry_run": "print the plan with an estimated time per run, and run nothing",
     "compile": "compile networks with torch.compile",
     "deterministic": "choose reproducible kernels on CUDA",
+    "workers": "how many runs to do at a time, sharing the processors; default 2 on a CPU, 1 otherwise",
 }
 
 
@@ -97,6 +109,7 @@ def study(
     dry_run: bool = False,
     compile: bool = False,
     deterministic: bool = False,
+    workers: str = "",
 ) -> None:
     """Run the five levels and record every run; go on where an earlier call stopped."""
     flags = {
@@ -111,6 +124,7 @@ def study(
         "runs": runs,
         "compile": compile,
         "deterministic": deterministic,
+        "workers": workers,
     }
     from study import runner
 
@@ -185,7 +199,7 @@ def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str 
     from study.prediction import predict as classify
 
     paths = [Path(image)] if Path(image).exists() else [Path(name) for name in image.split(",")]
-    for prediction in classify(_study_folder(study, runs), paths, _numbers(top, "top")[0]):
+    for prediction in classify(_study_folder(study, runs), paths, _number(top, "top")):
         print(prediction)
 
 

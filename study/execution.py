@@ -29,7 +29,7 @@ from study.experiment import (
     Training,
     Vote,
 )
-from study.machine import Machine
+from study.machine import Machine, available_threads
 from study.models import Classifier, build, fit_input, image_size, load_trained, prepare, views
 from study.objective import Teaching
 from study.records import Run
@@ -271,7 +271,7 @@ def calibration_images(count: int, context: Context) -> np.ndarray:
 @execute.register
 def latency(experiment: Latency, context: Context) -> Outcome:
     """Time all sources against each other: fp32 and int8 of the quantised ones, fp32 of the others."""
-    from study.latency import available_threads, measure
+    from study.latency import measure
 
     rows = measure(
         _candidates(experiment.sources, context),

@@ -80,6 +80,12 @@ def resolve(device: str = "auto", compile: bool = False, deterministic: bool = F
     return Machine(resolved, compile, deterministic)
 
 
+def available_threads() -> int:
+    """Processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def _keep_freed_memory() -> None:
     """Have glibc keep large freed blocks for the next step, in huge pages, instead of returning them to the kernel.
 

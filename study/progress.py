@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
@@ -19,8 +20,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+@dataclass
+class _Active:
+    """A run under way: its number among all, the images it will process and those it has."""
+
+    number: int
+    images: int
+    seen: int = 0
+
+
 class Reporter:
-    """Reports a list of runs whose durations were estimated; use it as a context manager.
+    """Reports runs, one or several at a time, whose durations were estimated; use it as a context manager.
 
     The bar measures estimated seconds, so its ETA corrects the estimates by the pace so far.
     """
@@ -28,7 +38,8 @@ class Reporter:
     def __init__(self, estimates: dict[str, float], console: Console | None = None) -> None:
         self.console = console or Console(soft_wrap=True, highlight=False)
         self.estimates, self.total = estimates, max(sum(estimates.values()), 1e-9)
-        self.done, self.number, self.images, self.seen = 0.0, 0, 0, 0
+        self.done, self.begun = 0.0, 0
+        self.active: dict[str, _Active] = {}
         self.started = time.perf_counter()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -58,23 +69,32 @@ class Reporter:
 
     def begin(self, name: str, images: int) -> None:
         """A run starts; it will process about ``images`` images."""
-        self.name, self.images, self.seen = name, max(images, 1), 0
-        self.number += 1
-        self.bar.update(self.task, description=f"[{self.number}/{len(self.estimates)}] {name}")
+        self.begun += 1
+        self.active[name] = _Active(self.begun, max(images, 1))
+        self._update()
         if not self.console.is_terminal:
-            self.say(f"[{self.number}/{len(self.estimates)}] {name} (about {duration(self.estimates[name])})")
+            self.say(f"{self._numbered(name)} (about {duration(self.estimates[name])})")
 
-    def advance(self, images: int) -> None:
-        """The current run has processed ``images`` more images."""
-        self.seen += images
-        share = min(self.seen / self.images, 1.0)
-        self.bar.update(self.task, completed=self.done + share * self.estimates[self.name])
+    def advance(self, name: str, images: int) -> None:
+        """The run has processed ``images`` more images."""
+        self.active[name].seen += images
+        self._update()
 
-    def end(self, summary: str, seconds: float) -> None:
-        """The current run is complete."""
-        self.done += self.estimates[self.name]
-        self.bar.update(self.task, completed=self.done)
-        self.say(f"[{self.number}/{len(self.estimates)}] {self.name}: {summary} in {duration(seconds)}{self._left()}")
+    def end(self, name: str, summary: str, seconds: float) -> None:
+        """The run is complete."""
+        line = f"{self._numbered(name)}: {summary} in {duration(seconds)}"
+        self.done += self.estimates[name]
+        del self.active[name]
+        self._update()
+        self.say(line + self._left())
+
+    def _numbered(self, name: str) -> str:
+        return f"[{self.active[name].number}/{len(self.estimates)}] {name}"
+
+    def _update(self) -> None:
+        shares = (min(run.seen / run.images, 1.0) * self.estimates[name] for name, run in self.active.items())
+        names = ", ".join(map(self._numbered, self.active)) or None
+        self.bar.update(self.task, completed=self.done + sum(shares), description=names)
 
     def _left(self) -> str:
         left = self.total - self.done

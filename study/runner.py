@@ -3,124 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from study import data, execution, levels, machine, outliers, presets, records
-from study.data import Dataset
+from study import levels, records
 from study.errors import StudyError
 from study.estimate import Estimator
-from study.experiment import Experiment, McDropout, OutOfDistribution, Precision, Search, Training, identity
-from study.machine import Machine
-from study.presets import Preset
+from study.experiment import Experiment, identity
+from study.jobs import Job, Options, Study, prepare, run_job
 from study.progress import Reporter, duration
+from study.workers import run_side_by_side
 
 LOCK = ".lock"
-
-
-@dataclass(frozen=True)
-class Options:
-    """The flags of `invoke study`; None and "auto" are decided on this machine."""
-
-    preset: str = "auto"
-    levels: tuple[int, ...] = tuple(levels.LEVELS)
-    only: tuple[str, ...] = ()
-    seeds: tuple[int, ...] | None = None
-    folder: str | None = None
-    dataset: str = "auto"
-    device: str = "auto"
-    study: str | None = None
-    runs: Path = Path("runs")
-    compile: bool = False
-    deterministic: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """One experiment with one seed."""
-
-    experiment: Experiment
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Like ``level1/finetuned/seed-0``."""
-        return f"{self.experiment.key}/seed-{self.seed}"
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study about to run: what, on which data, on which machine, into which folder."""
-
-    preset: Preset
-    dataset: Dataset
-    machine: Machine
-    folder: Path
-    seeds: tuple[int, ...]
-    chosen: tuple[Experiment, ...]
-
-    @property
-    def jobs(self) -> list[Job]:
-        """Every run of the chosen experiments, all of one seed before the next."""
-        return [Job(experiment, seed) for seed in self.seeds for experiment in self.chosen]
-
-    def run_folder(self, job: Job) -> Path:
-        """Where a job's run is recorded."""
-        return records.run_folder(self.folder, job.experiment.key, job.seed)
-
-    @cached_property
-    def outliers(self) -> str:
-        """Fingerprint of the second dataset; empty when none is at hand."""
-        others = outliers.at_hand(self.dataset)
-        return others.fingerprint if others else ""
-
-    def spec(self, job: Job) -> dict[str, Any]:
-        """What decides the job's result: the experiment, the seed, the data and the results it builds on."""
-        upstream = {
-            key: records.results_digest(records.run_folder(self.folder, key, job.seed)) for key in job.experiment.needs
-        }
-        reads_outliers = isinstance(job.experiment, McDropout | OutOfDistribution)
-        return ({"outliers": self.outliers} if reads_outliers else {}) | {
-            "experiment": identity(job.experiment),
-            "seed": job.seed,
-            "preset": self.preset.name,
-            "upstream": upstream,
-            "dataset": {
-                "name": self.dataset.name,
-                "fingerprint": self.dataset.fingerprint,
-                "splits": self.dataset.splits_digest,
-            },
-        }
-
-    def is_done(self, job: Job) -> bool:
-        """Whether the job has a complete, undamaged run of just this spec."""
-        folder = self.run_folder(job)
-        return records.is_complete(folder) and records.read_json(folder / "spec.json") == self.as_read(job)
-
-    def as_read(self, job: Job) -> dict[str, Any]:
-        """The spec as JSON gives it back (tuples are lists)."""
-        return json.loads(json.dumps(self.spec(job)))
-
-
-def prepare(options: Options) -> Study:
-    """Resolve the flags into a study. StudyError for whatever is unknown, absent or corrupt."""
-    device = machine.resolve(options.device, options.compile, options.deterministic)
-    default = "paper" if device.device.type == "cuda" else "quick"
-    preset = presets.by_name(default if options.preset == "auto" else options.preset)
-    chosen = levels.selected(preset, options.levels, options.only)
-    dataset = data.load(options.dataset, options.folder, preset.subset)
-    name = options.study or f"{preset.name}-{dataset.name}"
-    if Path(name).name != name or name.startswith("."):
-        raise StudyError(f"study name {name!r} must be a plain folder name, e.g. --study my-study")
-    return Study(preset, dataset, device, options.runs / name, options.seeds or preset.seeds, chosen)
 
 
 def dry_run(options: Options) -> list[tuple[str, str, float]]:
@@ -149,7 +49,7 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
             say(f"NOTICE: {study.dataset.notice}")
         say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
         if missing:
-            _run_all(study, missing)
+            _run_all(study, options, missing)
         _export(study, afresh=bool(missing))
     return study.folder
 
@@ -188,17 +88,19 @@ def _done(study: Study, chosen: tuple[Experiment, ...]) -> list[Job]:
     return [job for job in jobs if study.is_done(job)]
 
 
-def _run_all(study: Study, jobs: list[Job]) -> None:
+def _run_all(study: Study, options: Options, jobs: list[Job]) -> None:
     estimator = Estimator(study.dataset, study.machine, levels.experiments(study.preset))
     estimates = {job.name: estimator.seconds(job.experiment) for job in jobs}
     started = time.perf_counter()
     with Reporter(estimates) as reporter:
         reporter.say(f"about {duration(sum(estimates.values()))} on {study.machine.device}, {_precision_note(study)}")
-        for job in jobs:
-            reporter.begin(job.name, estimator.images(job.experiment))
-            # What it builds on may have been redone to the same result.
-            summary, seconds = ("unchanged", 0.0) if study.is_done(job) else run_job(study, job, reporter)
-            reporter.end(summary, seconds)
+        images = {job.name: estimator.images(job.experiment) for job in jobs}
+        if study.workers > 1:
+            run_side_by_side(study, options, jobs, images, reporter)
+        else:
+            for job in jobs:
+                reporter.begin(job.name, images[job.name])
+                reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
         reporter.say(f"study complete in {duration(time.perf_counter() - started)}")
 
 
@@ -215,52 +117,6 @@ def _require_upstream(study: Study, jobs: list[Job]) -> None:
             needed = Job(by_key[key], job.seed)
             if needed.name not in planned and not study.is_done(needed):
                 raise StudyError(f"{job.name} needs {needed.name}: add level {needed.experiment.level} to --levels")
-
-
-def run_job(study: Study, job: Job, reporter: Reporter) -> tuple[str, float]:
-    """Execute one run and record it; returns a one-line summary and the seconds it took."""
-    folder = study.run_folder(job)
-    _make_room(study, job)
-    records.write_json(folder / "spec.json", study.spec(job))
-    wall, cpu = time.perf_counter(), time.process_time()
-    machine.reset_peak_memory(study.machine)
-    context = execution.Context(study.dataset, study.machine, study.folder, folder, job.seed, reporter.advance)
-    outcome = execution.execute(job.experiment, context)
-    seconds = time.perf_counter() - wall + outcome.durations.get("earlier", 0.0)
-    if outcome.arrays:
-        records.write_arrays(folder / records.PREDICTIONS, outcome.arrays)
-    times = {"wall_seconds": seconds, "cpu_seconds": time.process_time() - cpu}
-    described = machine.environment(study.machine, study.machine.precision(_wished(job.experiment)))
-    memory = {"peak_memory_bytes": machine.peak_memory_bytes(study.machine)}
-    records.write_json(folder / "environment.json", described | times | memory)
-    records.finish(folder, outcome.metrics, outcome.durations | {"total": seconds})
-    return _summary(outcome.metrics), seconds
-
-
-def _wished(experiment: Experiment) -> Precision:
-    if isinstance(experiment, Search):
-        return experiment.base.recipe.precision
-    return experiment.recipe.precision if isinstance(experiment, Training) else "float32"
-
-
-def _summary(metrics: dict[str, Any]) -> str:
-    if "skipped" in metrics:
-        return f"skipped: {metrics['skipped']}"
-    accuracy = metrics.get("test_accuracy")
-    return "done" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
-
-
-def _make_room(study: Study, job: Job) -> None:
-    """Set aside whatever stands in the run's folder and is not an interrupted run of the same spec."""
-    folder = study.run_folder(job)
-    if not folder.exists():
-        return
-    spec = folder / "spec.json"
-    if spec.is_file() and records.read_json(spec) == study.as_read(job) and not (folder / records.RESULT).exists():
-        return
-    aside = study.folder / "superseded" / f"{job.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(folder, aside)
 
 
 @contextlib.contextmanager

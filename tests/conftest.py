@@ -13,6 +13,7 @@ import torch
 
 from study import data, machine, presets, runner
 from study.data import Dataset, Subset
+from study.jobs import Options
 from study.machine import Machine
 from study.presets import Preset
 
@@ -80,13 +81,13 @@ def tiny() -> Iterator[Preset]:
 
 
 @pytest.fixture(scope="session")
-def tiny_options(tiny: Preset, tmp_path_factory: pytest.TempPathFactory) -> runner.Options:
+def tiny_options(tiny: Preset, tmp_path_factory: pytest.TempPathFactory) -> Options:
     """Options of the session's study."""
-    return runner.Options(preset=tiny.name, dataset="digits", device="cpu", runs=tmp_path_factory.mktemp("runs"))
+    return Options(preset=tiny.name, dataset="digits", device="cpu", runs=tmp_path_factory.mktemp("runs"), workers=1)
 
 
 @pytest.fixture(scope="session")
-def tiny_study(tiny_options: runner.Options) -> Path:
+def tiny_study(tiny_options: Options) -> Path:
     """A complete study of all five levels on digits, run once for the session; treat it as read-only."""
     return runner.run(tiny_options)
 

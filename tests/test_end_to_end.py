@@ -16,6 +16,7 @@ from pypdf import PdfReader
 
 from report.build import build
 from study import records, runner
+from study.jobs import Options, prepare
 from study.prediction import predict
 from study.presets import Preset
 
@@ -63,11 +64,9 @@ def test_provenance_names_runs_that_exist(paper: Path, tiny_study: Path) -> None
     json.loads(text)
 
 
-def test_exported_model_answers_like_the_recorded_one(
-    tiny_study: Path, tmp_path: Path, tiny_options: runner.Options
-) -> None:
+def test_exported_model_answers_like_the_recorded_one(tiny_study: Path, tmp_path: Path, tiny_options: Options) -> None:
     manifest = json.loads((tiny_study / "export" / "export.json").read_text(encoding="utf-8"))
-    dataset = runner.prepare(tiny_options).dataset
+    dataset = prepare(tiny_options).dataset
     paths = [tmp_path / f"{n}.png" for n in range(5)]
     for path, index in zip(paths, dataset.test[:5].tolist(), strict=True):
         Image.fromarray(dataset.images[index].permute(1, 2, 0).numpy()).save(path)
@@ -78,7 +77,7 @@ def test_exported_model_answers_like_the_recorded_one(
 
 
 @pytest.mark.slow
-def test_report_of_a_study_in_the_middle_shows_what_is_pending(tmp_path: Path, tiny_options: runner.Options) -> None:
+def test_report_of_a_study_in_the_middle_shows_what_is_pending(tmp_path: Path, tiny_options: Options) -> None:
     study = runner.run(replace(tiny_options, runs=tmp_path, levels=(1,)))
     build(study, tmp_path / "paper")
     text = text_of(tmp_path / "paper" / "report.pdf")
@@ -95,11 +94,9 @@ def cifar10_folder() -> Path | None:
 @pytest.mark.skipif(cifar10_folder() is None, reason="CIFAR-10 is not at hand: set STUDY_DATA")
 def test_real_cifar10_from_study_to_paper(tiny: Preset, tmp_path: Path) -> None:
     """A subset of the real data, all five levels, and a pretrained backbone that beats chance by far."""
-    options = runner.Options(
-        preset=tiny.name, dataset="cifar10", folder=str(cifar10_folder()), device="cpu", runs=tmp_path
-    )
+    options = Options(preset=tiny.name, dataset="cifar10", folder=str(cifar10_folder()), device="cpu", runs=tmp_path)
     study = runner.run(options)
-    assert len(records.load_runs(study)) == len(runner.prepare(options).jobs)
+    assert len(records.load_runs(study)) == len(prepare(options).jobs)
     build(study)
     text = text_of(study / "report" / "report.pdf")
     assert "CIFAR-10" in text and "Stand-in data" not in text

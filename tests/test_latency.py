@@ -9,7 +9,7 @@ import pytest
 
 from study import latency
 from study.errors import StudyError
-from study.latency import Candidate, available_threads, measure
+from study.latency import Candidate, measure
 from tests.exported_models import channel_model, random_images
 
 
@@ -78,7 +78,3 @@ def test_too_few_images_or_nothing_to_time_is_reported(candidates: list[Candidat
         measure(candidates, random_images(8), (64,), (1,), repeats=1, rng=np.random.default_rng(0))
     with pytest.raises(StudyError, match="at least one model"):
         measure([], random_images(8), (1,), (1,), repeats=1, rng=np.random.default_rng(0))
-
-
-def test_at_least_one_thread_is_available() -> None:
-    assert available_threads() >= 1

@@ -72,3 +72,7 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
         for tuned in (True, False)
     ]  # fmt: skip
     assert 10 * faults[0] < faults[1]
+
+
+def test_at_least_one_thread_is_available() -> None:
+    assert machine.available_threads() >= 1

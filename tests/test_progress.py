@@ -16,10 +16,10 @@ def test_durations_read_naturally(seconds: float, said: str) -> None:
 def report(console: Console) -> None:
     with Reporter({"a/seed-0": 10.0, "b/seed-0": 30.0}, console) as reporter:
         reporter.begin("a/seed-0", 100)
-        reporter.advance(50)
-        reporter.end("test accuracy 50.00 %", 12.0)
+        reporter.advance("a/seed-0", 50)
+        reporter.end("a/seed-0", "test accuracy 50.00 %", 12.0)
         reporter.begin("b/seed-0", 100)
-        reporter.end("done", 31.0)
+        reporter.end("b/seed-0", "done", 31.0)
 
 
 def test_log_gets_plain_lines() -> None:

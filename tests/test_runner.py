@@ -15,9 +15,9 @@ from study.data import Dataset
 from study.errors import StudyError
 from study.execution import Context, execute
 from study.experiment import Experiment, Search, Vote, identity
+from study.jobs import Job, Options, Study, prepare
 from study.levels import experiments, level4_ensemble
 from study.progress import Reporter
-from study.runner import Job, Options
 from study.training import Progress
 
 Contents = Callable[[Path], dict[str, bytes]]
@@ -34,7 +34,7 @@ def test_second_study_changes_no_run(tiny_study: Path, tiny_options: Options, fo
     lines: list[str] = []
     runner.run(tiny_options, say=lines.append)
     assert folder_contents(tiny_study) == before
-    jobs = len(runner.prepare(tiny_options).jobs)
+    jobs = len(prepare(tiny_options).jobs)
     assert any(f"{jobs} of {jobs} runs complete, 0 to do" in line for line in lines)
 
 
@@ -65,7 +65,7 @@ def test_dropout_was_active(tiny_study: Path) -> None:
 
 
 def _rerun(
-    study: runner.Study, experiment: Experiment, folder: Path, advance: Callable[[int], None] = lambda _: None
+    study: Study, experiment: Experiment, folder: Path, advance: Callable[[int], None] = lambda _: None
 ) -> np.ndarray:
     context = Context(study.dataset, study.machine, study.folder, folder, 0, advance)
     return execute(experiment, context).arrays["test_logits"]
@@ -75,7 +75,7 @@ def _rerun(
 def test_same_spec_and_seed_give_bit_identical_predictions(
     tiny_study: Path, tiny_options: Options, tmp_path: Path, key: str
 ) -> None:
-    study = runner.prepare(tiny_options)
+    study = prepare(tiny_options)
     experiment = next(e for e in experiments(study.preset) if e.key == key)
     recorded = records.load_run(records.run_folder(tiny_study, key, 0)).arrays["test_logits"]
     assert np.array_equal(_rerun(study, experiment, tmp_path), recorded)
@@ -88,7 +88,7 @@ class Killed(Exception):
 def test_killed_and_resumed_run_equals_the_recorded_one(
     tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, key = runner.prepare(tiny_options), "level3/se-head"
+    study, key = prepare(tiny_options), "level3/se-head"
     experiment = next(e for e in experiments(study.preset) if e.key == key)
 
     def save_then_die(
@@ -124,7 +124,7 @@ def test_altered_run_is_set_aside_and_done_again(copied: Options, tiny_study: Pa
 
 
 def test_changed_spec_is_a_different_run(tiny_options: Options, tiny_study: Path) -> None:
-    study = runner.prepare(tiny_options)
+    study = prepare(tiny_options)
     assert study.is_done(Job(next(e for e in experiments(study.preset) if e.key == "level4/hard"), 0))
     changed = Vote(level=4, name="hard", title="Hard", rule="hard", members=("level1/finetuned", "level3/se-head"))
     assert not study.is_done(Job(changed, 0))
@@ -136,10 +136,10 @@ def test_study_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_result(
 ) -> None:
     options, key, steps = replace(tiny_options, runs=tmp_path, levels=(1,)), "level1/finetuned", 0
 
-    def die_in_second_epoch(reporter: Reporter, images: int, advance: Callable = Reporter.advance) -> None:
+    def die_in_second_epoch(reporter: Reporter, name: str, images: int, advance: Callable = Reporter.advance) -> None:
         nonlocal steps
-        advance(reporter, images)
-        steps += reporter.name.startswith(key)
+        advance(reporter, name, images)
+        steps += name.startswith(key)
         if steps == 6:
             raise Killed
 
@@ -165,7 +165,7 @@ def test_lost_export_comes_back(copied: Options, tiny_study: Path) -> None:
 
 
 def test_run_that_builds_on_a_changed_result_is_done_again(copied: Options, tiny_study: Path) -> None:
-    study = runner.prepare(copied)
+    study = prepare(copied)
     votes = [job for job in study.jobs if job.experiment.level == 4]
     assert all(map(study.is_done, votes))
     member = records.run_folder(study.folder, "level1/finetuned", 0)
@@ -185,7 +185,7 @@ def test_refused_command_leaves_the_plan_alone(copied: Options, tiny_study: Path
 
 @pytest.mark.parametrize("key", ["level2/search", "level2/augmented", "level4/hard"])
 def test_presentation_is_no_part_of_the_identity(tiny_options: Options, key: str) -> None:
-    experiment = next(e for e in experiments(runner.prepare(tiny_options).preset) if e.key == key)
+    experiment = next(e for e in experiments(prepare(tiny_options).preset) if e.key == key)
     changed = replace(experiment, title="Another title", control="", differs="")
     if isinstance(changed, Search):
         changed = replace(changed, base=replace(changed.base, title="Another title"))
@@ -229,7 +229,7 @@ def test_folder_that_cannot_be_written_is_refused(tiny_options: Options, tmp_pat
 )
 def test_bad_flags_are_refused(tiny_options: Options, changes: dict[str, object], message: str) -> None:
     with pytest.raises(StudyError, match=message):
-        runner.prepare(replace(tiny_options, **changes))  # type: ignore[arg-type]
+        prepare(replace(tiny_options, **changes))  # type: ignore[arg-type]
 
 
 def test_dry_run_estimates_every_missing_run(tiny_options: Options, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_calibration_images_are_training_images(digits: Dataset) -> None:
 
 
 def test_training_leaves_the_global_random_state_alone(tiny_study: Path, tiny_options: Options, tmp_path: Path) -> None:
-    study = runner.prepare(tiny_options)
+    study = prepare(tiny_options)
     experiment = next(e for e in experiments(study.preset) if e.key == "level5/compact-student-alone")
     before = torch.get_rng_state()
     _rerun(study, experiment, tmp_path)

@@ -1,0 +1,122 @@
+"""Runs side by side, in worker processes that share the processors evenly.
+
+Small networks gain little from a second thread, as every operation waits for the slower one; two networks
+on one thread each do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
+from threading import Thread
+
+import torch
+
+from study.errors import StudyError
+from study.experiment import Latency
+from study.jobs import Job, Options, Study, prepare, run_job
+from study.machine import available_threads
+from study.progress import Reporter
+
+POLL_SECONDS = 0.25
+Seen = tuple[str, int]  # a run's name and how many more images it has processed
+Outcome = Future[tuple[str, float]]
+
+
+def run_side_by_side(
+    study: Study, options: Options, jobs: Sequence[Job], images: dict[str, int], reporter: Reporter
+) -> None:
+    """Run the jobs, given in the plan's order, each as soon as what it needs is complete and a worker is free.
+
+    ``images`` says how many each will process. Latency is measured in this process while the workers rest.
+    The first error ends the workers, whose runs can be resumed, and is raised.
+    """
+    waiting, running = list(jobs), dict[Outcome, Job]()
+    with _pool(options, study.workers) as (pool, seen):
+        while waiting or running:
+            ready = [job for job in waiting if not _needed(job) & {j.name for j in (*waiting, *running.values())}]
+            shared = [job for job in ready if not isinstance(job.experiment, Latency)]
+            if running and not (shared and len(running) < study.workers):
+                _collect(running, seen, reporter)
+                continue
+            job = (shared or ready)[0]
+            waiting.remove(job)
+            reporter.begin(job.name, images[job.name])
+            if shared:
+                running[pool.submit(_run_own, job)] = job
+            else:
+                reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
+
+
+def _needed(job: Job) -> set[str]:
+    return {f"{key}/seed-{job.seed}" for key in job.experiment.needs}
+
+
+def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Reporter) -> None:
+    """Wait a moment, report progress, and take finished runs out of ``running``."""
+    finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+    while not seen.empty():
+        name, images = seen.get()
+        if name in reporter.active:
+            reporter.advance(name, images)
+    for outcome in finished:
+        try:
+            reporter.end(running[outcome].name, *outcome.result())
+        except BrokenProcessPool:
+            raise StudyError(
+                f"a worker process died during {running[outcome].name}, perhaps for lack of memory; "
+                "the same command goes on from there, with --workers 1 in less memory"
+            ) from None
+        del running[outcome]
+
+
+@contextmanager
+def _pool(options: Options, workers: int) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue[Seen]]]:
+    """Worker processes and the queue of what they have processed; they end when the block or this process does."""
+    context = multiprocessing.get_context("spawn")
+    seen: SimpleQueue[Seen] = context.SimpleQueue()
+    lifeline, held = context.Pipe(duplex=False)
+    setting = (options, max(1, available_threads() // workers), seen, lifeline)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=setting)
+    try:
+        yield pool, seen
+        pool.shutdown()
+    finally:
+        held.close()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Own:
+    """What a worker process keeps between jobs."""
+
+    study: Study
+    seen: SimpleQueue[Seen]
+
+
+def _start(options: Options, threads: int, seen: SimpleQueue[Seen], lifeline: Connection) -> None:
+    """Make this process a worker: its share of threads, the study, and an end when the other end of the pipe closes.
+
+    Ctrl-C reaches every process of a terminal; the one that started the workers decides what it means.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    torch.set_num_threads(threads)
+    _Own.study, _Own.seen = prepare(options), seen
+
+
+def _end_with(lifeline: Connection) -> None:
+    """Wait until the pipe's other end closes, by intent or because its process died; a run can be resumed anywhere."""
+    lifeline.poll(None)
+    os._exit(1)
+
+
+def _run_own(job: Job) -> tuple[str, float]:
+    return run_job(_Own.study, job, lambda images: _Own.seen.put((job.name, images)))
