@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from study.experiment import Architecture, Quantization, Recipe, Stage, Training, identity
-from study.records import Run, finish, load_run, run_folder, write_arrays, write_json
+from study.records import FORMAT, Run, finish, load_run, run_folder, write_arrays, write_json
 from tests.exported_models import channel_model
 
 CLASSES = ["red", "green", "blue"]
@@ -37,6 +37,7 @@ def plan(**changes: object) -> dict[str, Any]:
     }
     experiments = [{"key": e.key, "kind": type(e).__name__, "title": e.title} for e in (SOURCE, INT8)]
     return {
+        "format": FORMAT,
         "study": "tiny",
         "preset": "quick",
         "seeds": [0],
