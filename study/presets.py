@@ -153,7 +153,7 @@ CPU = Preset(
     ),
     ablations=Ablations(epochs=1, image_size=64),
     search=SearchBudget(trials=6, epochs=2, images=5_000),
-    scratch=FromScratch("compact_cnn", epochs=16, batch_size=250, learning_rate=0.085, first_size=24),
+    scratch=FromScratch("compact_cnn", epochs=11, batch_size=250, learning_rate=0.085, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
     mobile_student=MobileStudent(epochs=4, image_size=64, learning_rate=4e-3, first_size=40),
