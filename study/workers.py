@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 from threading import Thread
@@ -40,7 +40,7 @@ def run_side_by_side(
     The first error ends the workers, whose runs can be resumed, and is raised.
     """
     waiting, running = list(jobs), dict[Outcome, Job]()
-    with _pool(options, study.workers) as (pool, seen):
+    with _pool(study.workers) as (pool, seen):
         while waiting or running:
             ready = [job for job in waiting if not _needed(job) & {j.name for j in (*waiting, *running.values())}]
             shared = [job for job in ready if not isinstance(job.experiment, Latency)]
@@ -51,7 +51,7 @@ def run_side_by_side(
             waiting.remove(job)
             reporter.begin(job.name, images[job.name])
             if shared:
-                running[pool.submit(_run_own, job)] = job
+                running[pool.submit(_run_own, options, job)] = job
             else:
                 reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
 
@@ -79,12 +79,12 @@ def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Rep
 
 
 @contextmanager
-def _pool(options: Options, workers: int) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue[Seen]]]:
+def _pool(workers: int) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue[Seen]]]:
     """Worker processes and the queue of what they have processed; they end when the block or this process does."""
     context = multiprocessing.get_context("spawn")
     seen: SimpleQueue[Seen] = context.SimpleQueue()
     lifeline, held = context.Pipe(duplex=False)
-    setting = (options, max(1, available_threads() // workers), seen, lifeline)
+    setting = (max(1, available_threads() // workers), seen, lifeline)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=setting)
     try:
         yield pool, seen
@@ -95,21 +95,20 @@ def _pool(options: Options, workers: int) -> Iterator[tuple[ProcessPoolExecutor,
 
 
 class _Own:
-    """What a worker process keeps between jobs."""
+    """What a worker process is given for life."""
 
-    study: Study
     seen: SimpleQueue[Seen]
 
 
-def _start(options: Options, threads: int, seen: SimpleQueue[Seen], lifeline: Connection) -> None:
-    """Make this process a worker: its share of threads, the study, and an end when the other end of the pipe closes.
+def _start(threads: int, seen: SimpleQueue[Seen], lifeline: Connection) -> None:
+    """Make this process a worker: its share of threads, and an end when the other end of the pipe closes.
 
     Ctrl-C reaches every process of a terminal; the one that started the workers decides what it means.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(threads)
-    _Own.study, _Own.seen = prepare(options), seen
+    _Own.seen = seen
 
 
 def _end_with(lifeline: Connection) -> None:
@@ -118,5 +117,10 @@ def _end_with(lifeline: Connection) -> None:
     os._exit(1)
 
 
-def _run_own(job: Job) -> tuple[str, float]:
-    return run_job(_Own.study, job, lambda images: _Own.seen.put((job.name, images)))
+@cache
+def _own_study(options: Options) -> Study:
+    return prepare(options)
+
+
+def _run_own(options: Options, job: Job) -> tuple[str, float]:
+    return run_job(_own_study(options), job, lambda images: _Own.seen.put((job.name, images)))

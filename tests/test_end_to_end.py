@@ -94,7 +94,9 @@ def cifar10_folder() -> Path | None:
 @pytest.mark.skipif(cifar10_folder() is None, reason="CIFAR-10 is not at hand: set STUDY_DATA")
 def test_real_cifar10_from_study_to_paper(tiny: Preset, tmp_path: Path) -> None:
     """A subset of the real data, all five levels, and a pretrained backbone that beats chance by far."""
-    options = Options(preset=tiny.name, dataset="cifar10", folder=str(cifar10_folder()), device="cpu", runs=tmp_path)
+    options = Options(
+        preset=tiny.name, dataset="cifar10", folder=str(cifar10_folder()), device="cpu", runs=tmp_path, workers=1
+    )
     study = runner.run(options)
     assert len(records.load_runs(study)) == len(prepare(options).jobs)
     build(study)

@@ -72,7 +72,7 @@ def run_in_threads(study: Study, monkeypatch: pytest.MonkeyPatch, ledger: Ledger
             yield threads, queue.SimpleQueue()
 
     monkeypatch.setattr(workers, "_pool", pool)
-    monkeypatch.setattr(workers, "_run_own", ledger.run)
+    monkeypatch.setattr(workers, "_run_own", lambda options, job: ledger.run(job))
     monkeypatch.setattr(workers, "run_job", lambda study, job, advance: ledger.run(job))
     jobs = study.jobs
     with Reporter({job.name: 1.0 for job in jobs}) as reporter:
