@@ -49,6 +49,11 @@ class Job:
         """Like ``level1/finetuned/seed-0``."""
         return f"{self.experiment.key}/seed-{self.seed}"
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the jobs whose runs it reads."""
+        return tuple(f"{key}/seed-{self.seed}" for key in self.experiment.needs)
+
 
 @dataclass(frozen=True)
 class Study:

@@ -58,8 +58,7 @@ def _missing(study: Study) -> list[Job]:
     """Jobs without a complete run of their spec, and those that build on the results of such jobs."""
     missing: dict[str, Job] = {}
     for job in study.jobs:
-        needed = (f"{key}/seed-{job.seed}" for key in job.experiment.needs)
-        if not study.is_done(job) or any(name in missing for name in needed):
+        if not study.is_done(job) or any(name in missing for name in job.needs):
             missing[job.name] = job
     return list(missing.values())
 

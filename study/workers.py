@@ -1,7 +1,7 @@
 """Runs side by side, in worker processes that share the processors evenly.
 
-Small networks gain little from a second thread, as every operation waits for the slower one; two networks
-on one thread each do not wait for each other.
+A network on two threads waits for the slower one at every operation; two networks on one thread each do
+not wait for each other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def run_side_by_side(
     waiting, running = list(jobs), dict[Outcome, Job]()
     with _pool(study.workers) as (pool, seen):
         while waiting or running:
-            ready = [job for job in waiting if not _needed(job) & {j.name for j in (*waiting, *running.values())}]
+            ready = [job for job in waiting if not {*job.needs} & {j.name for j in (*waiting, *running.values())}]
             shared = [job for job in ready if not isinstance(job.experiment, Latency)]
             if running and not (shared and len(running) < study.workers):
                 _collect(running, seen, reporter)
@@ -54,10 +54,6 @@ def run_side_by_side(
                 running[pool.submit(_run_own, options, job)] = job
             else:
                 reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
-
-
-def _needed(job: Job) -> set[str]:
-    return {f"{key}/seed-{job.seed}" for key in job.experiment.needs}
 
 
 def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Reporter) -> None:
