@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -134,7 +134,7 @@ def started(tmp_path: Path) -> Iterator[subprocess.Popen]:
             time.sleep(0.05)
         yield process
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):  # the whole group, as workers may have outlived it
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
