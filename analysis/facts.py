@@ -178,11 +178,14 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _where_used(stages: list[Mapping[str, Any]]) -> dict[str, str]:
-    """What only some recipes have: frozen layer groups, images that start smaller than they end."""
+    """What only some recipes have: frozen layer groups or filters, images that start smaller than they end."""
     frozen = max(stage["frozen_groups"] for stage in stages)
+    depthwise = any(stage["frozen_depthwise"] for stage in stages)
     first = min(stage["first_size"] for stage in stages)
-    return ({"frozen-groups": formats.setting(frozen)} if frozen else {}) | (
-        {"first-size": f"{first} px"} if first else {}
+    return (
+        ({"frozen-groups": formats.setting(frozen)} if frozen else {})
+        | ({"frozen-filters": "depthwise"} if depthwise else {})
+        | ({"first-size": f"{first} px"} if first else {})
     )
 
 

@@ -45,8 +45,9 @@ def steps_of(experiment: Training, where: Machine) -> tuple[Callable[[], None], 
     def trained() -> None:
         trainer.step(phase, 0, chosen, draws)
 
-    model = build(experiment.architecture, 10, seed=0).to(where.device).train()
+    model = build(experiment.architecture, 10, seed=0).to(where.device)
     model.freeze(stage)
+    model.train()
     bare_optimizer = create_optimizer_v2(
         model, lr=1e-3, weight_decay=recipe.weight_decay, **TIMM_OPTIMIZERS[recipe.optimizer]
     )

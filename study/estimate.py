@@ -44,7 +44,7 @@ class Estimator:
     dataset: Dataset
     machine: Machine
     experiments: tuple[Experiment, ...]
-    known: dict[tuple[Architecture, int, str, int, int], tuple[float, float]] = field(default_factory=dict)
+    known: dict[tuple[Architecture, Stage, int], tuple[float, float]] = field(default_factory=dict)
 
     def seconds(self, experiment: Experiment) -> float:
         """Estimated duration of one run of the experiment, in seconds."""
@@ -82,7 +82,7 @@ class Estimator:
                 total += images * train + judged * infer
         evaluated = self.dataset.sizes["validation"] + self.dataset.sizes["test"]
         taught = recipe.epochs * images * self._teaching(experiment.distillation) if experiment.distillation else 0.0
-        return total + infer * recipe.views * evaluated + taught
+        return total + infer * Setting.of(recipe).views * evaluated + taught
 
     def _teaching(self, distillation: Distillation) -> float:
         """Seconds in which the teachers answer one image: like the average candidate, as nobody knows the best yet."""
@@ -92,7 +92,8 @@ class Estimator:
 
     def _per_image(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
         """Seconds per image of training and of inference; weights are random, they do not matter here."""
-        key = (architecture, stage.image_size, stage.trains, stage.frozen_groups, recipe.batch_size)
+        alike = Stage(1, 0.0, stage.image_size, trains=stage.trains, frozen_groups=stage.frozen_groups)
+        key = (architecture, replace(alike, frozen_depthwise=stage.frozen_depthwise), recipe.batch_size)
         if key not in self.known:
             self.known[key] = self._measure(replace(architecture, pretrained=False), recipe, stage)
         return self.known[key]

@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from study.data import Dataset
-from study.experiment import Precision
+from study.experiment import Precision, Recipe
+from study.frozen import Frozen, in_runtime
 from study.machine import Machine
 from study.models import prepare, views
 
 BATCH = 250
+# Passes from which exporting the network for ONNX Runtime, which takes seconds, pays for itself.
+WORTH_EXPORTING = 10_000
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,16 @@ class Setting:
     flip: bool = False
     shift: int = 0
 
+    @classmethod
+    def of(cls, recipe: Recipe) -> Setting:
+        """How networks trained by the recipe are evaluated."""
+        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test, recipe.shift_at_test)
+
+    @property
+    def views(self) -> int:
+        """How many views of an image are averaged."""
+        return (2 if self.flip else 1) * (3 if self.shift else 1)
+
 
 @torch.inference_mode()
 def logits(
@@ -35,11 +48,14 @@ def logits(
 ) -> Tensor:
     """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
     model.eval()
+    passes = len(images) * setting.views
+    in_bulk = passes >= WORTH_EXPORTING and in_runtime(machine, setting.precision)
+    network = Frozen(model) if in_bulk else model
     parts = []
     for batch in images.split(BATCH):
         x = prepare(batch, setting.size, model)
         with machine.autocast(setting.precision):
-            shown = [model(view).float() for view in views(x, setting.flip, setting.shift)]
+            shown = [network(view).float() for view in views(x, setting.flip, setting.shift)]
         parts.append(torch.stack(shown).mean(0).cpu())
     return torch.cat(parts)
 

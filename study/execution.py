@@ -120,7 +120,7 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
 
 
 def _evaluate(model: Classifier, recipe: Recipe, context: Context) -> Outcome:
-    setting = Setting(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test, recipe.shift_at_test)
+    setting = Setting.of(recipe)
     return context.predicted(
         {
             split: evaluation.split_logits(model, context.dataset, split, setting, context.machine).numpy()

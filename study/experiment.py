@@ -59,8 +59,8 @@ class Stage:
     growth (progressive resizing, e.g. Tan & Le 2021, https://arxiv.org/abs/2104.00298).
     ``learning_rate`` is the peak, reached linearly over the fraction ``warmup`` of the steps;
     ``mixup`` is α of its Beta(α, α), 0 for none; ``trains="head"`` freezes the backbone, its batch
-    statistics included; ``frozen_groups`` keeps the weights, not the statistics, of that many
-    leading layer groups of a timm backbone (the stem is the first).
+    statistics included. ``frozen_groups`` freezes that many leading layer groups of a timm backbone in the
+    same way (the stem is the first); ``frozen_depthwise`` keeps the weights of depthwise convolutions.
     """
 
     epochs: int
@@ -72,6 +72,7 @@ class Stage:
     schedule: Schedule = "cosine"
     warmup: float = 0.0
     frozen_groups: int = 0
+    frozen_depthwise: bool = False
     first_size: int = 0
 
     def at(self, epoch: int) -> Stage:
@@ -107,11 +108,6 @@ class Recipe:
     def epochs(self) -> int:
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
-
-    @property
-    def views(self) -> int:
-        """How many views of an image are averaged at test."""
-        return (2 if self.flip_at_test else 1) * (3 if self.shift_at_test else 1)
 
 
 @dataclass(frozen=True)

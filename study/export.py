@@ -47,12 +47,19 @@ def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False, shift: 
     views that ``flip`` and ``shift`` ask for (``study.models.views``) are averaged. StudyError when the
     model cannot be exported.
     """
-    deployed = Deployed(_out_of_place(model), size, flip, shift).eval()
     example = torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
+    write_bytes(path, serialized(Deployed(model, size, flip, shift), example))
+
+
+def serialized(module: nn.Module, example: Tensor) -> bytes:
+    """The ONNX model of a module in eval mode that takes batches of any size of images like ``example`` (2, …).
+
+    StudyError when the module cannot be exported.
+    """
     with _quiet(), torch.inference_mode():
         try:
             program = torch.onnx.export(
-                deployed,
+                _out_of_place(module).eval(),
                 (example,),
                 dynamo=True,
                 verbose=False,
@@ -63,7 +70,7 @@ def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False, shift: 
         except torch.onnx.OnnxExporterError as error:
             raise StudyError(f"the model cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
     assert program is not None, "only ahead-of-time exporters return a program"
-    write_bytes(path, _without_traces(program.model_proto).SerializeToString(deterministic=True))
+    return _without_traces(program.model_proto).SerializeToString(deterministic=True)
 
 
 def _out_of_place(model: nn.Module) -> nn.Module:

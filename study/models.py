@@ -74,14 +74,29 @@ class Classifier(nn.Module):
         StudyError when it freezes groups of a backbone that timm does not divide into groups.
         """
         self.backbone.requires_grad_(stage.trains == "all")
-        if not stage.frozen_groups:
-            return
+        for name in self._leading_parameters(stage.frozen_groups):
+            self.backbone.get_parameter(name).requires_grad_(False)
+        if stage.frozen_depthwise:
+            for module in self.backbone.modules():
+                if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+                    module.requires_grad_(False)
+
+    def _leading_parameters(self, groups: int) -> list[str]:
+        """Names of the parameters in that many of the backbone's first layer groups."""
+        if not groups:
+            return []
         if not hasattr(self.backbone, "group_matcher"):
             raise StudyError("frozen_groups needs a timm backbone: this network has no layer groups")
-        groups = group_parameters(self.backbone, self.backbone.group_matcher(coarse=True))
-        for group in sorted(groups)[: stage.frozen_groups]:
-            for name in groups[group]:
-                self.backbone.get_parameter(name).requires_grad_(False)
+        named = group_parameters(self.backbone, self.backbone.group_matcher(coarse=True))
+        return [name for group in sorted(named)[:groups] for name in named[group]]
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Switch to training or evaluation; batch norms whose weights are frozen keep their statistics."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.requires_grad:
+                module.eval()
+        return self
 
     @property
     def feature_layer(self) -> nn.Module:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from study.augmentation import augment, mix, rotate_quarters
@@ -69,10 +69,10 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> T
 
 @dataclass
 class Objective:
-    """Loss of one batch under a recipe. ``network`` is the model or its compiled form, ``superclass`` (C,)."""
+    """Loss of one batch under a recipe. ``network`` computes the model's logits, ``superclass`` is (C,)."""
 
     model: Classifier
-    network: nn.Module
+    network: Callable[[Tensor], Tensor]
     recipe: Recipe
     machine: Machine
     superclass: Tensor

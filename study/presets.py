@@ -14,8 +14,9 @@ class Transfer:
     """Training of pretrained networks in levels 1 to 4.
 
     ``head_only`` is the backbone that level 1 keeps frozen, for ``head_epochs``; of the fine-tuned
-    ``backbone`` the first ``frozen_groups`` layer groups keep their weights. Images grow from
-    ``first_size`` px (0 for no growth) to ``image_size`` px; ``learning_rate`` is the optimizer's peak.
+    ``backbone`` the first ``frozen_groups`` layer groups stay frozen too, with ``frozen_depthwise`` also
+    the depthwise filters of the others. Images grow from ``first_size`` px (0 for no growth) to
+    ``image_size`` px; ``learning_rate`` is the optimizer's peak.
     """
 
     backbone: str
@@ -27,6 +28,7 @@ class Transfer:
     learning_rate: float
     first_size: int = 0
     frozen_groups: int = 0
+    frozen_depthwise: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,14 @@ CPU = Preset(
         head_only="tf_efficientnet_lite0",
         epochs=2,
         head_epochs=10,
-        image_size=96,
+        image_size=160,
         batch_size=64,
         learning_rate=1.5e-3,
-        first_size=80,
-        frozen_groups=5,
+        first_size=128,
+        frozen_groups=6,
+        frozen_depthwise=True,
     ),
-    ablations=Ablations(epochs=1, image_size=64),
+    ablations=Ablations(epochs=1, image_size=96),
     search=SearchBudget(trials=6, epochs=2, images=5_000),
     scratch=FromScratch("compact_cnn", epochs=11, batch_size=250, learning_rate=0.085, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=4),

@@ -16,8 +16,8 @@ INPUT, OUTPUT = "images", "logits"
 ERRORS_ONLY = 3
 
 
-def open_session(path: Path, threads: int) -> InferenceSession:
-    """A CPU session on ``threads`` threads, whose workers rest as soon as a call returns.
+def open_session(model: Path | bytes, threads: int) -> InferenceSession:
+    """A CPU session of a model file, or of its content, on ``threads`` threads that rest as soon as a call returns.
 
     StudyError when the file is missing or is no model that ONNX Runtime can load.
     """
@@ -28,18 +28,24 @@ def open_session(path: Path, threads: int) -> InferenceSession:
     options.log_severity_level = ERRORS_ONLY
     # Otherwise the workers of an idle session spin and slow down whichever session runs next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if not path.is_file():
-        raise StudyError(f"there is no model at {path}; run the study again to export it")
+    if isinstance(model, Path) and not model.is_file():
+        raise StudyError(f"there is no model at {model}; run the study again to export it")
     try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of the C++ core share no base class below Exception
+        name = model if isinstance(model, Path) else "the exported network"
         raise StudyError(
-            f"{path} is not a model that ONNX Runtime can load; run the study again to export it"
+            f"{name} is not a model that ONNX Runtime can load; run the study again to export it"
         ) from error
+
+
+def run_session(session: InferenceSession, images: np.ndarray) -> np.ndarray:
+    """The session's only output for a batch of images (N, …)."""
+    return session.run([OUTPUT], {INPUT: images})[0]
 
 
 def run_onnx(path: Path, images: np.ndarray, batch_size: int = 256, threads: int = 1) -> np.ndarray:
     """Logits (N, C) float32 of uint8 images (N, 3, H, W), computed in batches of ``batch_size``."""
     session, images = open_session(path, threads), np.ascontiguousarray(images)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-    return np.concatenate([session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])
+    return np.concatenate([run_session(session, batch) for batch in batches])

@@ -16,6 +16,7 @@ from study import evaluation
 from study.data import Dataset
 from study.errors import StudyError
 from study.experiment import Augmentation, Recipe, Stage
+from study.frozen import in_runtime, part
 from study.machine import Machine
 from study.models import Classifier, prepare
 from study.objective import Batch, Draws, Objective, Teaching
@@ -134,9 +135,9 @@ class Trainer:
                 f"the batch size {recipe.batch_size} is larger than the {len(self.labels)} training images; "
                 "use a smaller batch or more images"
             )
-        network = torch.compile(model) if machine.compile else model
+        self.network = torch.compile(model) if machine.compile else model
         superclass = torch.tensor(dataset.superclass, device=machine.device)
-        self.objective = Objective(model, network, recipe, machine, superclass, teaching)  # type: ignore[arg-type]
+        self.objective = Objective(model, self.network, recipe, machine, superclass, teaching)  # type: ignore[arg-type]
 
     def fit(self, start: Progress | None = None, hooks: Hooks | None = None) -> list[Row]:
         """Train what ``start`` has left of the recipe; returns the rows of all epochs."""
@@ -167,7 +168,15 @@ class Trainer:
         optimizer = self.optimizer(stage)
         if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
+        self.objective.network = self._network(stage)
         return Phase(stage, first, optimizer, self._feature_cache(stage))
+
+    def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
+        """What computes logits in training: where it is faster, with the frozen layer groups in ONNX Runtime."""
+        if not (stage.frozen_groups and in_runtime(self.machine, self.recipe.precision)):
+            return self.network
+        model, parted = self.model, part(self.model.backbone)
+        return (lambda x: model.head(model.attention(parted(x)))) if parted else self.network
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
         """A new optimizer over the trainable weights; biases and norms are not decayed."""

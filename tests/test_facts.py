@@ -91,12 +91,13 @@ def test_recipe_prints_from_the_spec_stage_by_stage() -> None:
 
 
 def test_growing_and_frozen_are_named_only_where_used() -> None:
-    stages = (Stage(3, 1e-3, 64, first_size=48, frozen_groups=2),)
+    stages = (Stage(3, 1e-3, 64, first_size=48, frozen_groups=2, frozen_depthwise=True),)
     described = describe_recipe(
         {"recipe": dataclasses.asdict(Recipe(stages, 128)), "architecture": {"backbone": "x", "pretrained": False}}
     )
     assert described["image-size"] == "sizes growing from 48 to 64 px"
     assert (described["first-size"], described["frozen-groups"]) == ("48 px", "2")
+    assert described["frozen-filters"] == "depthwise"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from study import models
 from study.errors import StudyError
-from study.experiment import Architecture, Recipe
+from study.evaluation import Setting
+from study.experiment import Architecture
 
 LITE = "tf_efficientnet_lite0"
 
@@ -58,6 +59,5 @@ def test_unknown_attention_is_refused() -> None:
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("shift", [0, 1])
-def test_recipe_counts_the_views_that_are_shown(flip: bool, shift: int) -> None:
-    recipe = Recipe((), 1, flip_at_test=flip, shift_at_test=shift)
-    assert recipe.views == len(models.views(torch.zeros(1, 3, 8, 8), flip, shift))
+def test_setting_counts_the_views_that_are_shown(flip: bool, shift: int) -> None:
+    assert Setting(8, flip=flip, shift=shift).views == len(models.views(torch.zeros(1, 3, 8, 8), flip, shift))

@@ -1,0 +1,105 @@
+"""Networks, and parts of them, that no longer change: on a CPU ONNX Runtime computes them for PyTorch.
+
+It folds batch norms and activations into the convolutions before them, which training cannot, and gets
+through the frozen part of a network in a fraction of the time that PyTorch takes, layer by layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, fx, nn
+from torch.fx.passes.split_module import split_module
+
+from study.machine import Machine
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from study.experiment import Precision
+
+
+def in_runtime(machine: Machine, precision: Precision) -> bool:
+    """Whether frozen networks are computed by ONNX Runtime: on a CPU, in float32, unless compiled anyway."""
+    return machine.device.type == "cpu" and machine.precision(precision) == "float32" and not machine.compile
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """``network``, a map from (N, C, H, W) to a tensor (N, …), in eval mode and without gradients, in ONNX Runtime.
+
+    Its weights are those at the first call with images of a size, which exports it for that size.
+    """
+
+    network: nn.Module
+    sessions: dict[torch.Size, InferenceSession] = field(default_factory=dict)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        from study.runtime import run_session
+
+        if x.shape[1:] not in self.sessions:
+            self.sessions[x.shape[1:]] = self._open(x)
+        return torch.from_numpy(run_session(self.sessions[x.shape[1:]], x.detach().contiguous().numpy()))
+
+    def _open(self, x: Tensor) -> InferenceSession:
+        from study.export import serialized
+        from study.runtime import open_session
+
+        example = x.new_zeros(2, *x.shape[1:])
+        return open_session(serialized(self.network, example), torch.get_num_threads())
+
+
+class _Tracer(fx.Tracer):
+    """Follows data from layer to layer; a fixed module and any single convolution or norm is one layer."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        layer = isinstance(m, nn.Conv2d | nn.BatchNorm2d)  # timm's own, too, whose padding depends on the image
+        return layer or _is_fixed(m) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _is_fixed(module: nn.Module) -> bool:
+    """Whether neither training steps nor chance change what the module computes."""
+    if any(isinstance(part, nn.Dropout | DropPath) for part in module.modules()):
+        return False
+    return not any(parameter.requires_grad for parameter in module.parameters())
+
+
+class _Features(nn.Module):
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.backbone.forward_features(x)  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class Parted:
+    """``backbone.forward_features`` in two parts that share its modules; the leading one is frozen."""
+
+    trunk: Frozen
+    rest: nn.Module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.rest(self.trunk(x).contiguous(memory_format=torch.channels_last))
+
+
+def part(backbone: nn.Module) -> Parted | None:
+    """The backbone parted behind its frozen layers; None when its first layer is not frozen.
+
+    For networks that ``torch.fx`` can trace, as timm's.
+    """
+    root = _Features(backbone)
+    graph = _Tracer().trace(root)
+    fixed: set[fx.Node] = set()
+    for node in graph.nodes:
+        module = root.get_submodule(str(node.target)) if node.op == "call_module" else nn.Identity()
+        if node.op != "output" and fixed.issuperset(node.all_input_nodes) and _is_fixed(module):
+            fixed.add(node)
+    if not any(node.op == "call_module" for node in fixed):
+        return None
+    parts = split_module(fx.GraphModule(root, graph), root, lambda node: int(node not in fixed))
+    return Parted(Frozen(parts.submod_0), parts.submod_1)
