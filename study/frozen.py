@@ -78,7 +78,7 @@ class _Features(nn.Module):
 
 @dataclass(frozen=True)
 class Parted:
-    """``backbone.forward_features`` in two parts that share its modules; the leading one is frozen."""
+    """``backbone.forward_features`` in two parts that share its modules; the leading one is frozen, perhaps all."""
 
     trunk: Frozen
     rest: nn.Module
@@ -102,4 +102,4 @@ def part(backbone: nn.Module) -> Parted | None:
     if not any(node.op == "call_module" for node in fixed):
         return None
     parts = split_module(fx.GraphModule(root, graph), root, lambda node: int(node not in fixed))
-    return Parted(Frozen(parts.submod_0), parts.submod_1)
+    return Parted(Frozen(parts.submod_0), getattr(parts, "submod_1", nn.Identity()))

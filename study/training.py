@@ -172,8 +172,9 @@ class Trainer:
         return Phase(stage, first, optimizer, self._feature_cache(stage))
 
     def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
-        """What computes logits in training: where it is faster, with the frozen layer groups in ONNX Runtime."""
-        if not (stage.frozen_groups and in_runtime(self.machine, self.recipe.precision)):
+        """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime."""
+        frozen = stage.frozen_groups or stage.trains == "head"
+        if not (frozen and in_runtime(self.machine, self.recipe.precision)):
             return self.network
         model, parted = self.model, part(self.model.backbone)
         return (lambda x: model.head(model.attention(parted(x)))) if parted else self.network
