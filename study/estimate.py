@@ -102,8 +102,9 @@ class Estimator:
         few = cut(self.dataset, Subset(train=recipe.batch_size))
         model = build(architecture, len(few.classes), seed=0)
         trainer = Trainer(model, recipe, few, replace(self.machine, compile=False), seed=0)
-        chosen = trainer.order(epoch=0)[0]
-        step = partial(trainer.step, trainer.begin(stage), 0, chosen, Draws.of(0, 0))
+        chosen, phase = trainer.order(epoch=0)[0], trainer.begin(stage)
+        trainer.objective.network = model  # exporting frozen layers takes longer than the few batches timed here
+        step = partial(trainer.step, phase, 0, chosen, Draws.of(0, 0))
         infer = partial(evaluation.logits, model, trainer.images, Setting(stage.image_size), self.machine)
         inference = self._second_call(infer) / len(chosen)
         if trainer.features_are_fixed(stage):  # computed once, then only the head is trained

@@ -14,11 +14,10 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from study import checkpoints, evaluation, outliers, records, voting
+from study import checkpoints, distillation, evaluation, outliers, records, voting
 from study.data import Dataset
 from study.evaluation import Setting
 from study.experiment import (
-    Distillation,
     Experiment,
     Latency,
     McDropout,
@@ -30,8 +29,7 @@ from study.experiment import (
     Vote,
 )
 from study.machine import Machine, available_threads
-from study.models import Classifier, build, fit_input, image_size, load_trained, prepare, views
-from study.objective import Teaching
+from study.models import Classifier, build, image_size, load_trained, prepare, training_spec, views
 from study.records import Run
 from study.streams import derive, numpy_generator
 from study.training import Hooks, Progress, Trainer
@@ -98,8 +96,10 @@ def train(experiment: Training, context: Context) -> Outcome:
 def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     """Train the experiment's architecture by ``recipe``, going on from a checkpoint where there is one."""
     started = time.perf_counter()
-    teaching, teacher = _teaching(experiment.distillation, context)
-    model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
+    classes, taught = len(context.dataset.classes), experiment.distillation
+    chosen = distillation.teachers(taught, [context.run(key) for key in taught.candidates]) if taught else []
+    teaching = distillation.teaching(taught, chosen, classes, context.machine) if taught else None
+    model = build(experiment.architecture, classes, derive(context.seed, "initialisation"))
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
     start = checkpoints.load(context.folder)
     if len(start.rows) == recipe.epochs:
@@ -114,9 +114,13 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     rows = trainer.fit(start, Hooks(epoch=keep, step=context.advance))
     outcome = _evaluate(trainer.model, recipe, context)
     _keep_weights(trainer.model, context.folder)
-    outcome.metrics |= _training_metrics(trainer, rows) | ({"teacher": teacher} if teacher else {})
+    outcome.metrics |= _training_metrics(trainer, rows) | _teacher_names(chosen)
     outcome.durations = {"train": start.seconds, "earlier": before}
     return outcome
+
+
+def _teacher_names(chosen: list[Run]) -> dict[str, str]:
+    return {"teacher": ", ".join(run.key for run in chosen)} if chosen else {}
 
 
 def _evaluate(model: Classifier, recipe: Recipe, context: Context) -> Outcome:
@@ -160,44 +164,9 @@ def macs(model: Classifier, size: int) -> int:
     return counter.get_total_flops() // 2
 
 
-def _teaching(distillation: Distillation | None, context: Context) -> tuple[Teaching | None, str]:
-    """The teacher at work and its name."""
-    if distillation is None:
-        return None, ""
-    runs = [context.run(key) for key in distillation.candidates]
-    ranked = sorted(runs, key=lambda run: run.metrics["validation_accuracy"], reverse=True)
-    chosen = ranked[: distillation.best]
-    logits = _teacher_logits(chosen, context)
-    return Teaching(logits, distillation.temperature, distillation.weight), ", ".join(run.key for run in chosen)
-
-
-def _teacher_logits(runs: list[Run], context: Context) -> Callable[[Tensor], Tensor]:
-    """Log of the networks' mean probability for float images in [0, 1]; of one network, its log-probabilities."""
-    classes, machine = len(context.dataset.classes), context.machine
-    models = [
-        (load_trained(run, classes).to(machine.device), image_size(run), _recipe(run)["precision"]) for run in runs
-    ]
-
-    @torch.no_grad()
-    def logits(x: Tensor) -> Tensor:
-        probabilities = []
-        for model, size, precision in models:
-            with machine.autocast(precision):
-                probabilities.append(model(fit_input(x, size, model)).float().log_softmax(1))
-        return torch.logsumexp(torch.stack(probabilities), dim=0)
-
-    return logits
-
-
-def _recipe(run: Run) -> dict[str, Any]:
-    """The recipe in the spec of a Training or Search run."""
-    experiment = run.spec["experiment"]
-    return (experiment.get("base") or experiment)["recipe"]
-
-
 def _setting(run: Run) -> Setting:
     """How a Training or Search run was evaluated."""
-    recipe = _recipe(run)
+    recipe = training_spec(run)["recipe"]
     return Setting(image_size(run), recipe["precision"], recipe["flip_at_test"], recipe["shift_at_test"])
 
 

@@ -102,4 +102,5 @@ def part(backbone: nn.Module) -> Parted | None:
     if not any(node.op == "call_module" for node in fixed):
         return None
     parts = split_module(fx.GraphModule(root, graph), root, lambda node: int(node not in fixed))
-    return Parted(Frozen(parts.submod_0), getattr(parts, "submod_1", nn.Identity()))
+    rest = parts.get_submodule("submod_1") if len(fixed) < len(graph.nodes) - 1 else nn.Identity()
+    return Parted(Frozen(parts.get_submodule("submod_0")), rest)

@@ -170,15 +170,19 @@ def normalise(x: Tensor, model: nn.Module) -> Tensor:
     return (x - model.mean) / model.std  # type: ignore[operator]
 
 
+def training_spec(run: Run) -> dict[str, Any]:
+    """What a Training run trained, or a Search run its winner: ``architecture``, ``recipe`` and the like."""
+    experiment = run.spec["experiment"]
+    return experiment.get("base") or experiment
+
+
 def load_trained(run: Run, classes: int) -> Classifier:
     """The trained classifier of a Training or Search run, on the CPU, in eval mode."""
     from safetensors.torch import load_file
 
     from study.records import MODEL
 
-    experiment = run.spec["experiment"]
-    fields = (experiment.get("base") or experiment)["architecture"]
-    architecture = Architecture(**{**fields, "pretrained": False})
+    architecture = Architecture(**{**training_spec(run)["architecture"], "pretrained": False})
     model = build(architecture, classes, seed=0)
     model.load_state_dict(load_file(run.folder / MODEL))
     return model.eval()

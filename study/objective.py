@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from study.augmentation import augment, mix, rotate_quarters
+from study.distillation import Teaching, distillation_loss
 from study.experiment import Recipe, Stage
 from study.machine import Machine
 from study.models import Classifier, fit_input
@@ -19,15 +20,6 @@ from study.streams import numpy_generator, torch_generator
 # A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
 # only, the batch statistics see both.
 ROTATED_FRACTION = 0.25
-
-
-@dataclass(frozen=True)
-class Teaching:
-    """Distillation at work: ``logits`` maps float images (N, 3, H, W) in [0, 1] to the teacher's (N, C)."""
-
-    logits: Callable[[Tensor], Tensor]
-    temperature: float
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -55,16 +47,6 @@ class Draws:
             torch_generator(seed, "rotation", epoch),
             numpy_generator(seed, "mixup", epoch),
         )
-
-
-def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)), mean over the batch; logits (N, C).
-
-    Hinton et al. 2015, https://arxiv.org/abs/1503.02531; T² keeps the gradient's size independent of T.
-    """
-    wanted = functional.log_softmax(teacher / temperature, dim=1)
-    given = functional.log_softmax(student / temperature, dim=1)
-    return functional.kl_div(given, wanted, reduction="batchmean", log_target=True) * temperature**2
 
 
 @dataclass

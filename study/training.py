@@ -137,7 +137,7 @@ class Trainer:
             )
         self.network = torch.compile(model) if machine.compile else model
         superclass = torch.tensor(dataset.superclass, device=machine.device)
-        self.objective = Objective(model, self.network, recipe, machine, superclass, teaching)  # type: ignore[arg-type]
+        self.objective = Objective(model, self.network, recipe, machine, superclass, teaching)
 
     def fit(self, start: Progress | None = None, hooks: Hooks | None = None) -> list[Row]:
         """Train what ``start`` has left of the recipe; returns the rows of all epochs."""

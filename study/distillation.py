@@ -1,0 +1,71 @@
+"""Distillation: who teaches, what the teacher says of a batch, and the loss by which a student listens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.experiment import Distillation, Precision
+from study.frozen import Frozen, in_runtime
+from study.machine import Machine
+from study.models import Classifier, fit_input, image_size, load_trained, training_spec
+from study.records import Run
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Distillation at work: ``logits`` maps float images (N, 3, H, W) in [0, 1] to the teacher's (N, C)."""
+
+    logits: Callable[[Tensor], Tensor]
+    temperature: float
+    weight: float
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)), mean over the batch; logits (N, C).
+
+    Hinton et al. 2015, https://arxiv.org/abs/1503.02531; T² keeps the gradient's size independent of T.
+    """
+    wanted = functional.log_softmax(teacher / temperature, dim=1)
+    given = functional.log_softmax(student / temperature, dim=1)
+    return functional.kl_div(given, wanted, reduction="batchmean", log_target=True) * temperature**2
+
+
+def teachers(distillation: Distillation, candidates: list[Run]) -> list[Run]:
+    """The candidates that teach, the best on validation first."""
+    ranked = sorted(candidates, key=lambda run: run.metrics["validation_accuracy"], reverse=True)
+    return ranked[: distillation.best]
+
+
+def teaching(distillation: Distillation, chosen: list[Run], classes: int, machine: Machine) -> Teaching:
+    """The chosen runs' networks as one teacher: the log of their mean probability."""
+    answers = [_answers(run, classes, machine) for run in chosen]
+
+    @torch.no_grad()
+    def logits(x: Tensor) -> Tensor:
+        return torch.logsumexp(torch.stack([answer(x) for answer in answers]), dim=0) - math.log(len(answers))
+
+    return Teaching(logits, distillation.temperature, distillation.weight)
+
+
+class _Teacher(nn.Module):
+    """Float images (N, 3, H, W) in [0, 1] -> log-probabilities (N, C)."""
+
+    def __init__(self, model: Classifier, size: int, precision: Precision, machine: Machine) -> None:
+        super().__init__()
+        self.model, self.size, self.precision, self.machine = model, size, precision, machine
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self.machine.autocast(self.precision):
+            return self.model(fit_input(x, self.size, self.model)).float().log_softmax(1)
+
+
+def _answers(run: Run, classes: int, machine: Machine) -> Callable[[Tensor], Tensor]:
+    model, precision = load_trained(run, classes).to(machine.device), training_spec(run)["recipe"]["precision"]
+    teacher = _Teacher(model, image_size(run), precision, machine)
+    return Frozen(teacher) if in_runtime(machine, precision) else teacher
