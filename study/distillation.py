@@ -42,9 +42,9 @@ def teachers(distillation: Distillation, candidates: list[Run]) -> list[Run]:
     return ranked[: distillation.best]
 
 
-def teaching(distillation: Distillation, chosen: list[Run], classes: int, machine: Machine) -> Teaching:
-    """The chosen runs' networks as one teacher: the log of their mean probability."""
-    answers = [_answers(run, classes, machine) for run in chosen]
+def teaching(distillation: Distillation, chosen: list[Run], classes: int, images: int, machine: Machine) -> Teaching:
+    """The chosen runs' networks as one teacher of that many images: the log of their mean probability."""
+    answers = [_answers(run, classes, images, machine) for run in chosen]
 
     @torch.no_grad()
     def logits(x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class _Teacher(nn.Module):
             return self.model(fit_input(x, self.size, self.model)).float().log_softmax(1)
 
 
-def _answers(run: Run, classes: int, machine: Machine) -> Callable[[Tensor], Tensor]:
+def _answers(run: Run, classes: int, images: int, machine: Machine) -> Callable[[Tensor], Tensor]:
     model, precision = load_trained(run, classes).to(machine.device), training_spec(run)["recipe"]["precision"]
     teacher = _Teacher(model, image_size(run), precision, machine)
-    return Frozen(teacher) if in_runtime(machine, precision) else teacher
+    return Frozen(teacher) if in_runtime(machine, precision, images) else teacher

@@ -15,8 +15,6 @@ from study.machine import Machine
 from study.models import prepare, views
 
 BATCH = 250
-# Passes from which exporting the network for ONNX Runtime, which takes seconds, pays for itself.
-WORTH_EXPORTING = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,7 @@ def logits(
 ) -> Tensor:
     """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
     model.eval()
-    passes = len(images) * setting.views
-    in_bulk = passes >= WORTH_EXPORTING and in_runtime(machine, setting.precision)
+    in_bulk = in_runtime(machine, setting.precision, len(images) * setting.views)
     network = Frozen(model) if in_bulk else model
     parts = []
     for batch in images.split(BATCH):

@@ -98,7 +98,8 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     started = time.perf_counter()
     classes, taught = len(context.dataset.classes), experiment.distillation
     chosen = distillation.teachers(taught, [context.run(key) for key in taught.candidates]) if taught else []
-    teaching = distillation.teaching(taught, chosen, classes, context.machine) if taught else None
+    images = recipe.epochs * len(context.dataset.train)
+    teaching = distillation.teaching(taught, chosen, classes, images, context.machine) if taught else None
     model = build(experiment.architecture, classes, derive(context.seed, "initialisation"))
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
     start = checkpoints.load(context.folder)

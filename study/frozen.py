@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from study.experiment import Precision
 
 
-def in_runtime(machine: Machine, precision: Precision) -> bool:
-    """Whether frozen networks are computed by ONNX Runtime: on a CPU, in float32, unless compiled anyway."""
-    return machine.device.type == "cpu" and machine.precision(precision) == "float32" and not machine.compile
+# Images from which exporting a network for ONNX Runtime, which takes seconds, pays for itself.
+WORTH_EXPORTING = 10_000
+
+
+def in_runtime(machine: Machine, precision: Precision, images: int) -> bool:
+    """Whether ONNX Runtime computes a frozen network for that many images: on a CPU, in float32, unless compiled."""
+    in_torch = machine.device.type != "cpu" or machine.precision(precision) != "float32" or machine.compile
+    return images >= WORTH_EXPORTING and not in_torch
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ class Trainer:
     def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
         """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime."""
         frozen = stage.frozen_groups or stage.trains == "head"
-        if not (frozen and in_runtime(self.machine, self.recipe.precision)):
+        if not (frozen and in_runtime(self.machine, self.recipe.precision, len(self.labels))):
             return self.network
         model, parted = self.model, part(self.model.backbone)
         return (lambda x: model.head(model.attention(parted(x)))) if parted else self.network

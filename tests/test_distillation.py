@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.special import log_softmax, softmax
 
 from study.distillation import distillation_loss, teachers, teaching
 from study.experiment import Architecture, Distillation, Precision, Recipe
+from study.frozen import WORTH_EXPORTING
 from study.machine import Machine
 from study.models import build, fit_input, load_trained
 from study.records import MODEL, Run
@@ -46,11 +47,12 @@ def test_the_best_on_validation_teach(tmp_path: Path) -> None:
         assert "".join(run.folder.name for run in chosen) == names
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["runtime", "torch"])
-def test_teachers_answer_by_the_log_of_their_mean_probability(tmp_path: Path, cpu: Machine, compiled: bool) -> None:
+@pytest.mark.parametrize("in_torch", [False, True], ids=["runtime", "torch"])
+def test_teachers_answer_by_the_log_of_their_mean_probability(tmp_path: Path, cpu: Machine, in_torch: bool) -> None:
     runs = [trained(tmp_path / str(seed), seed, 0.5) for seed in range(2)]
     x = torch.from_numpy(random_images(6)).float() / 255
-    taught = teaching(Distillation((), temperature=3.0, weight=0.6, best=2), runs, 10, replace(cpu, compile=compiled))
+    wanted = Distillation((), temperature=3.0, weight=0.6, best=2)
+    taught = teaching(wanted, runs, 10, WORTH_EXPORTING - in_torch, cpu)
     models = [load_trained(run, 10) for run in runs]
     with torch.no_grad():
         logits = np.stack([model(fit_input(x, 32, model)).numpy() for model in models])
@@ -65,4 +67,4 @@ def test_a_single_teacher_answers_by_its_log_probabilities(tmp_path: Path, cpu: 
     model = load_trained(run, 10)
     with torch.no_grad():
         expected = log_softmax(model(fit_input(x, 32, model)).numpy(), axis=-1)
-    assert np.allclose(teaching(Distillation(()), [run], 10, cpu).logits(x).numpy(), expected, atol=1e-4)
+    assert np.allclose(teaching(Distillation(()), [run], 10, 1, cpu).logits(x).numpy(), expected, atol=1e-4)
