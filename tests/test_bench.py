@@ -1,18 +1,37 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from study import bench
 from study.levels import level3_architecture
 from study.machine import Machine
-from study.presets import QUICK
+from study.presets import CPU, QUICK
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_bench_reports_both_throughputs_and_their_ratio(cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench, "BATCHES_PER_ROUND", 1)
-    row = bench.compare(level3_architecture.scratch(QUICK), cpu)
+
+
+def test_bench_reports_both_throughputs_and_their_ratio(cpu: Machine) -> None:
+    small = bench.Bench(level3_architecture.scratch(QUICK), cpu)
+    row = bench.compare("trainer", small, small.trained(), small.bare())
     assert row["name"] == "trainer/compact_cnn_small"
-    expected = row["trainer_images_per_second"] / row["bare_images_per_second"]  # type: ignore[operator]
+    expected = row["images_per_second"] / row["baseline_images_per_second"]  # type: ignore[operator]
     assert row["ratio"] == pytest.approx(expected)
+
+
+def test_bench_prints_a_line_of_json_per_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+    bench.main()
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert {row["name"] for row in rows} == {
+        f"trainer/{CPU.transfer.backbone}",
+        f"trainer/{CPU.scratch.network}",
+        f"frozen-trunk/{CPU.transfer.backbone}",
+    }
+    assert all(row["ratio"] > 0 for row in rows)
