@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from study import bench
 from study.levels import level3_architecture
 from study.machine import Machine
-from study.presets import CPU, QUICK
+from study.presets import QUICK
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,12 +27,16 @@ def test_bench_reports_both_throughputs_and_their_ratio(cpu: Machine) -> None:
     assert row["ratio"] == pytest.approx(expected)
 
 
-def test_bench_prints_a_line_of_json_per_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_prints_a_line_of_json_per_comparison(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = replace(QUICK, transfer=replace(QUICK.transfer, batch_size=10, frozen_groups=3))
+    monkeypatch.setattr(bench, "CPU", frozen)
     bench.main()
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert {row["name"] for row in rows} == {
-        f"trainer/{CPU.transfer.backbone}",
-        f"trainer/{CPU.scratch.network}",
-        f"frozen-trunk/{CPU.transfer.backbone}",
+        f"trainer/{QUICK.transfer.backbone}",
+        f"trainer/{QUICK.scratch.network}",
+        f"frozen-trunk/{QUICK.transfer.backbone}",
     }
     assert all(row["ratio"] > 0 for row in rows)
