@@ -51,7 +51,7 @@ def test_recorded_accuracy_is_that_of_the_recorded_predictions(tiny_study: Path)
             assert run.metrics["test_accuracy"] == run.predictions("test").accuracy
 
 
-@pytest.mark.parametrize(("key", "count"), [("level5/student", 1), ("level5/compact-student-ensemble", 3)])
+@pytest.mark.parametrize(("key", "count"), [("level5/student", 1), ("level5/student-ensemble", 3)])
 def test_teachers_are_the_best_members_by_validation(tiny_study: Path, key: str, count: int) -> None:
     runs = {run.key: run for run in records.load_runs(tiny_study)}
     judged = {name: runs[name].metrics["validation_accuracy"] for name in level4_ensemble.members(presets.QUICK)}

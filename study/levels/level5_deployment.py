@@ -43,7 +43,7 @@ def _taught(alone: Training, preset: Preset, name: str, title: str, best: int = 
 
 
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
-    """MobileNetV3-Small with a teacher and without."""
+    """MobileNetV3-Small alone, taught by the best single model, and taught by the ensemble."""
     budget = preset.mobile_student
     stage = Stage(
         budget.epochs,
@@ -61,11 +61,15 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         architecture=Architecture(MOBILE, pretrained=budget.pretrained),
         recipe=recipe,
     )
-    return alone, _taught(alone, preset, "student", "MobileNetV3-Small, distilled")
+    return (
+        alone,
+        _taught(alone, preset, "student", "MobileNetV3-Small, distilled"),
+        _taught(alone, preset, "student-ensemble", "MobileNetV3-Small, taught by ensemble", preset.teachers),
+    )
 
 
 def compact_students(preset: Preset) -> tuple[Training, ...]:
-    """The half-width CompactCNN alone, taught by the best single model, and taught by the ensemble."""
+    """The half-width CompactCNN with a teacher and without."""
     recipe = replace(
         scratch_recipe(preset, preset.compact_student), flip_at_test=False, shift_at_test=0, label_smoothing=0.0
     )
@@ -76,11 +80,7 @@ def compact_students(preset: Preset) -> tuple[Training, ...]:
         architecture=Architecture(COMPACT),
         recipe=recipe,
     )
-    return (
-        alone,
-        _taught(alone, preset, "compact-student", "Compact student, distilled"),
-        _taught(alone, preset, "compact-student-ensemble", "Compact student, taught by ensemble", preset.teachers),
-    )
+    return alone, _taught(alone, preset, "compact-student", "Compact student, distilled")
 
 
 def quantizations(sources: dict[str, str]) -> tuple[Quantization, ...]:
