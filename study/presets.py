@@ -33,7 +33,10 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Ablations:
-    """Budget of level 2's leave-one-out runs and of their control; ``image_size`` in px."""
+    """Budget of level 2's runs other than ``augmented``: leave-one-out, MixUp, the searched recipe, their control.
+
+    MixUp's first stage takes one of the ``epochs``, of which there are at least two; ``image_size`` in px.
+    """
 
     epochs: int
     image_size: int
@@ -41,7 +44,7 @@ class Ablations:
 
 @dataclass(frozen=True)
 class SearchBudget:
-    """Level 2's hyper-parameter search: how many trials, and epochs and training images of each."""
+    """Trials of level 2's hyper-parameter search, and epochs and training images of each."""
 
     trials: int
     epochs: int
@@ -154,7 +157,7 @@ CPU = Preset(
         frozen_groups=6,
         frozen_depthwise=True,
     ),
-    ablations=Ablations(epochs=1, image_size=96),
+    ablations=Ablations(epochs=2, image_size=72),
     search=SearchBudget(trials=6, epochs=2, images=5_000),
     scratch=FromScratch("compact_cnn", epochs=11, batch_size=250, learning_rate=0.085, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=4),

@@ -36,9 +36,7 @@ def test_every_view_at_test_is_counted(digits: Dataset, cpu: Machine, monkeypatc
 def test_teachers_answers_are_counted(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     estimator = Estimator(digits, cpu, PLAN)
     monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
-    alone, one, several = (
-        estimator.seconds(BY_KEY[f"level5/student{name}"]) for name in ("-alone", "", "-ensemble")
-    )
+    alone, one, several = (estimator.seconds(BY_KEY[f"level5/student{name}"]) for name in ("-alone", "", "-ensemble"))
     assert one - alone == pytest.approx(TINY.compact_student * 80)
     assert several - alone == pytest.approx(TINY.teachers * TINY.compact_student * 80)
 

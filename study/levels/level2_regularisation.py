@@ -1,8 +1,9 @@
 """Level 2, regularisation: which ingredients of a modern fine-tuning recipe earn their place?
 
 The full recipe (``augmented``) is AdamW with a warmed-up cosine schedule, label smoothing, flip, crop,
-rotation and colour jitter. ``plain`` and the ``without-*`` runs leave one ingredient out each. Where
-the preset gives ablations a shorter budget, they get a full-recipe control of that budget.
+rotation and colour jitter. ``plain`` and the ``without-*`` runs leave one ingredient out each. Where the
+preset gives ablations a shorter budget, they, MixUp and the searched recipe are trained within it, and
+so is a full-recipe control.
 
 Two-stage MixUp trains the head alone under strong augmentation and MixUp, then everything under
 lighter augmentation at a lower rate; its control trains everything under MixUp for as much computing:
@@ -93,7 +94,7 @@ def ablations(preset: Preset) -> tuple[Training, ...]:
 
 def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
     """Two-stage MixUp training and its single-stage control of equal cost."""
-    full = augmented(preset)
+    full = ablation_control(preset)
     (stage,) = full.recipe.stages
     first = replace(stage, epochs=3, augmentation=STRONG, trains="head", mixup=MIXUP_ALPHA)
     second = replace(stage, epochs=stage.epochs - 1, augmentation=LIGHT, learning_rate=stage.learning_rate / 2)
@@ -113,15 +114,15 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
 
 
 def search(preset: Preset) -> Search:
-    """Hyper-parameter search around the full recipe; the winner is trained with ``augmented``'s budget."""
-    rate = preset.transfer.learning_rate
+    """Hyper-parameter search around the full recipe; the winner is trained with the ablations' budget."""
+    base, rate = ablation_control(preset), preset.transfer.learning_rate
     return Search(
         level=2,
         name="search",
         title="Searched recipe",
-        control="level2/augmented",
+        control=base.key,
         differs="searching rate, decay and smoothing",
-        base=augmented(preset),
+        base=base,
         trials=preset.search.trials,
         trial_epochs=preset.search.epochs,
         trial_images=preset.search.images,

@@ -1,7 +1,7 @@
 """Level 4, ensembles: do different networks err differently, and which way of voting uses it best?
 
-Members are the trained networks of levels 1 to 3, reused and never retrained, plus a partner
-architecture where the preset names one. Every rule combines the same members' recorded logits;
+Members are the networks of levels 1 to 3 that were trained with the full budget, reused and never
+retrained, plus a partner architecture where the preset names one. Every rule combines the same members' recorded logits;
 weights and greedy selection come from validation alone.
 """
 
@@ -16,7 +16,6 @@ from study.presets import Preset
 MEMBERS = (
     "level1/finetuned",
     "level2/augmented",
-    "level2/two-stage-mixup",
     "level3/se-head",
     "level3/scratch-cnn",
 )
