@@ -79,6 +79,7 @@ class MobileStudent:
 
     epochs: int
     image_size: int
+    batch_size: int
     learning_rate: float
     first_size: int = 0
     pretrained: bool = False
@@ -132,7 +133,7 @@ QUICK = Preset(
     scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
     partner="",
-    mobile_student=MobileStudent(epochs=3, image_size=40, learning_rate=3e-3),
+    mobile_student=MobileStudent(epochs=3, image_size=40, batch_size=50, learning_rate=3e-3),
     compact_student=4,
     teachers=3,
     precision="float32",
@@ -162,7 +163,7 @@ CPU = Preset(
     scratch=FromScratch("compact_cnn", epochs=11, batch_size=250, learning_rate=0.085, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
-    mobile_student=MobileStudent(epochs=4, image_size=64, learning_rate=4e-3, first_size=40),
+    mobile_student=MobileStudent(epochs=4, image_size=64, batch_size=64, learning_rate=2e-3, first_size=40),
     compact_student=10,
     teachers=2,
     precision="float32",
@@ -189,7 +190,7 @@ PAPER = Preset(
     scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085),
     multi_task=MultiTask("compact_cnn", epochs=60),
     partner="efficientnet_b0",
-    mobile_student=MobileStudent(epochs=20, image_size=224, learning_rate=4e-3, pretrained=True),
+    mobile_student=MobileStudent(epochs=20, image_size=224, batch_size=128, learning_rate=2e-3, pretrained=True),
     compact_student=0,
     teachers=5,
     precision="bfloat16",

@@ -28,7 +28,7 @@ TINY = replace(
     search=presets.SearchBudget(trials=3, epochs=2, images=40),
     scratch=replace(QUICK.scratch, epochs=1, batch_size=20),
     multi_task=replace(QUICK.multi_task, epochs=1),
-    mobile_student=replace(QUICK.mobile_student, epochs=1, image_size=32),
+    mobile_student=replace(QUICK.mobile_student, epochs=1, image_size=32, batch_size=20),
     compact_student=1,
     mc_passes=3,
     latency_repeats=3,

@@ -1,8 +1,8 @@
 """Level 4, ensembles: do different networks err differently, and which way of voting uses it best?
 
 Members are the networks of levels 1 to 3 that were trained with the full budget, reused and never
-retrained, plus a partner architecture where the preset names one. Every rule combines the same members' recorded logits;
-weights and greedy selection come from validation alone.
+retrained, plus a partner architecture where the preset names one. Every rule combines the same
+members' recorded logits; weights and greedy selection come from validation alone.
 """
 
 from __future__ import annotations

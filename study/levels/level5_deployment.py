@@ -53,7 +53,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         warmup=0.2,
         first_size=budget.first_size,
     )
-    recipe = Recipe((stage,), preset.scratch.batch_size, weight_decay=0.05, precision=preset.precision)
+    recipe = Recipe((stage,), budget.batch_size, weight_decay=0.05, precision=preset.precision)
     alone = Training(
         level=5,
         name="student-alone",
