@@ -28,6 +28,7 @@ from study.experiment import (
     Training,
     Vote,
 )
+from study.frozen import Frozen, Method, in_runtime
 from study.machine import Machine, available_threads
 from study.models import Classifier, build, image_size, load_trained, prepare, training_spec, views
 from study.records import Run
@@ -322,9 +323,11 @@ def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, conte
     def sample(view: int) -> np.ndarray:
         batches = (shown(part)[view] for part in images.split(evaluation.BATCH))
         with context.machine.autocast(setting.precision):
-            return mc_dropout(model, batches, passes, derive(context.seed, f"mc-dropout-{split}", view))
+            return mc_dropout(model, batches, passes, derive(context.seed, f"mc-dropout-{split}", view), features)
 
-    return np.mean([sample(view) for view in range(len(shown(images[:1])))], axis=0)
+    in_bulk = in_runtime(context.machine, setting.precision, len(images) * setting.views)
+    features = Frozen(Method(model, "features")) if in_bulk else None
+    return np.mean([sample(view) for view in range(setting.views)], axis=0)
 
 
 @execute.register

@@ -72,13 +72,15 @@ def _is_fixed(module: nn.Module) -> bool:
     return not any(parameter.requires_grad for parameter in module.parameters())
 
 
-class _Features(nn.Module):
-    def __init__(self, backbone: nn.Module) -> None:
+class Method(nn.Module):
+    """One method of a module as a module of its own, which can be exported and traced."""
+
+    def __init__(self, owner: nn.Module, name: str) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.owner, self.name = owner, name
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.backbone.forward_features(x)  # type: ignore[operator]
+        return getattr(self.owner, self.name)(x)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def part(backbone: nn.Module) -> Parted | None:
 
     For networks that ``torch.fx`` can trace, as timm's.
     """
-    root = _Features(backbone)
+    root = Method(backbone, "forward_features")
     graph = _Tracer().trace(root)
     fixed: set[fx.Node] = set()
     for node in graph.nodes:

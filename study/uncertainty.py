@@ -14,14 +14,20 @@ from torch.nn.modules.dropout import _DropoutNd
 from study.errors import StudyError
 
 
-def mc_dropout(model: nn.Module, batches: Iterable[Tensor], passes: int, seed: int) -> np.ndarray:
+def mc_dropout(
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    passes: int,
+    seed: int,
+    features: Callable[[Tensor], Tensor] | None = None,
+) -> np.ndarray:
     """Class probabilities of ``passes`` stochastic forward passes, (passes, N, C) float32.
 
     Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142. ``batches`` hold normalised images
     (n, 3, S, S); only dropout is random, batch norm keeps its running statistics. A model with ``features``
-    and ``head`` whose only dropout is in the head computes its features once and samples the head. Torch's
-    global random state and the model's modes are left as they were. StudyError when the model has no
-    dropout to activate.
+    and ``head`` whose only dropout is in the head computes its features once, by the given function if
+    any, and samples the head. Torch's global random state and the model's modes are left as they were.
+    StudyError when the model has no dropout to activate.
     """
     active = [module for module in model.modules() if isinstance(module, _DropoutNd) and module.p > 0]
     if not active:
@@ -31,7 +37,7 @@ def mc_dropout(model: nn.Module, batches: Iterable[Tensor], passes: int, seed: i
         )
     if passes < 1:
         raise StudyError(f"Monte Carlo dropout needs at least one pass, not {passes}")
-    shared, sampled = _split(model, active)
+    shared, sampled = _split(model, active, features)
     with _only_dropout_active(model, active), torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         samples = [_sample(shared, sampled, batch, passes) for batch in batches]
@@ -39,12 +45,12 @@ def mc_dropout(model: nn.Module, batches: Iterable[Tensor], passes: int, seed: i
 
 
 def _split(
-    model: nn.Module, active: Sequence[nn.Module]
+    model: nn.Module, active: Sequence[nn.Module], faster: Callable[[Tensor], Tensor] | None
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """The deterministic part to compute once and the stochastic part to repeat."""
     features, head = getattr(model, "features", None), getattr(model, "head", None)
     if callable(features) and callable(head) and list(active) == [getattr(model, "dropout", None)]:
-        return features, head
+        return faster or features, head
     return nn.Identity(), model
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.experiment import Architecture
+from study.frozen import Frozen, Method
 from study.models import Classifier, build
 from study.uncertainty import mc_dropout, mutual_information, predictive_entropy
 
@@ -88,6 +89,12 @@ def test_features_are_computed_once_per_batch_when_only_the_head_is_random(
     monkeypatch.setattr(model, "features", counted)
     mc_dropout(model, inputs().split(3), passes=7, seed=0)
     assert calls == [3, 3]
+
+
+def test_features_may_come_from_the_runtime() -> None:
+    model = classifier(0.5).eval()
+    found = mc_dropout(model, inputs().split(4), passes=3, seed=0, features=Frozen(Method(model, "features")))
+    np.testing.assert_allclose(found, mc_dropout(model, inputs().split(4), passes=3, seed=0), atol=1e-5)
 
 
 def test_same_seed_same_samples_and_the_global_stream_is_left_alone() -> None:
