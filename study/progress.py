@@ -9,6 +9,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+# Seconds of work for which the estimates are believed, however the first runs fared: starting up is no pace.
+TRUSTED = 60.0
+
 
 def duration(seconds: float) -> str:
     """A duration the way people say it: "42 s", "3 min 05 s", "1 h 02 min"."""
@@ -92,13 +95,17 @@ class Reporter:
         return f"[{self.active[name].number}/{len(self.estimates)}] {name}"
 
     def _update(self) -> None:
-        shares = (min(run.seen / run.images, 1.0) * self.estimates[name] for name, run in self.active.items())
         names = ", ".join(map(self._numbered, self.active)) or None
-        self.bar.update(self.task, completed=self.done + sum(shares), description=names)
+        self.bar.update(self.task, completed=self._worked(), description=names)
+
+    def _worked(self) -> float:
+        """Estimated seconds of what is done, runs under way included."""
+        shares = (min(run.seen / run.images, 1.0) * self.estimates[name] for name, run in self.active.items())
+        return self.done + sum(shares)
 
     def _left(self) -> str:
-        left = self.total - self.done
+        left = self.total - self._worked()
         if self.console.is_terminal or left < 1:
             return ""
-        pace = (time.perf_counter() - self.started) / max(self.done, 1e-9)
+        pace = (time.perf_counter() - self.started + TRUSTED) / (self._worked() + TRUSTED)
         return f"; about {duration(left * pace)} left"

@@ -45,19 +45,27 @@ def weights(rule: VotingRule, ballot: Ballot) -> np.ndarray:
 def greedy_weights(probabilities: np.ndarray, labels: np.ndarray, rounds: int = GREEDY_ROUNDS) -> np.ndarray:
     """Greedy ensemble selection with replacement (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432).
 
-    In each round the member (of (M, N, C)) is added that makes the mean's negative log-likelihood
-    lowest; the best prefix of the sequence is kept. Returns how often each was taken, as weights (M,).
+    In each round the member (of (M, N, C)) is added that makes the mean most accurate, and of equally
+    accurate means the one with the lowest negative log-likelihood; the best prefix of the sequence is
+    kept. Likelihood alone would prefer members trained without label smoothing, however accurate the
+    others are. Returns how often each was taken, as weights (M,).
     """
-    chosen, total, history = [], np.zeros_like(probabilities[0]), []
-    rows = np.arange(len(labels))
+    chosen: list[int] = []
+    history: list[tuple[float, float]] = []
+    total = np.zeros_like(probabilities[0])
     for count in range(1, rounds + 1):
-        candidates = (total + probabilities)[:, rows, labels] / count
-        losses = -np.log(candidates + TINY).mean(axis=1)
-        chosen.append(int(losses.argmin()))
-        history.append(float(losses.min()))
+        scores = [_score((total + member) / count, labels) for member in probabilities]
+        chosen.append(min(range(len(scores)), key=scores.__getitem__))
+        history.append(scores[chosen[-1]])
         total = total + probabilities[chosen[-1]]
-    kept = chosen[: int(np.argmin(history)) + 1]
+    kept = chosen[: history.index(min(history)) + 1]
     return np.bincount(kept, minlength=len(probabilities)) / len(kept)
+
+
+def _score(mean: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Error rate, then negative log-likelihood, of mean probabilities (N, C): the lower the better."""
+    likelihood = mean[np.arange(len(labels)), labels]
+    return float((mean.argmax(axis=1) != labels).mean()), float(-np.log(likelihood + TINY).mean())
 
 
 def combine(rule: VotingRule, logits: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from study import progress
 from study.progress import Reporter, duration
 
 
@@ -30,6 +31,19 @@ def test_log_gets_plain_lines() -> None:
     assert lines[1].startswith("[1/2] a/seed-0: test accuracy 50.00 % in 12 s")
     assert lines[-1] == "[2/2] b/seed-0: done in 31 s"
     assert "\x1b" not in out.getvalue()
+
+
+def test_time_left_follows_the_pace_but_does_not_trust_the_first_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    with Reporter({"a": 1.0, "b": 599.0, "c": 600.0}, Console(file=out, force_terminal=False)) as reporter:
+        for name, at in (("a", 62.0), ("b", 1260.0)):
+            reporter.begin(name, 1)
+            now[0] = at
+            reporter.end(name, "done", 1.0)
+    first, second = (line.partition("about ")[2] for line in out.getvalue().splitlines() if "done" in line)
+    assert first == f"{duration(1199 * (62 + 60) / (1 + 60))} left"  # not 62 times the estimate
+    assert second == f"{duration(600 * 2)} left"
 
 
 def test_terminal_gets_a_bar_with_an_eta() -> None:

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.preprocessing import LabelEncoder
 
 from study import voting
@@ -91,7 +92,15 @@ def test_greedy_selection_never_loses_to_the_best_member_on_validation() -> None
     labels = RNG.integers(0, 10, 200)
     probabilities = softmax(LOGITS, axis=2)
     weights = voting.greedy_weights(probabilities, labels)
-    rows = np.arange(200)
-    best_single = min(-np.log(p[rows, labels]).mean() for p in probabilities)
-    chosen = -np.log(np.tensordot(weights, probabilities, axes=1)[rows, labels]).mean()
-    assert chosen <= best_single + 1e-9
+    best_single = max(accuracy_score(labels, p.argmax(1)) for p in probabilities)
+    assert accuracy_score(labels, np.tensordot(weights, probabilities, axes=1).argmax(1)) >= best_single
+
+
+def test_greedy_selection_prefers_accurate_members_to_confident_ones() -> None:
+    labels = np.arange(100) % 10
+    slightly_wrong = np.where(np.arange(100) < 5, (labels + 1) % 10, labels)
+    accurate, confident = np.eye(10)[labels], np.eye(10)[slightly_wrong] * 6
+    members = softmax(np.stack([accurate, confident]), axis=2)
+    assert log_loss(labels, members[0]) > log_loss(labels, members[1])
+    chosen = np.tensordot(voting.greedy_weights(members, labels), members, axes=1)
+    assert accuracy_score(labels, chosen.argmax(1)) == 1.0
