@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from study import evaluation
+from study import evaluation, frozen
 from study.data import Dataset
 from study.errors import StudyError
 from study.experiment import Architecture, Augmentation, Recipe, Stage
@@ -175,6 +176,20 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("killed_after", [1, 2])
 def test_resumed_run_equals_uninterrupted_run(digits: Dataset, cpu: Machine, killed_after: int) -> None:
+    assert_resumes(lambda: trainer(TWO_STAGES, digits, cpu), killed_after)
+
+
+@pytest.mark.slow
+def test_resumed_run_with_layers_in_the_runtime_equals_uninterrupted_run(
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen, "WORTH_EXPORTING", 0)
+    recipe = Recipe((Stage(2, 1e-3, 40, FULL, frozen_groups=3, first_size=32),), 20)
+    backbone = Architecture("tf_efficientnet_lite0")
+    assert_resumes(lambda: trainer(recipe, digits, cpu, architecture=backbone), killed_after=1)
+
+
+def assert_resumes(make: Callable[[], Trainer], killed_after: int) -> None:
     saved: list[Progress] = []
 
     def kill(progress: Progress) -> None:
@@ -183,8 +198,8 @@ def test_resumed_run_equals_uninterrupted_run(digits: Dataset, cpu: Machine, kil
             raise Killed
 
     with pytest.raises(Killed):
-        trainer(TWO_STAGES, digits, cpu).fit(hooks=Hooks(epoch=kill))
-    resumed, whole = trainer(TWO_STAGES, digits, cpu), trainer(TWO_STAGES, digits, cpu)
+        make().fit(hooks=Hooks(epoch=kill))
+    resumed, whole = make(), make()
     rows, expected = resumed.fit(saved[0]), whole.fit()
     assert all(torch.equal(a, b) for a, b in zip(resumed.model.parameters(), whole.model.parameters(), strict=True))
     assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in expected]
