@@ -27,6 +27,7 @@ def test_bench_reports_both_throughputs_and_their_ratio(cpu: Machine) -> None:
     assert row["ratio"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_bench_prints_a_line_of_json_per_comparison(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_other_devices_and_compiled_networks_stay_in_torch(cpu: Machine, changed
     assert not frozen.in_runtime(replace(cpu, **changed), "float32", many)
 
 
+@pytest.mark.slow
 def test_training_with_a_frozen_trunk_agrees_with_training_in_torch(
     digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
+@pytest.mark.slow
 def test_freed_memory_is_kept_for_the_next_step() -> None:
     """64 MiB are 16,384 pages of 4 KiB; memory that was kept needs none of them faulted in again."""
     environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
