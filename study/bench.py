@@ -16,15 +16,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from timm.optim import create_optimizer_v2
-from torch import Tensor
 from torch.nn import functional
 
-from study import data, frozen, machine
+from study import data, machine
 from study.data import Subset
 from study.experiment import Stage, Training
+from study.frozen import with_trunk
 from study.levels import level2_regularisation, level3_architecture
 from study.machine import Machine
-from study.models import Classifier, build, prepare
+from study.models import build, prepare
 from study.objective import Draws
 from study.presets import CPU
 from study.training import TIMM_OPTIMIZERS, Trainer
@@ -64,8 +64,8 @@ class Bench:
 
         return step
 
-    def bare(self, forward: Callable[[Classifier], Callable[[Tensor], Tensor]] = lambda model: model) -> Step:
-        """Forward, backward and step; ``forward`` gives the function that computes a model's logits."""
+    def bare(self, trunk: bool = False) -> Step:
+        """Forward, backward and step; with ``trunk`` the frozen layers' forward is ONNX Runtime's."""
         recipe, trainer = self.experiment.recipe, self.trainer()
         model = build(self.experiment.architecture, 10, seed=0).to(self.where.device)
         model.freeze(self.stage)
@@ -75,7 +75,7 @@ class Bench:
         )
         chosen = trainer.order(epoch=0)[0]
         x, y = prepare(trainer.images[chosen], self.stage.image_size, model), trainer.labels[chosen]
-        logits = forward(model)
+        logits = (with_trunk(model) if trunk else None) or model
 
         def step() -> None:
             with self.where.autocast(recipe.precision):
@@ -85,13 +85,6 @@ class Bench:
             optimizer.zero_grad(set_to_none=True)
 
         return step
-
-
-def with_trunk(model: Classifier) -> Callable[[Tensor], Tensor]:
-    """The model's logits with its frozen layers in ONNX Runtime."""
-    parted = frozen.part(model.backbone)
-    assert parted is not None, "this model has no frozen trunk"
-    return lambda x: model.head(model.attention(parted(x)))
 
 
 def images_per_second(work: Step, batch: int, where: Machine) -> float:
@@ -124,7 +117,7 @@ def main() -> None:
     tuned = Bench(level2_regularisation.augmented(CPU), where)
     scratch = Bench(level3_architecture.scratch(CPU), where)
     rows = [compare("trainer", bench, bench.trained(), bench.bare()) for bench in (tuned, scratch)]
-    rows.append(compare("frozen-trunk", tuned, tuned.bare(with_trunk), tuned.bare()))
+    rows.append(compare("frozen-trunk", tuned, tuned.bare(trunk=True), tuned.bare()))
     table = Table("benchmark", "images/s", "baseline, images/s", "ratio")
     for row in rows:
         table.add_row(*(value if isinstance(value, str) else f"{value:.3g}" for value in row.values()))

@@ -6,6 +6,7 @@ through the frozen part of a network in a fraction of the time that PyTorch take
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from study.experiment import Precision
+    from study.models import Classifier
 
 
 # Images from which exporting a network for ONNX Runtime, which takes seconds, pays for itself.
@@ -111,3 +113,9 @@ def part(backbone: nn.Module) -> Parted | None:
     parts = split_module(fx.GraphModule(root, graph), root, lambda node: int(node not in fixed))
     rest = parts.get_submodule("submod_1") if len(fixed) < len(graph.nodes) - 1 else nn.Identity()
     return Parted(Frozen(parts.get_submodule("submod_0")), rest)
+
+
+def with_trunk(model: Classifier) -> Callable[[Tensor], Tensor] | None:
+    """What computes the model's logits (N, C) with its frozen layers in ONNX Runtime; None when there are none."""
+    parted = part(model.backbone)
+    return (lambda x: model.head(model.attention(parted(x)))) if parted else None

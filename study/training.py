@@ -16,7 +16,7 @@ from study import evaluation
 from study.data import Dataset
 from study.errors import StudyError
 from study.experiment import Augmentation, Recipe, Stage
-from study.frozen import in_runtime, part
+from study.frozen import in_runtime, with_trunk
 from study.machine import Machine
 from study.models import Classifier, prepare
 from study.objective import Batch, Draws, Objective, Teaching
@@ -176,8 +176,7 @@ class Trainer:
         frozen = stage.frozen_groups or stage.trains == "head"
         if not (frozen and in_runtime(self.machine, self.recipe.precision, len(self.labels))):
             return self.network
-        model, parted = self.model, part(self.model.backbone)
-        return (lambda x: model.head(model.attention(parted(x)))) if parted else self.network
+        return with_trunk(self.model) or self.network
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
         """A new optimizer over the trainable weights; biases and norms are not decayed."""

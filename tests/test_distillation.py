@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from scipy.special import log_softmax, softmax
 
 from study.distillation import distillation_loss, teachers, teaching
-from study.experiment import Architecture, Distillation, Precision, Recipe
+from study.experiment import Architecture, Distillation, Recipe
 from study.frozen import WORTH_EXPORTING
 from study.machine import Machine
 from study.models import build, fit_input, load_trained
@@ -20,14 +20,14 @@ from tests.exported_models import random_images
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def trained(folder: Path, seed: int, validation: float, precision: Precision = "float32") -> Run:
+def trained(folder: Path, seed: int, validation: float) -> Run:
     """A run that left a random compact network."""
     architecture = Architecture("compact_cnn_small")
     folder.mkdir()
     tensors = build(architecture, 10, seed).state_dict()
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / MODEL)
     spec = {"level": 3, "name": folder.name, "architecture": asdict(architecture), "base": None}
-    recipe = asdict(Recipe((), 1, precision=precision))
+    recipe = asdict(Recipe((), 1))
     metrics = {"validation_accuracy": validation, "image_size": 32}
     return Run(folder, {"experiment": spec | {"recipe": recipe}, "seed": 0}, metrics, {}, {})
 
