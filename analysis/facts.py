@@ -162,7 +162,7 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
     stages = recipe["stages"]
     return _where_used(stages) | {
         "architecture": training["architecture"]["backbone"],
-        "initialisation": "ImageNet weights" if training["architecture"]["pretrained"] else "random weights",
+        "initialisation": _initialisation(training),
         "optimizer": OPTIMIZERS.get(recipe["optimizer"], recipe["optimizer"]),
         "epochs": formats.setting(sum(stage["epochs"] for stage in stages)),
         "batch-size": formats.count(recipe["batch_size"]),
@@ -175,6 +175,12 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
         "augmentation": _by_stage([describe_augmentation(stage["augmentation"]) for stage in stages]),
         "views": _views(recipe),
     }
+
+
+def _initialisation(training: Mapping[str, Any]) -> str:
+    if training.get("starts_from"):
+        return "the weights of a network trained before"
+    return "ImageNet weights" if training["architecture"]["pretrained"] else "random weights"
 
 
 def _where_used(stages: list[Mapping[str, Any]]) -> dict[str, str]:

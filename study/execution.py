@@ -101,7 +101,7 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     chosen = distillation.teachers(taught, [context.run(key) for key in taught.candidates]) if taught else []
     images = recipe.epochs * len(context.dataset.train)
     teaching = distillation.teaching(taught, chosen, classes, images, context.machine) if taught else None
-    model = build(experiment.architecture, classes, derive(context.seed, "initialisation"))
+    model = initial(experiment, classes, context)
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
     start = checkpoints.load(context.folder)
     if len(start.rows) == recipe.epochs:
@@ -119,6 +119,13 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     outcome.metrics |= _training_metrics(trainer, rows) | _teacher_names(chosen)
     outcome.durations = {"train": start.seconds, "earlier": before}
     return outcome
+
+
+def initial(experiment: Training, classes: int, context: Context) -> Classifier:
+    """The network that training starts with."""
+    if experiment.starts_from:
+        return load_trained(context.run(experiment.starts_from), classes)
+    return build(experiment.architecture, classes, derive(context.seed, "initialisation"))
 
 
 def _teacher_names(chosen: list[Run]) -> dict[str, str]:

@@ -150,15 +150,21 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Experiment):
-    """Train one network, with or without a teacher."""
+    """Train one network, with or without a teacher.
+
+    It goes on with the trained network of the experiment ``starts_from``, which has the same architecture;
+    "" for a new network.
+    """
 
     architecture: Architecture
     recipe: Recipe
     distillation: Distillation | None = None
+    starts_from: str = ""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return self.distillation.candidates if self.distillation else ()
+        taught = self.distillation.candidates if self.distillation else ()
+        return taught if self.starts_from in ("", *taught) else (*taught, self.starts_from)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ class Classifier(nn.Module):
     """Normalised images (N, 3, S, S) -> logits (N, C).
 
     ``features`` gives the feature map after attention, ``head`` turns it into logits, and
-    ``auxiliary_logits`` into those of the auxiliary task.
+    ``auxiliary_logits`` into those of the auxiliary task; ``vector`` and ``classify`` part between pooling and dropout.
     """
 
     backbone: Any  # any network with forward_features, forward_head, num_features and head_hidden_size
@@ -53,17 +53,25 @@ class Classifier(nn.Module):
         return self.attention(self.backbone.forward_features(x))
 
     def pooled(self, features: Tensor) -> Tensor:
-        """Feature vector (N, D) after pooling and dropout."""
-        return self.dropout(self.backbone.forward_head(features, pre_logits=True))
+        """Feature vector (N, D) of a feature map."""
+        return self.backbone.forward_head(features, pre_logits=True)
+
+    def vector(self, x: Tensor) -> Tensor:
+        """Feature vector (N, D) of images."""
+        return self.pooled(self.features(x))
+
+    def classify(self, vector: Tensor) -> Tensor:
+        """Logits (N, C) of a feature vector."""
+        return self.classifier(self.dropout(vector))
 
     def head(self, features: Tensor) -> Tensor:
         """Logits (N, C) of a feature map."""
-        return self.classifier(self.pooled(features))
+        return self.classify(self.pooled(features))
 
     def auxiliary_logits(self, features: Tensor) -> Tensor:
         """Logits of the auxiliary task, (N, 2) for superclass or (N, 4) for rotation."""
         assert self.auxiliary is not None, "this classifier has no auxiliary head"
-        return self.auxiliary(self.pooled(features))
+        return self.auxiliary(self.dropout(self.pooled(features)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -159,10 +167,9 @@ def views(x: Tensor, flip: bool, shift: int) -> list[Tensor]:
 
 def resize(x: Tensor, size: int) -> Tensor:
     """Bilinear resize of float images (N, 3, H, W) to a square of ``size`` px, in channels-last layout."""
-    x = x.contiguous(memory_format=torch.channels_last)  # before, where there are fewer pixels to move
-    if x.shape[-1] == size:
-        return x
-    return functional.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+    if x.shape[-1] != size:  # in plain layout, since of three channels last a CPU's vector units make nothing
+        x = functional.interpolate(x.contiguous(), size=(size, size), mode="bilinear", align_corners=False)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def normalise(x: Tensor, model: nn.Module) -> Tensor:

@@ -73,8 +73,8 @@ class Objective:
         return loss, (logits.detach().argmax(1) == batch.labels).sum()
 
     def cached_loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for feature maps (N, F, H, W) of a frozen backbone."""
-        logits = self.model.head(self.model.attention(features))
+        """The same for pooled features (N, D) of a frozen backbone."""
+        logits = self.model.classify(features)
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         return loss, (logits.detach().argmax(1) == labels).sum()
 

@@ -86,12 +86,20 @@ class MobileStudent:
 
 
 @dataclass(frozen=True)
+class CompactStudent:
+    """Further training of level 3's network from scratch as a student, by Muon down from ``learning_rate``."""
+
+    epochs: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class Preset:
     """Scale of a study.
 
-    ``partner`` is an extra architecture for level 4, ``compact_student`` the epochs of level 5's own
-    student network ("" and 0 for none), ``teachers`` how many of the best networks teach together as
-    the ensemble. With ``views_at_test`` mirrored images, for networks from scratch also shifted ones,
+    ``partner`` is an extra architecture for level 4 ("" for none), ``compact_student`` says how level 3's
+    own network goes on as a student, ``teachers`` how many of the best networks teach together as the
+    ensemble. With ``views_at_test`` mirrored images, for networks from scratch also shifted ones,
     are averaged in at test.
     """
 
@@ -106,7 +114,7 @@ class Preset:
     multi_task: MultiTask
     partner: str
     mobile_student: MobileStudent
-    compact_student: int
+    compact_student: CompactStudent
     teachers: int
     precision: Precision
     mc_passes: int
@@ -134,7 +142,7 @@ QUICK = Preset(
     multi_task=MultiTask("compact_cnn_small", epochs=6),
     partner="",
     mobile_student=MobileStudent(epochs=3, image_size=40, batch_size=50, learning_rate=3e-3),
-    compact_student=4,
+    compact_student=CompactStudent(epochs=4, learning_rate=0.03),
     teachers=3,
     precision="float32",
     mc_passes=20,
@@ -164,7 +172,7 @@ CPU = Preset(
     multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
     mobile_student=MobileStudent(epochs=4, image_size=64, batch_size=64, learning_rate=2e-3, first_size=40),
-    compact_student=10,
+    compact_student=CompactStudent(epochs=2, learning_rate=0.04),
     teachers=2,
     precision="float32",
     mc_passes=30,
@@ -191,7 +199,7 @@ PAPER = Preset(
     multi_task=MultiTask("compact_cnn", epochs=60),
     partner="efficientnet_b0",
     mobile_student=MobileStudent(epochs=20, image_size=224, batch_size=128, learning_rate=2e-3, pretrained=True),
-    compact_student=0,
+    compact_student=CompactStudent(epochs=10, learning_rate=0.04),
     teachers=5,
     precision="bfloat16",
     mc_passes=50,

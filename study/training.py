@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from timm.optim import create_optimizer_v2
-from torch import Tensor
+from torch import Tensor, nn
 
 from study import evaluation
 from study.data import Dataset
 from study.errors import StudyError
 from study.experiment import Augmentation, Recipe, Stage
-from study.frozen import in_runtime, with_trunk
+from study.frozen import Frozen, Method, in_runtime, with_trunk
 from study.machine import Machine
 from study.models import Classifier, prepare
 from study.objective import Batch, Draws, Objective, Teaching
@@ -24,8 +24,6 @@ from study.streams import derive, torch_generator
 
 # Validation images that the learning curve is drawn from; the run's own validation accuracy is of all of them.
 MONITORED_IMAGES = 2_500
-# Feature maps of a frozen backbone are kept for all epochs when they take no more than this.
-FEATURE_CACHE_BYTES = 2 * 1024**3
 # Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) turns the convolutions; heads, norms and biases
 # follow by NAdamW at a twentieth of its rate.
 TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -77,7 +75,7 @@ class Hooks:
 class Phase:
     """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does.
 
-    ``cache`` holds the backbone features of all training images where they stay the same.
+    ``cache`` holds the pooled features (N, D) of all training images where they stay the same.
     """
 
     stage: Stage
@@ -168,8 +166,10 @@ class Trainer:
         optimizer = self.optimizer(stage)
         if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
+        if self.features_are_fixed(stage):
+            return Phase(stage, first, optimizer, self._fixed_features(stage))
         self.objective.network = self._network(stage)
-        return Phase(stage, first, optimizer, self._feature_cache(stage))
+        return Phase(stage, first, optimizer, None)
 
     def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
         """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime."""
@@ -257,21 +257,17 @@ class Trainer:
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
     def features_are_fixed(self, stage: Stage) -> bool:
-        """Whether every epoch of the stage would compute the same backbone features."""
+        """Whether every epoch of the stage would compute the same pooled features."""
         varied = stage.augmentation != Augmentation() or stage.mixup or stage.first_size or self.objective.teaching
-        return stage.trains == "head" and not varied and self.model.auxiliary is None
+        learnt = not isinstance(self.model.attention, nn.Identity) or self.model.auxiliary is not None
+        return stage.trains == "head" and not varied and not learnt
 
     @torch.no_grad()
-    def _feature_cache(self, stage: Stage) -> Tensor | None:
-        """Backbone features of all training images, when they are fixed and fit into memory."""
-        if not self.features_are_fixed(stage):
-            return None
+    def _fixed_features(self, stage: Stage) -> Tensor:
+        """Pooled features (N, D) of all training images."""
         self.model.eval()
-        one = self._backbone_features(self.images[:1], stage)
-        if one.nbytes * len(self.images) > FEATURE_CACHE_BYTES:
-            return None
-        return torch.cat([self._backbone_features(part, stage) for part in self.images.split(evaluation.BATCH)])
-
-    def _backbone_features(self, images: Tensor, stage: Stage) -> Tensor:
+        vector = Method(self.model, "vector")
+        network = Frozen(vector) if in_runtime(self.machine, self.recipe.precision, len(self.images)) else vector
         with self.machine.autocast(self.recipe.precision):
-            return self.model.backbone.forward_features(prepare(images, stage.image_size, self.model)).float()
+            parts = (prepare(part, stage.image_size, self.model) for part in self.images.split(evaluation.BATCH))
+            return torch.cat([network(part).float() for part in parts])

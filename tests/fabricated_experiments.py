@@ -159,9 +159,9 @@ def _level5() -> list[Experiment]:
     return [
         _training(5, "student-alone", "MobileNetV3-Small alone", SMALL),
         _training(5, "student", "MobileNetV3-Small distilled", SMALL, student, "teacher", taught),
-        _training(5, "student-ensemble", "MobileNetV3-Small, ensemble", SMALL, student, "ensemble teacher", ensemble),
         _training(5, "compact-student-alone", "Small CNN alone", COMPACT),
         _training(5, "compact-student", "Small CNN distilled", COMPACT, compact, "teacher", taught),
+        _training(5, "compact-student-ensemble", "Small CNN, ensemble", COMPACT, compact, "ensemble teacher", ensemble),
         Quantization(level=5, name="int8-static", title="int8 static", source=source, method="static"),
         Quantization(level=5, name="int8-dynamic", title="int8 dynamic", source=source, method="dynamic"),
         Latency(level=5, name="latency", title="Latency", sources=(source, "level3/se-head", "level5/int8-static")),

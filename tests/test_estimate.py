@@ -36,9 +36,11 @@ def test_every_view_at_test_is_counted(digits: Dataset, cpu: Machine, monkeypatc
 def test_teachers_answers_are_counted(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     estimator = Estimator(digits, cpu, PLAN)
     monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
-    alone, one, several = (estimator.seconds(BY_KEY[f"level5/student{name}"]) for name in ("-alone", "", "-ensemble"))
-    assert one - alone == pytest.approx(TINY.mobile_student.epochs * 80)
-    assert several - alone == pytest.approx(TINY.teachers * TINY.mobile_student.epochs * 80)
+    names = ("compact-student-alone", "compact-student", "compact-student-ensemble", "student-alone", "student")
+    alone, one, several, mobile, taught = (estimator.seconds(BY_KEY[f"level5/{name}"]) for name in names)
+    assert one - alone == pytest.approx(TINY.compact_student.epochs * 80)
+    assert several - alone == pytest.approx(TINY.teachers * TINY.compact_student.epochs * 80)
+    assert taught - mobile == pytest.approx(TINY.mobile_student.epochs * 80)
 
 
 def test_images_are_those_the_trainer_will_report(digits: Dataset, cpu: Machine) -> None:

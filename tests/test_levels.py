@@ -57,6 +57,14 @@ def test_leave_one_out_runs_change_one_ingredient(preset: Preset) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_networks_that_go_on_have_the_architecture_they_start_from(preset: Preset) -> None:
+    by_key = {e.key: e for e in levels.experiments(preset) if isinstance(e, Training)}
+    going_on = [e for e in by_key.values() if e.starts_from]
+    assert {e.level for e in going_on} == {5}
+    assert all(e.architecture == by_key[e.starts_from].architecture for e in going_on)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_has_all_five_levels(preset: Preset) -> None:
     assert {experiment.level for experiment in levels.experiments(preset)} == {1, 2, 3, 4, 5}
 

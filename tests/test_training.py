@@ -149,13 +149,16 @@ def test_head_only_leaves_the_backbone_untouched(digits: Dataset, cpu: Machine) 
     assert changed == {"classifier.weight", "classifier.bias"}
 
 
+@pytest.mark.parametrize("worth_exporting", [0, frozen.WORTH_EXPORTING], ids=["runtime", "torch"])
 def test_cached_features_train_the_same_head_as_recomputed_ones(
-    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch, worth_exporting: int
 ) -> None:
     recipe = Recipe((Stage(2, 1e-2, 32, trains="head"),), 20)
     cached = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
-    cached.fit()
-    monkeypatch.setattr("study.training.FEATURE_CACHE_BYTES", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(frozen, "WORTH_EXPORTING", worth_exporting)
+        cached.fit()
+    monkeypatch.setattr(Trainer, "features_are_fixed", lambda *_: False)
     recomputed = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
     recomputed.fit()
     assert torch.allclose(cached.model.classifier.weight, recomputed.model.classifier.weight, atol=1e-5)

@@ -1,7 +1,8 @@
 """Level 5, deployment: what survives of the accuracy in a model that someone could ship?
 
 Students learn from the best single member of level 4 (by validation) or from the mean of the best few;
-each has a control of the same cost to the student, trained without a teacher. int8 models are
+each has a control of the same cost to the student, trained without a teacher. One is a mobile network, new
+to the task; the other is level 3's own network, which goes on from where its training alone has ended. int8 models are
 measured by the runtime that would execute them. Whether an uncertainty also tells images of none of the
 classes is measured on a second dataset, where one is at hand.
 """
@@ -22,12 +23,11 @@ from study.experiment import (
     Stage,
     Training,
 )
-from study.levels.level3_architecture import SCRATCH, scratch_recipe
+from study.levels.level3_architecture import SCRATCH, scratch, scratch_recipe
 from study.levels.level4_ensemble import members
 from study.presets import Preset
 
 MOBILE = "mobilenetv3_small_100"
-COMPACT = "compact_cnn_small"
 
 
 def _taught(alone: Training, preset: Preset, name: str, title: str, best: int = 1) -> Training:
@@ -43,7 +43,7 @@ def _taught(alone: Training, preset: Preset, name: str, title: str, best: int = 
 
 
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
-    """MobileNetV3-Small alone, taught by the best single model, and taught by the ensemble."""
+    """MobileNetV3-Small alone, and taught by the best single model."""
     budget = preset.mobile_student
     stage = Stage(
         budget.epochs,
@@ -61,37 +61,46 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         architecture=Architecture(MOBILE, pretrained=budget.pretrained),
         recipe=recipe,
     )
-    return (
-        alone,
-        _taught(alone, preset, "student", "MobileNetV3-Small, distilled"),
-        _taught(alone, preset, "student-ensemble", "MobileNetV3-Small, taught by ensemble", preset.teachers),
-    )
+    return alone, _taught(alone, preset, "student", "MobileNetV3-Small, distilled")
 
 
 def compact_students(preset: Preset) -> tuple[Training, ...]:
-    """The half-width CompactCNN with a teacher and without."""
-    recipe = replace(
-        scratch_recipe(preset, preset.compact_student), flip_at_test=False, shift_at_test=0, label_smoothing=0.0
-    )
-    alone = Training(
+    """Level 3's CompactCNN trained on: alone, taught by the best single model, and taught by the ensemble.
+
+    What it has learnt alone is where a teacher of another kind takes it further; from scratch it would need
+    all of its epochs, and the teacher's answers for them, again. At test it is shown an image once.
+    """
+    budget, begun = preset.compact_student, scratch(preset)
+    stage = replace(scratch_recipe(preset, budget.epochs).stages[0], learning_rate=budget.learning_rate, first_size=0)
+    alone = replace(
+        begun,
         level=5,
         name="compact-student-alone",
-        title="Compact student, no teacher",
-        architecture=Architecture(COMPACT),
-        recipe=recipe,
+        title="CompactCNN, no teacher",
+        starts_from=begun.key,
+        recipe=Recipe(
+            (stage,),
+            begun.recipe.batch_size,
+            optimizer=begun.recipe.optimizer,
+            weight_decay=budget.learning_rate / 2,
+            precision=begun.recipe.precision,
+        ),
     )
-    return alone, _taught(alone, preset, "compact-student", "Compact student, distilled")
+    return (
+        alone,
+        _taught(alone, preset, "compact-student", "CompactCNN, distilled"),
+        _taught(alone, preset, "compact-student-ensemble", "CompactCNN, taught by ensemble", preset.teachers),
+    )
 
 
-def quantizations(sources: dict[str, str]) -> tuple[Quantization, ...]:
-    """Static int8 of every distilled student, and dynamic int8 of the MobileNet as in the reference study."""
+def quantizations() -> tuple[Quantization, ...]:
+    """Static int8 of both students of a single teacher, and the MobileNet's dynamic int8 as in the reference study."""
     static = tuple(
-        Quantization(level=5, name=name, title=f"{title}, int8", source=f"level5/{source}", method="static")
-        for source, (name, title) in {
-            "student": ("int8-static", "MobileNetV3-Small"),
-            "compact-student": ("int8-static-compact", "Compact student"),
-        }.items()
-        if source in sources
+        Quantization(level=5, name=name, title=f"{network}, int8", source=source, method="static")
+        for name, network, source in (
+            ("int8-static", "MobileNetV3-Small", "level5/student"),
+            ("int8-static-compact", "CompactCNN", "level5/compact-student"),
+        )
     )
     dynamic = Quantization(
         level=5,
@@ -105,11 +114,11 @@ def quantizations(sources: dict[str, str]) -> tuple[Quantization, ...]:
 
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Students, int8, latency, MC dropout and images of another kind."""
-    students = mobile_students(preset) + (compact_students(preset) if preset.compact_student else ())
-    int8 = quantizations({student.name: student.title for student in students})
+    int8 = quantizations()
     timed = tuple(q.key for q in int8) + ("level3/se-head", "level3/scratch-cnn")
     return (
-        *students,
+        *mobile_students(preset),
+        *compact_students(preset),
         *int8,
         Latency(level=5, name="latency", title="Latency", sources=timed, repeats=preset.latency_repeats),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=preset.mc_passes),
