@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from analysis import formats
@@ -152,17 +152,17 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
     """How each network is trained, printed from its spec."""
     for key, planned in results.view.experiments.items():
         if planned.trained:
-            for name, text in describe_recipe(planned.training).items():
+            for name, text in describe_recipe(planned.training, results.view.title).items():
                 yield text_fact(f"recipe/{key}/{name}", text, "analysis.facts.describe_recipe", results.view.names(key))
 
 
-def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
-    """A training spec in words; what changes from stage to stage is joined by "then"."""
+def describe_recipe(training: Mapping[str, Any], title: Callable[[str], str] = str) -> dict[str, str]:
+    """A training spec in words, other experiments by their titles; what changes between stages is joined by "then"."""
     recipe = training["recipe"]
     stages = recipe["stages"]
     return _where_used(stages) | {
         "architecture": training["architecture"]["backbone"],
-        "initialisation": _initialisation(training),
+        "initialisation": _initialisation(training, title),
         "optimizer": OPTIMIZERS.get(recipe["optimizer"], recipe["optimizer"]),
         "epochs": formats.setting(sum(stage["epochs"] for stage in stages)),
         "batch-size": formats.count(recipe["batch_size"]),
@@ -177,9 +177,9 @@ def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _initialisation(training: Mapping[str, Any]) -> str:
+def _initialisation(training: Mapping[str, Any], title: Callable[[str], str]) -> str:
     if training.get("starts_from"):
-        return "the weights of a network trained before"
+        return f"the trained weights of {title(training['starts_from'])}"
     return "ImageNet weights" if training["architecture"]["pretrained"] else "random weights"
 
 

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from study import checkpoints, distillation, evaluation, outliers, records, voting
 from study.data import Dataset
+from study.errors import StudyError
 from study.evaluation import Setting
 from study.experiment import (
+    Architecture,
     Experiment,
     Latency,
     McDropout,
@@ -101,7 +103,7 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     chosen = distillation.teachers(taught, [context.run(key) for key in taught.candidates]) if taught else []
     images = recipe.epochs * len(context.dataset.train)
     teaching = distillation.teaching(taught, chosen, classes, images, context.machine) if taught else None
-    model = initial(experiment, classes, context)
+    model = starting_network(experiment, classes, context)
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
     start = checkpoints.load(context.folder)
     if len(start.rows) == recipe.epochs:
@@ -121,10 +123,13 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     return outcome
 
 
-def initial(experiment: Training, classes: int, context: Context) -> Classifier:
-    """The network that training starts with."""
+def starting_network(experiment: Training, classes: int, context: Context) -> Classifier:
+    """The network that training starts with. StudyError when that of an earlier run has another architecture."""
     if experiment.starts_from:
-        return load_trained(context.run(experiment.starts_from), classes)
+        earlier = context.run(experiment.starts_from)
+        if Architecture(**training_spec(earlier)["architecture"]) != experiment.architecture:
+            raise StudyError(f"{experiment.key} cannot start from {earlier.key}: its architecture is another one")
+        return load_trained(earlier, classes)
     return build(experiment.architecture, classes, derive(context.seed, "initialisation"))
 
 

@@ -28,7 +28,8 @@ class Classifier(nn.Module):
     """Normalised images (N, 3, S, S) -> logits (N, C).
 
     ``features`` gives the feature map after attention, ``head`` turns it into logits, and
-    ``auxiliary_logits`` into those of the auxiliary task; ``vector`` and ``classify`` part between pooling and dropout.
+    ``auxiliary_logits`` into those of the auxiliary task. ``embedding`` and ``classify`` are the network up to
+    its pooling and from its dropout on.
     """
 
     backbone: Any  # any network with forward_features, forward_head, num_features and head_hidden_size
@@ -56,13 +57,13 @@ class Classifier(nn.Module):
         """Feature vector (N, D) of a feature map."""
         return self.backbone.forward_head(features, pre_logits=True)
 
-    def vector(self, x: Tensor) -> Tensor:
+    def embedding(self, x: Tensor) -> Tensor:
         """Feature vector (N, D) of images."""
         return self.pooled(self.features(x))
 
-    def classify(self, vector: Tensor) -> Tensor:
-        """Logits (N, C) of a feature vector."""
-        return self.classifier(self.dropout(vector))
+    def classify(self, embedding: Tensor) -> Tensor:
+        """Logits (N, C) of a feature vector (N, D)."""
+        return self.classifier(self.dropout(embedding))
 
     def head(self, features: Tensor) -> Tensor:
         """Logits (N, C) of a feature map."""
@@ -167,7 +168,7 @@ def views(x: Tensor, flip: bool, shift: int) -> list[Tensor]:
 
 def resize(x: Tensor, size: int) -> Tensor:
     """Bilinear resize of float images (N, 3, H, W) to a square of ``size`` px, in channels-last layout."""
-    if x.shape[-1] != size:  # in plain layout, since of three channels last a CPU's vector units make nothing
+    if x.shape[-1] != size:  # in plain layout: with three channels last, a CPU's kernel does not vectorise
         x = functional.interpolate(x.contiguous(), size=(size, size), mode="bilinear", align_corners=False)
     return x.contiguous(memory_format=torch.channels_last)
 

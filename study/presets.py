@@ -87,7 +87,7 @@ class MobileStudent:
 
 @dataclass(frozen=True)
 class CompactStudent:
-    """Further training of level 3's network from scratch as a student, by Muon down from ``learning_rate``."""
+    """How level 3's CompactCNN is trained further as a student, by Muon; ``learning_rate`` is the peak."""
 
     epochs: int
     learning_rate: float
@@ -100,7 +100,7 @@ class Preset:
     ``partner`` is an extra architecture for level 4 ("" for none), ``compact_student`` says how level 3's
     own network goes on as a student, ``teachers`` how many of the best networks teach together as the
     ensemble. With ``views_at_test`` mirrored images, for networks from scratch also shifted ones,
-    are averaged in at test.
+    are averaged in at test; students see one view.
     """
 
     name: str
@@ -200,7 +200,7 @@ PAPER = Preset(
     partner="efficientnet_b0",
     mobile_student=MobileStudent(epochs=20, image_size=224, batch_size=128, learning_rate=2e-3, pretrained=True),
     compact_student=CompactStudent(epochs=10, learning_rate=0.02),
-    teachers=5,
+    teachers=4,
     precision="bfloat16",
     mc_passes=50,
     latency_repeats=500,

@@ -75,13 +75,15 @@ class Hooks:
 class Phase:
     """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does.
 
-    ``cache`` holds the pooled features (N, D) of all training images where they stay the same.
+    ``cache`` and ``monitored`` hold the pooled features (N, D) of all training and of the monitored images where
+    they stay the same.
     """
 
     stage: Stage
     first: int
     optimizer: torch.optim.Optimizer
-    cache: Tensor | None
+    cache: Tensor | None = None
+    monitored: Tensor | None = None
 
 
 def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
@@ -167,9 +169,10 @@ class Trainer:
         if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
         if self.features_are_fixed(stage):
-            return Phase(stage, first, optimizer, self._fixed_features(stage))
+            monitored = self.dataset.images[self.monitored]
+            return Phase(stage, first, optimizer, *self._fixed_features(stage, self.images, monitored))
         self.objective.network = self._network(stage)
-        return Phase(stage, first, optimizer, None)
+        return Phase(stage, first, optimizer)
 
     def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
         """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime."""
@@ -193,7 +196,7 @@ class Trainer:
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
             raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
-        validation_loss, validation_accuracy = self._validate(phase.stage.at(epoch - phase.first))
+        validation_loss, validation_accuracy = self._validate(phase, phase.stage.at(epoch - phase.first))
         return {
             "train_loss": loss,
             "train_accuracy": accuracy,
@@ -251,9 +254,14 @@ class Trainer:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    def _validate(self, stage: Stage) -> tuple[float, float]:
-        setting = evaluation.Setting(stage.image_size, self.recipe.precision)
-        scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
+    def _validate(self, phase: Phase, stage: Stage) -> tuple[float, float]:
+        if phase.monitored is None:
+            setting = evaluation.Setting(stage.image_size, self.recipe.precision)
+            scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
+        else:
+            self.model.eval()
+            with torch.inference_mode():
+                scores = self.model.classify(phase.monitored).cpu()
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
     def features_are_fixed(self, stage: Stage) -> bool:
@@ -263,11 +271,15 @@ class Trainer:
         return stage.trains == "head" and not varied and not learnt
 
     @torch.no_grad()
-    def _fixed_features(self, stage: Stage) -> Tensor:
-        """Pooled features (N, D) of all training images."""
+    def _fixed_features(self, stage: Stage, *sets: Tensor) -> list[Tensor]:
+        """Pooled features (N, D) of each set of images."""
         self.model.eval()
-        vector = Method(self.model, "vector")
-        network = Frozen(vector) if in_runtime(self.machine, self.recipe.precision, len(self.images)) else vector
+        embedding = Method(self.model, "embedding")
+        network = Frozen(embedding) if in_runtime(self.machine, self.recipe.precision, len(self.images)) else embedding
+
+        def features(images: Tensor) -> Tensor:
+            batches = (prepare(batch, stage.image_size, self.model) for batch in images.split(evaluation.BATCH))
+            return torch.cat([network(batch).float() for batch in batches])
+
         with self.machine.autocast(self.recipe.precision):
-            parts = (prepare(part, stage.image_size, self.model) for part in self.images.split(evaluation.BATCH))
-            return torch.cat([network(part).float() for part in parts])
+            return [features(images) for images in sets]

@@ -103,7 +103,7 @@ def test_growing_and_frozen_are_named_only_where_used() -> None:
 def test_network_that_goes_on_from_another_says_so() -> None:
     recipe = dataclasses.asdict(Recipe((Stage(1, 1e-3, 32),), 128))
     plan = {"recipe": recipe, "architecture": {"backbone": "x", "pretrained": False}, "starts_from": "level3/x"}
-    assert describe_recipe(plan)["initialisation"] == "the weights of a network trained before"
+    assert describe_recipe(plan, str.upper)["initialisation"] == "the trained weights of LEVEL3/X"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,16 @@ def test_networks_that_go_on_have_the_architecture_they_start_from(preset: Prese
     assert all(e.architecture == by_key[e.starts_from].architecture for e in going_on)
 
 
+def test_network_that_goes_on_needs_what_it_starts_from_and_is_not_taught_by_it() -> None:
+    chosen = levels.selected(presets.CPU, tuple(levels.LEVELS), ("level5/compact-student-alone",))
+    assert [e.key for e in chosen] == ["level3/scratch-cnn", "level5/compact-student-alone"]
+    for name in ("compact-student", "compact-student-ensemble"):
+        *_, student = levels.selected(presets.CPU, tuple(levels.LEVELS), (f"level5/{name}",))
+        assert isinstance(student, Training) and student.distillation
+        assert {*student.distillation.candidates} == {*level4_ensemble.members(presets.CPU)} - {student.starts_from}
+        assert {*student.needs} == {*level4_ensemble.members(presets.CPU)}
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_has_all_five_levels(preset: Preset) -> None:
     assert {experiment.level for experiment in levels.experiments(preset)} == {1, 2, 3, 4, 5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,21 @@ def test_int8_is_recommended_unless_it_costs_more_than_a_point(
     wrong: tuple[int, int], deployed: str, tmp_path: Path
 ) -> None:
     assert export(tmp_path, wrong)[0]["deployed"] == deployed
+
+
+@pytest.mark.parametrize(
+    ("earlier", "described"),
+    [
+        ("", "| Starts from | ImageNet weights |"),
+        ("level3/scratch-cnn", "| Starts from | the trained weights of level3/scratch-cnn |"),
+    ],
+)
+def test_card_says_what_the_network_started_from(tmp_path: Path, earlier: str, described: str) -> None:
+    write_json(tmp_path / "study.json", plan())
+    source = write_run(tmp_path, replace(SOURCE, starts_from=earlier), 4)
+    folder = write_export(tmp_path, source, write_run(tmp_path, INT8, 4), plan())
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert described in card and ("| Epochs since then |" in card) == bool(earlier)
 
 
 def test_card_reports_accuracy_interval_and_classes(tmp_path: Path) -> None:

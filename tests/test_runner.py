@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from safetensors.torch import load_file
 
-from study import checkpoints, models, presets, records, runner
+from study import checkpoints, records, runner
 from study.data import Dataset
 from study.errors import StudyError
-from study.execution import Context, execute, initial
+from study.execution import Context, execute
 from study.experiment import Experiment, Search, Training, Vote, identity
 from study.jobs import Job, Options, Study, prepare
-from study.levels import experiments, level4_ensemble
+from study.levels import experiments
 from study.progress import Reporter
 from study.training import Progress
 
@@ -54,20 +55,28 @@ def test_recorded_accuracy_is_that_of_the_recorded_predictions(tiny_study: Path)
 @pytest.mark.parametrize(("key", "count"), [("level5/student", 1), ("level5/compact-student-ensemble", 3)])
 def test_teachers_are_the_best_members_by_validation(tiny_study: Path, key: str, count: int) -> None:
     runs = {run.key: run for run in records.load_runs(tiny_study)}
-    judged = {name: runs[name].metrics["validation_accuracy"] for name in level4_ensemble.members(presets.QUICK)}
+    candidates = runs[key].spec["experiment"]["distillation"]["candidates"]
+    judged = {name: runs[name].metrics["validation_accuracy"] for name in candidates}
     teachers = runs[key].metrics["teacher"].split(", ")
     assert [judged[name] for name in teachers] == sorted(judged.values(), reverse=True)[:count]
 
 
-def test_student_goes_on_from_the_network_of_level_3(tiny_study: Path, tiny_options: Options) -> None:
-    study = prepare(tiny_options)
+def test_student_goes_on_from_the_network_of_level_3(tiny_study: Path, tiny_options: Options, tmp_path: Path) -> None:
+    study, source = prepare(tiny_options), records.run_folder(tiny_study, "level3/scratch-cnn", 0)
     student = next(e for e in experiments(study.preset) if e.key == "level5/compact-student")
-    assert isinstance(student, Training) and student.starts_from == "level3/scratch-cnn"
-    start = initial(student, 10, Context(study.dataset, study.machine, tiny_study, Path(), 0, lambda _: None))
-    before = models.load_trained(records.load_run(records.run_folder(tiny_study, student.starts_from, 0)), 10)
-    after = models.load_trained(records.load_run(records.run_folder(tiny_study, student.key, 0)), 10)
-    weights = [model.state_dict()["classifier.weight"] for model in (start, before, after)]
-    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
+    assert isinstance(student, Training)
+    still = replace(student.recipe, stages=(replace(student.recipe.stages[0], learning_rate=0.0),))
+    _rerun(study, replace(student, recipe=still), tmp_path)
+    before, after = load_file(source / records.MODEL), load_file(tmp_path / records.MODEL)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and all("norm" in name and ("running" in name or "tracked" in name) for name in moved)
+
+
+def test_student_of_another_architecture_cannot_go_on(tiny_study: Path, tiny_options: Options, tmp_path: Path) -> None:
+    study = prepare(tiny_options)
+    student = next(e for e in experiments(study.preset) if e.key == "level5/student-alone")
+    with pytest.raises(StudyError, match="level5/student-alone cannot start from level3/scratch-cnn"):
+        _rerun(study, replace(student, starts_from="level3/scratch-cnn"), tmp_path)  # type: ignore[call-arg]
 
 
 def test_dropout_was_active(tiny_study: Path) -> None:

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from study import evaluation, frozen
 from study.data import Dataset
+from study.distillation import Teaching
 from study.errors import StudyError
 from study.experiment import Architecture, Augmentation, Recipe, Stage
+from study.frozen import Frozen
 from study.machine import Machine
 from study.models import build
 from study.objective import Batch, Draws
@@ -157,11 +160,42 @@ def test_cached_features_train_the_same_head_as_recomputed_ones(
     cached = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
     with monkeypatch.context() as patch:
         patch.setattr(frozen, "WORTH_EXPORTING", worth_exporting)
-        cached.fit()
+        used = Mock(wraps=Frozen)
+        patch.setattr("study.training.Frozen", used)
+        rows = cached.fit()
+    assert used.called == (worth_exporting == 0)
     monkeypatch.setattr(Trainer, "features_are_fixed", lambda *_: False)
     recomputed = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
-    recomputed.fit()
+    losses = [row["validation_loss"] for row in recomputed.fit()]
+    assert [row["validation_loss"] for row in rows] == pytest.approx(losses, abs=1e-5)
     assert torch.allclose(cached.model.classifier.weight, recomputed.model.classifier.weight, atol=1e-5)
+
+
+HEAD = Stage(2, 1e-2, 32, trains="head")
+
+
+@pytest.mark.parametrize(
+    ("stage", "architecture", "fixed"),
+    [
+        (HEAD, SMALL, True),
+        (replace(HEAD, trains="all"), SMALL, False),
+        (replace(HEAD, augmentation=Augmentation(flip=True)), SMALL, False),
+        (replace(HEAD, mixup=0.2), SMALL, False),
+        (replace(HEAD, first_size=24), SMALL, False),
+        (HEAD, replace(SMALL, attention="se"), False),
+        (HEAD, replace(SMALL, auxiliary="rotation"), False),
+    ],
+)
+def test_features_are_fixed_only_where_nothing_before_the_head_changes(
+    digits: Dataset, cpu: Machine, stage: Stage, architecture: Architecture, fixed: bool
+) -> None:
+    t = trainer(Recipe((stage,), 20), digits, cpu, architecture=architecture)
+    assert t.features_are_fixed(stage) == fixed
+
+
+def test_features_that_a_teacher_must_see_are_not_fixed(digits: Dataset, cpu: Machine) -> None:
+    t = Trainer(build(SMALL, 10, 0), Recipe((HEAD,), 20), digits, cpu, 0, Teaching(lambda x: x, 4.0, 0.9))
+    assert not t.features_are_fixed(HEAD)
 
 
 def test_same_seed_gives_bit_identical_weights(digits: Dataset, cpu: Machine) -> None:

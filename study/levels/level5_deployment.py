@@ -1,10 +1,10 @@
 """Level 5, deployment: what survives of the accuracy in a model that someone could ship?
 
 Students learn from the best single member of level 4 (by validation) or from the mean of the best few;
-each has a control of the same cost to the student, trained without a teacher. One is a mobile network, new
-to the task; the other is level 3's own network, which goes on from where its training alone has ended. int8 models are
-measured by the runtime that would execute them. Whether an uncertainty also tells images of none of the
-classes is measured on a second dataset, where one is at hand.
+each has an untaught control with the same start, images and epochs. One is a mobile network, new to the
+task; the other is level 3's own network, which starts from the weights that its training there ended with.
+int8 models are measured by the runtime that would execute them. Whether an uncertainty also tells images
+of none of the classes is measured on a second dataset, where one is at hand.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ MOBILE = "mobilenetv3_small_100"
 
 def _taught(alone: Training, preset: Preset, name: str, title: str, best: int = 1) -> Training:
     teacher = "the best single model" if best == 1 else "the ensemble"
+    candidates = tuple(key for key in members(preset) if key != alone.starts_from)
     return replace(
         alone,
         name=name,
         title=title,
         control=alone.key,
         differs=f"being taught by {teacher}",
-        distillation=Distillation(members(preset), best=best),
+        distillation=Distillation(candidates, best=best),
     )
 
 
@@ -67,8 +68,8 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
 def compact_students(preset: Preset) -> tuple[Training, ...]:
     """Level 3's CompactCNN trained on: alone, taught by the best single model, and taught by the ensemble.
 
-    What it has learnt alone is where a teacher of another kind takes it further; from scratch it would need
-    all of its epochs, and the teacher's answers for them, again. At test it is shown an image once.
+    From scratch it would need all of its epochs, and the teacher's answers for them, again. It does not teach
+    itself, and at test it is shown an image once.
     """
     budget, begun = preset.compact_student, scratch(preset)
     stage = replace(scratch_recipe(preset, budget.epochs).stages[0], learning_rate=budget.learning_rate, first_size=0)
@@ -76,7 +77,7 @@ def compact_students(preset: Preset) -> tuple[Training, ...]:
         begun,
         level=5,
         name="compact-student-alone",
-        title="CompactCNN, no teacher",
+        title="CompactCNN continued, no teacher",
         starts_from=begun.key,
         recipe=Recipe(
             (stage,),
@@ -88,8 +89,8 @@ def compact_students(preset: Preset) -> tuple[Training, ...]:
     )
     return (
         alone,
-        _taught(alone, preset, "compact-student", "CompactCNN, distilled"),
-        _taught(alone, preset, "compact-student-ensemble", "CompactCNN, taught by ensemble", preset.teachers),
+        _taught(alone, preset, "compact-student", "CompactCNN continued, distilled"),
+        _taught(alone, preset, "compact-student-ensemble", "CompactCNN continued, taught by ensemble", preset.teachers),
     )
 
 
@@ -115,7 +116,7 @@ def quantizations() -> tuple[Quantization, ...]:
 def experiments(preset: Preset) -> tuple[Experiment, ...]:
     """Students, int8, latency, MC dropout and images of another kind."""
     int8 = quantizations()
-    timed = tuple(q.key for q in int8) + ("level3/se-head", "level3/scratch-cnn")
+    timed = tuple(q.key for q in int8) + ("level3/se-head",)
     return (
         *mobile_students(preset),
         *compact_students(preset),
