@@ -38,6 +38,7 @@ TINY = replace(
 TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give what shares a costly fixture or cache to one worker; skip what lacks its tool."""
     for item in items:
