@@ -78,7 +78,7 @@ def experiments(results: Results, findings: Findings) -> Table | None:
         f"{controlled} of {len(planned)} experiments have a control from which they differ in one named respect.",
         f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
-        "Networks that start from another's weights count what they add." if going_on else "",
+        "Of a network that starts from another's weights, only its own epochs and time count." if going_on else "",
     )
     head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Time")
     return Table("experiments", caption, head, rows, "lllrrr")

@@ -164,7 +164,7 @@ class Training(Experiment):
     @property
     def needs(self) -> tuple[str, ...]:
         taught = self.distillation.candidates if self.distillation else ()
-        return taught if self.starts_from in ("", *taught) else (*taught, self.starts_from)
+        return (*taught, self.starts_from) if self.starts_from else taught
 
 
 @dataclass(frozen=True, kw_only=True)
