@@ -61,8 +61,9 @@ class _Teacher(nn.Module):
         self.model, self.size, self.precision, self.machine = model, size, precision, machine
 
     def forward(self, x: Tensor) -> Tensor:
+        inputs = fit_input(x, self.size, self.model)
         with self.machine.autocast(self.precision):
-            return self.model(fit_input(x, self.size, self.model)).float().log_softmax(1)
+            return self.model(inputs).float().log_softmax(1)
 
 
 def _answers(run: Run, classes: int, images: int, machine: Machine) -> Callable[[Tensor], Tensor]:

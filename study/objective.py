@@ -67,8 +67,9 @@ class Objective:
         if stage.mixup:
             x, targets = mix(x, targets, stage.mixup, draws.mixup)
         taught = self.teaching.logits(x) if self.teaching else None
+        inputs = fit_input(x, stage.image_size, self.model)
         with self.machine.autocast(self.recipe.precision):
-            logits, extra = self._forward(x, batch.labels, stage, draws)
+            logits, extra = self._forward(inputs, batch.labels, draws)
             loss = self._blend(logits.float(), targets, taught) + self.recipe.auxiliary_weight * extra
         return loss, (logits.detach().argmax(1) == batch.labels).sum()
 
@@ -78,19 +79,18 @@ class Objective:
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         return loss, (logits.detach().argmax(1) == labels).sum()
 
-    def _forward(self, x: Tensor, labels: Tensor, stage: Stage, draws: Draws) -> tuple[Tensor, Tensor | float]:
-        """Logits of the images, and the auxiliary task's loss (0 without one)."""
+    def _forward(self, inputs: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor | float]:
+        """Logits of the inputs, and the auxiliary task's loss (0 without one)."""
         task = self.model.auxiliary_task
-        inputs = fit_input(x, stage.image_size, self.model)
         if task == "superclass":
             features = self.model.features(inputs)
             auxiliary = self.model.auxiliary_logits(features)
             return self.model.head(features), functional.cross_entropy(auxiliary.float(), self.superclass[labels])
         if task == "rotation":
-            turned, turns = rotate_quarters(inputs[: max(1, round(len(x) * ROTATED_FRACTION))], draws.rotation)
+            turned, turns = rotate_quarters(inputs[: max(1, round(len(inputs) * ROTATED_FRACTION))], draws.rotation)
             features = self.model.features(torch.cat([inputs, turned]))
-            auxiliary = self.model.auxiliary_logits(features[len(x) :])
-            return self.model.head(features[: len(x)]), functional.cross_entropy(auxiliary.float(), turns)
+            auxiliary = self.model.auxiliary_logits(features[len(inputs) :])
+            return self.model.head(features[: len(inputs)]), functional.cross_entropy(auxiliary.float(), turns)
         return self.network(inputs), 0.0
 
     def _blend(self, logits: Tensor, targets: Tensor, taught: Tensor | None) -> Tensor:

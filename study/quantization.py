@@ -80,6 +80,7 @@ def quantize_dynamic(fp32: Path, int8: Path) -> int:
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=_preprocessing(prepared),
         )
         return _keep(result, int8)
 
@@ -107,7 +108,7 @@ def _graph(path: Path) -> GraphProto:
 
 def _preprocessing(path: Path) -> list[str]:
     """Names of the nodes ahead of the first convolution; in integers they would round the image again."""
-    nodes = itertools.takewhile(lambda node: node.op_type not in LINEAR_OPERATORS, _graph(path).node)
+    nodes = itertools.takewhile(lambda node: node.op_type != "Conv", _graph(path).node)
     return [node.name for node in nodes]
 
 

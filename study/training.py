@@ -278,8 +278,8 @@ class Trainer:
         network = Frozen(embedding) if in_runtime(self.machine, self.recipe.precision, len(self.images)) else embedding
 
         def features(images: Tensor) -> Tensor:
-            batches = (prepare(batch, stage.image_size, self.model) for batch in images.split(evaluation.BATCH))
-            return torch.cat([network(batch).float() for batch in batches])
+            inputs = prepare(images, stage.image_size, self.model)
+            with self.machine.autocast(self.recipe.precision):
+                return network(inputs).float()
 
-        with self.machine.autocast(self.recipe.precision):
-            return [features(images) for images in sets]
+        return [torch.cat([features(batch) for batch in images.split(evaluation.BATCH)]) for images in sets]

@@ -40,11 +40,24 @@ def test_seed_alone_decides_the_random_weights() -> None:
     assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
 
 
-def test_prepare_resizes_and_normalises() -> None:
+@pytest.mark.parametrize("size", [24, 32, 48])
+def test_prepare_resizes_and_normalises(size: int) -> None:
     model = models.build(Architecture(LITE), 10, seed=0)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    expected = functional.interpolate(images / 255, size=(48, 48), mode="bilinear")
-    assert torch.allclose(models.prepare(images, 48, model), (expected - 0.5) / 0.5, atol=1e-6)
+    expected = functional.interpolate(images / 255, size=(size, size), mode="bilinear")
+    prepared = models.prepare(images, size, model)
+    assert torch.allclose(prepared, (expected - 0.5) / 0.5, atol=1e-6)
+    assert prepared.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_resize_makes_squares_of_rectangles() -> None:
+    x = torch.rand(2, 1, 5, 9)
+    assert torch.allclose(models.resize(x, 7), functional.interpolate(x, size=(7, 7), mode="bilinear"), atol=1e-6)
+
+
+def test_images_are_not_resized_in_a_narrower_type() -> None:
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(AssertionError, match="before autocast"):
+        models.resize(torch.rand(1, 3, 4, 4), 8)
 
 
 def test_unknown_backbone_is_refused() -> None:

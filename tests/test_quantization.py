@@ -23,7 +23,8 @@ def mobilenet(tmp_path: Path) -> Path:
 
 
 def linear_operators(path: Path) -> int:
-    return sum(node.op_type in ("Conv", "Gemm", "MatMul") for node in onnx.load(path).graph.node)
+    """The network's own: resizing ahead of it is two plain matrix products."""
+    return sum(node.op_type in ("Conv", "Gemm") for node in onnx.load(path).graph.node)
 
 
 def integer_kernels(path: Path, folder: Path) -> int:
