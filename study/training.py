@@ -72,18 +72,21 @@ class Hooks:
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does.
+class FixedFeatures:
+    """Pooled features (N, D) of all training and of the monitored images, where every epoch would compute the same."""
 
-    ``cache`` and ``monitored`` hold the pooled features (N, D) of all training and of the monitored images where
-    they stay the same.
-    """
+    training: Tensor
+    monitored: Tensor
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does."""
 
     stage: Stage
     first: int
     optimizer: torch.optim.Optimizer
-    cache: Tensor | None = None
-    monitored: Tensor | None = None
+    fixed: FixedFeatures | None = None
 
 
 def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
@@ -170,7 +173,8 @@ class Trainer:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
         if self.features_are_fixed(stage):
             monitored = self.dataset.images[self.monitored]
-            return Phase(stage, first, optimizer, *self._fixed_features(stage, self.images, monitored))
+            fixed = FixedFeatures(*self._fixed_features(stage, self.images, monitored))
+            return Phase(stage, first, optimizer, fixed)
         self.objective.network = self._network(stage)
         return Phase(stage, first, optimizer)
 
@@ -240,8 +244,8 @@ class Trainer:
         rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
         for group in phase.optimizer.param_groups:
             group["lr"] = rate
-        if phase.cache is not None:
-            loss, hits = self.objective.cached_loss(phase.cache[chosen], self.labels[chosen])
+        if phase.fixed:
+            loss, hits = self.objective.cached_loss(phase.fixed.training[chosen], self.labels[chosen])
         else:
             mirrored = self.mirrored_first[chosen] ^ bool((phase.first + epoch) % 2)
             batch = Batch(self.images[chosen], self.labels[chosen], mirrored)
@@ -255,13 +259,13 @@ class Trainer:
         optimizer.zero_grad(set_to_none=True)
 
     def _validate(self, phase: Phase, stage: Stage) -> tuple[float, float]:
-        if phase.monitored is None:
-            setting = evaluation.Setting(stage.image_size, self.recipe.precision)
-            scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
-        else:
+        if phase.fixed:
             self.model.eval()
             with torch.inference_mode():
-                scores = self.model.classify(phase.monitored).cpu()
+                scores = self.model.classify(phase.fixed.monitored).cpu()
+        else:
+            setting = evaluation.Setting(stage.image_size, self.recipe.precision)
+            scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
     def features_are_fixed(self, stage: Stage) -> bool:
