@@ -22,6 +22,7 @@ FACTS = (
     facts.level_facts,
     facts.recipe_facts,
     protocol_facts.protocol_facts,
+    protocol_facts.training_facts,
     protocol_facts.spec_facts,
     section_facts.class_facts,
     section_facts.search_facts,

@@ -8,7 +8,7 @@ from analysis.results import Judged, Results
 
 
 def takeaway(findings: dict[str, Finding], *names: str) -> str:
-    """The first of these findings that the study supports; empty when none is there yet."""
+    """The sentence of the first of these findings that is there; empty when none is yet."""
     return next((findings[name].sentence for name in names if name in findings), "")
 
 

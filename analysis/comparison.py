@@ -184,11 +184,13 @@ def compare(
     rng: np.random.Generator,
     resamples: int = 10_000,
     alpha: float = ALPHA,
+    believed: float = 0.0,
 ) -> Comparison:
     """Compare two experiments seed by seed and image by image; element s of both is one seed.
 
     ``alpha`` is the level at which the detectable effect is to be seen: for one of m comparisons
-    adjusted together, 0.05 / m (Bonferroni) bounds what Holm's method asks of it.
+    adjusted together, 0.05 / m (Bonferroni) bounds what Holm's method asks of it. With one seed, ``believed`` is
+    the least difference that counts; a true one must exceed it by z(0.8) standard errors to be seen.
 
     One seed: exact McNemar test, Bonett-Price interval, McNemar power. Several seeds: bootstrap
     over seeds and images, and a detectable effect of (z(1 - alpha/2) + z(0.8)) bootstrap standard errors
@@ -206,6 +208,7 @@ def compare(
     if seeds == 1:
         test = mcnemar(ours[0], theirs[0])
         span = paired_interval(test.only_a, test.only_b, images)
+        detectable = max(detectable, believed + _normal_quantile(0.8) * math.sqrt(discordant / images))
         return Comparison(observed, span.low, span.high, test.p, seeds, images, detectable, discordant)
     result = bootstrap_difference(ours.astype(float) - theirs, rng, resamples)
     detectable = max(detectable, (_normal_quantile(1 - alpha / 2) + _normal_quantile(0.8)) * result.standard_error)

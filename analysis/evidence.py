@@ -56,8 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure drawn on demand: ``draw`` returns the matplotlib figure, ``width`` is a fraction "
-    "of the text width."""
+    """A figure drawn on demand: ``draw`` returns the matplotlib figure, ``width`` is a fraction of the text width."""
 
     name: str
     caption: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis import formats
@@ -30,6 +30,8 @@ def study_facts(results: Results) -> Iterator[Fact]:
     yield count_fact("study/runs", len(everything), source, everything)
     predicting = view.names(*results.accuracies)
     yield count_fact("study/test-evaluations", len(predicting), source, predicting)
+    if view.superseded:
+        yield count_fact("study/superseded", view.superseded, source)
     yield count_fact("study/pending", len(view.pending), source, everything)
     yield count_fact("study/levels", len(view.levels), source)
     yield count_fact("study/classes", len(view.classes), source)
@@ -44,18 +46,31 @@ def environment_facts(results: Results) -> Iterator[Fact]:
     runs = [run for key in view.experiments for run in view.runs_of(key)]
     if not runs:
         return
-    names, environment = tuple(run.name for run in runs), runs[-1].environment
+    environments = [run.environment for run in runs]
+    names, environment = tuple(run.name for run in runs), environments[-1]
     seconds = sum(float(run.durations["total"]) for run in runs)
     value, unit, text = formats.duration(seconds)
     yield Fact("study/compute", value, unit, text, source, names)
     yield text_fact("study/device", environment["device_name"] or environment["device"], source, names[-1:])
-    yield count_fact("study/threads", environment["threads"], source, names[-1:])
+    yield text_fact("study/threads", threads_of(environments), source, names)
     yield text_fact("study/precision", environment["precision"], source, names[-1:])
-    yield text_fact("study/commit", (environment["commit"] or "not recorded")[:12], source, names[-1:])
+    yield text_fact("study/commit", revision_of(environments), source, names)
     peak = max(float(run.environment["peak_memory_bytes"]) for run in runs)
     yield Fact("study/memory", peak / 1e6, "megabytes", f"{formats.count(peak / 1e6)} MB", source, names)
     for package, version in environment["versions"].items():
         yield text_fact(f"version/{package}", str(version), source, names[-1:])
+
+
+def threads_of(environments: Sequence[Mapping[str, Any]]) -> str:
+    """How many threads a run had, from the fewest to the most."""
+    fewest, most = (pick(int(environment["threads"]) for environment in environments) for pick in (min, max))
+    return formats.plural(most, "thread") if fewest == most else f"{fewest} to {most} threads"
+
+
+def revision_of(environments: Sequence[Mapping[str, Any]]) -> str:
+    """The source revision that all runs recorded, or how many they did."""
+    recorded = {str(environment["commit"] or "not recorded")[:12] for environment in environments}
+    return recorded.pop() if len(recorded) == 1 else f"{len(recorded)} different ones"
 
 
 def accuracy_facts(results: Results) -> Iterator[Fact]:

@@ -10,12 +10,9 @@ from analysis import formats
 from analysis.accuracy import Accuracy
 from analysis.comparison import ALPHA, BootstrapResult, Comparison
 from analysis.evidence import Finding, Verdict
-from analysis.results import Judged, Results
+from analysis.results import SEED_NOISE, Judged, Results
 from analysis.section_facts import Speed, int8_speeds
 
-# Two standard deviations of the difference between two trainings that differ in nothing but chance, at
-# 0.15 points between seeds: Jordan 2023, https://arxiv.org/abs/2304.01910
-SEED_NOISE = 0.004
 SAME_SPEED = 0.05
 LEFT_OUT = ("leaving out", "without", "removing")
 
@@ -75,8 +72,8 @@ def comparison_finding(name: str, judged: Judged, treated: str, control: str, fa
     return Finding(name, sentence, verdict, tuple(f"{kind}/{facts}" for kind in kinds))
 
 
-def left_out_finding(name: str, judged: Judged, treated: str, control: str, facts: str) -> Finding:
-    """Leave-one-out: the claim is that the ingredient helps, so a loss without it supports the claim."""
+def loss_finding(name: str, judged: Judged, treated: str, control: str, facts: str) -> Finding:
+    """Where a loss is what the claim expects: without an ingredient that is to help, or in eight bits."""
     finding = comparison_finding(name, judged, treated, control, facts)
     flipped: dict[Verdict, Verdict] = {"supported": "contradicted", "contradicted": "supported"}
     return replace(finding, verdict=flipped.get(finding.verdict, finding.verdict))
@@ -95,7 +92,7 @@ def _comparisons(results: Results) -> Iterator[Finding]:
 def _about(results: Results, judged: Judged) -> Finding:
     planned, title = results.view.experiments[judged.key], results.view.title
     left_out = planned.differs.startswith(LEFT_OUT) or planned.name.startswith(LEFT_OUT)
-    make = left_out_finding if left_out else comparison_finding
+    make = loss_finding if left_out or planned.kind == "Quantization" else comparison_finding
     return make(f"difference/{judged.key}", judged, planned.title, title(judged.control), judged.key)
 
 
@@ -179,6 +176,7 @@ def _trust(results: Results) -> Iterator[Finding]:
         return
     ece = [f"{formats.percent(u.calibration.ece)} %" for u in (trust.before, trust.after)]
     yield calibration_finding(trust.temperature, (ece[0], ece[1]), _nll_drop(results), trust.nll_gain)
+    yield temperature_finding(trust.temperature)
     if trust.gain is not None:
         chosen, baseline = trust.uncertainties[trust.chosen], trust.before
         yield uncertainty_finding(chosen.title, chosen.auroc, baseline.auroc, trust.gain, trust.chosen)
@@ -199,8 +197,17 @@ def calibration_finding(temperature: float, ece: tuple[str, str], drop: float, g
         f"(change {formats.signed(-drop, 3)} nats, {interval}, {formats.p_phrase(gain.p)}); the calibration "
         f"error goes from {ece[0]} to {ece[1]}."
     )
-    names = ("calibration/temperature", "calibration/ece-before", "calibration/ece-after")
+    scores = ("ece-before", "ece-after", "nll-before", "nll-after")
+    names = ("calibration/temperature", *(f"calibration/{score}" for score in scores))
     return Finding("calibration/temperature", sentence, verdict, names)
+
+
+def temperature_finding(temperature: float) -> Finding:
+    """What the fitted temperature says of the network: too modest below one, too sure above."""
+    sentence = "A temperature above one means that the network was too sure, as networks fitted closely tend to be."
+    if temperature < 1:
+        sentence = "A temperature below one means that the network was too modest, as label smoothing tends to make it."
+    return Finding("calibration/reading", sentence, "supported", ("calibration/temperature",))
 
 
 def uncertainty_finding(title: str, auroc: float, baseline: float, gain: BootstrapResult, name: str) -> Finding:

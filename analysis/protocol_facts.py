@@ -12,14 +12,18 @@ from analysis.calibration import expected_calibration_error
 from analysis.comparison import compare, detectable_effect, paired_interval
 from analysis.evidence import Fact, Finding
 from analysis.fact_makers import count_fact, text_fact
-from analysis.findings import ALPHA, SEED_NOISE
-from analysis.results import Results
+from analysis.findings import ALPHA
+from analysis.results import SEED_NOISE, Results
+from analysis.trust import auroc_gain
+from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, ROTATED_FRACTION
 
-# Facts that are plain counts in the spec of a search or of MC dropout.
+# Facts that are plain counts in the spec of a search, of MC dropout, of latency or of int8.
 COUNTS = {
     "trial_epochs": "search/{key}/trial-epochs",
     "trial_images": "search/{key}/trial-images",
     "passes": "mc-dropout/{key}/passes",
+    "repeats": "setting/{key}/repeats",
+    "calibration_images": "setting/{key}/calibration-images",
 }
 
 
@@ -31,8 +35,21 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
     yield _constant("resamples", formats.count(_default(compare, "resamples")), compare)
     bins = _default(expected_calibration_error, "bins")
     yield _constant("bins", formats.count(bins), expected_calibration_error)
+    resamples = _default(auroc_gain, "resamples")
+    yield _constant("image-resamples", formats.count(resamples), auroc_gain)
+    yield _constant("least-p", formats.setting(round(2 / (1 + resamples), 3)), auroc_gain)
     source = "analysis.findings.verdict_of"
     yield text_fact("protocol/seed-noise", f"{formats.percent(SEED_NOISE)} points", source)
+
+
+def training_facts(results: Results) -> Iterator[Fact]:
+    """Constants of the trainer that no spec holds."""
+    source = "study.training.Trainer.optimizer"
+    yield text_fact("protocol/muon-momentum", formats.setting(MUON_MOMENTUM), source)
+    yield count_fact("protocol/muon-iterations", MUON_ITERATIONS, source)
+    yield text_fact("protocol/muon-rest", f"{formats.setting(100 * MUON_REST)} %", source)
+    rotated = f"{formats.setting(100 * ROTATED_FRACTION)} %"
+    yield text_fact("protocol/rotated", rotated, "study.objective.Objective.loss")
 
 
 def _default(function: Callable[..., Any], parameter: str) -> float:

@@ -16,6 +16,10 @@ from analysis.ensemble import Ensemble, ensemble_of
 from analysis.study_view import Planned, StudyView
 from analysis.trust import Trust, trust_of
 
+# Two standard deviations of the difference between two trainings that differ in nothing but chance, at
+# 0.15 points between seeds: Jordan 2023, https://arxiv.org/abs/2304.01910
+SEED_NOISE = 0.004
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -37,8 +41,8 @@ class Results:
     """Statistics of every experiment that has runs.
 
     ``judged`` holds the family of comparisons with a control by treated experiment, ``progress``
-    that of each level's selected model with the one before, by level; ``best`` the selected model
-    by level.
+    those of each level's selected model with the one before, by level, a family of their own but for
+    pairs that ``judged`` has; ``best`` is the selected model by level.
     """
 
     view: StudyView
@@ -60,11 +64,12 @@ def results_of(view: StudyView) -> Results:
     predicting = [key for key in view.experiments if view.predictions(key)]
     best = {level: key for level in view.levels if (key := view.selected(level))}
     ensemble = ensemble_of(view)
+    judged = _family(view, {key: control for key in predicting if (control := control_of(view, key, ensemble))})
     return Results(
         view,
         {key: summarise(view.predictions(key)) for key in predicting},
-        _family(view, {key: control for key in predicting if (control := control_of(view, key, ensemble))}),
-        _progress(view, best),
+        judged,
+        _progress(view, best, judged),
         best,
         ensemble,
         trust_of(view),
@@ -102,17 +107,19 @@ def _judge(view: StudyView, key: str, control: str, alpha: float) -> Judged:
     # One stream per pair: a comparison must not change because another run came in.
     rng = np.random.default_rng([0, *f"{key} {control}".encode()])
     treated, untreated = view.paired(key, control)
-    comparison = compare(treated, untreated, rng, alpha=alpha)
-    return Judged(key, control, comparison, comparison.p, _retrained(view.experiments[key]))
+    retrained = _retrained(view.experiments[key])
+    comparison = compare(treated, untreated, rng, alpha=alpha, believed=SEED_NOISE if retrained else 0.0)
+    return Judged(key, control, comparison, comparison.p, retrained)
 
 
 def _retrained(planned: Planned) -> bool:
     return planned.kind in ("Training", "Search")
 
 
-def _progress(view: StudyView, best: Mapping[int, str]) -> dict[int, Judged]:
+def _progress(view: StudyView, best: Mapping[int, str], judged: Mapping[str, Judged]) -> dict[int, Judged]:
     """Each level's selected model against that of the level before, for the levels with a pass mark."""
     marked = [level for level in sorted(best) if str(level) in view.plan["pass_marks"]]
     pairs = {later: (best[later], best[earlier]) for earlier, later in zip(marked, marked[1:], strict=False)}
-    family = _family(view, dict(pairs.values()))
-    return {level: family[key] for level, (key, _) in pairs.items() if key in family}
+    known = {key: judged[key] for key, before in pairs.values() if key in judged and judged[key].control == before}
+    steps = known | _family(view, {key: before for key, before in pairs.values() if key not in known})
+    return {level: steps[key] for level, (key, _) in pairs.items() if key in steps}

@@ -86,6 +86,8 @@ def trust_facts(results: Results) -> Iterator[Fact]:
     for name, uncertainty in trust.uncertainties.items():
         yield number_fact(f"uncertainty/auroc-{name}", uncertainty.auroc, "analysis.uncertainty.error_auroc", runs)
         yield number_fact(f"uncertainty/aurc-{name}", uncertainty.aurc, "analysis.uncertainty.aurc", runs, 4)
+    if trust.vote:
+        yield text_fact("uncertainty/vote", view.title(trust.vote), "analysis.trust.sampled", view.names(trust.vote))
     chosen = trust.uncertainties[trust.chosen]
     yield text_fact("uncertainty/best", chosen.title, "analysis.trust.trust_of", runs)
     yield number_fact("uncertainty/best-auroc", chosen.auroc, "analysis.uncertainty.error_auroc", runs)

@@ -8,6 +8,7 @@ from analysis import formats
 from analysis.captions import accuracy_interval, cells, join, one_seed, pooled, takeaway
 from analysis.deployed import LATENCY_FILE
 from analysis.evidence import Finding, Table
+from analysis.facts import revision_of, threads_of
 from analysis.results import Results
 from analysis.trust import Uncertainty
 from study.records import PREDICTIONS, Run
@@ -25,9 +26,8 @@ def members(results: Results, findings: Findings) -> Table | None:
     rows = tuple(_member_row(results, role, key) for role, key in voted)
     caption = join(
         takeaway(findings, "ensemble/gain"),
-        "Members and votes; the weight is that in the vote with unequal weights. The vote and the best "
-        f"member are chosen on validation; the difference is of {results.view.title(ensemble.best_vote)} "
-        f"from {results.view.title(ensemble.best_member)}.",
+        f"Members and votes; the weight is that in {results.view.title(ensemble.best_vote)}. This vote and the best "
+        f"member, {results.view.title(ensemble.best_member)}, are chosen on validation; the difference is theirs.",
         accuracy_interval(results),
     )
     head = ("Model", "Role", "Weight", "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
@@ -50,11 +50,9 @@ def _member_row(results: Results, role: str, key: str) -> tuple[str, ...]:
 
 
 def _weight(results: Results, member: str) -> str:
-    """Weight in the validation-weighted vote; a dash where the study has none."""
+    """Weight in the vote that validation selects; one that it leaves out weighs nothing."""
     assert results.ensemble is not None
-    weighted = (key for key in results.ensemble.votes if results.view.experiments[key].spec["rule"] == "weighted")
-    weights = results.ensemble.weights.get(next(weighted, ""), {})
-    return formats.decimal(weights[member]) if member in weights else formats.MISSING
+    return formats.decimal(results.ensemble.weights[results.ensemble.best_vote].get(member, 0.0))
 
 
 def diversity(results: Results, findings: Findings) -> Table | None:
@@ -126,17 +124,18 @@ def trust(results: Results, findings: Findings) -> Table | None:
     if results.trust is None:
         return None
     others = results.trust.outliers
-    measured = bool(others and others.scores)
+    measured = others if others and others.scores else None
     rows = tuple(
         (*_trust_row(uncertainty), *([formats.number(results.trust.outlier_auroc(name))] if measured else []))
         for name, uncertainty in results.trust.uncertainties.items()
     )
     caption = join(
         takeaway(findings, "calibration/temperature"),
-        f"Single model: {results.view.title(results.trust.model)}; its temperature is fitted on validation. "
+        f"Single model: {results.view.title(results.trust.model)}; its temperature is fitted on validation.",
+        f"Ensemble: {results.view.title(results.trust.vote)}." if results.trust.vote else "",
         "ECE: expected calibration error, 15 bins; NLL: negative log-likelihood in nats; AUROC: errors "
-        "found by the uncertainty; AURC: area under the risk-coverage curve."
-        + (f" OOD AUROC: test images told from {others.images} of {others.title}." if others and measured else ""),
+        "found by the uncertainty; AURC: area under the risk-coverage curve.",
+        f"OOD AUROC: test images told from {formats.count(measured.images)} of {measured.title}." if measured else "",
         pooled(results),
     )
     head: tuple[str, ...] = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
@@ -163,14 +162,15 @@ def environment(results: Results, findings: Findings) -> Table | None:
     done = [run for key in view.experiments for run in view.runs_of(key)]
     if not done:
         return None
-    recorded = done[-1].environment
+    environments = [run.environment for run in done]
+    recorded = environments[-1]
     totals = {level: _seconds(_runs_at(results, level)) for level in view.levels}
     rows = (
         ("Device", str(recorded["device_name"] or recorded["device"])),
         ("Platform", str(recorded.get("platform", formats.MISSING))),
-        ("Threads", str(recorded["threads"])),
+        ("Threads of a run", threads_of(environments)),
         ("Precision", str(recorded["precision"])),
-        ("Commit", str(recorded["commit"] or "not recorded")[:SHORT_DIGEST]),
+        ("Source revision", revision_of(environments)),
         *((package, str(version)) for package, version in recorded["versions"].items()),
         (
             "Peak memory",
@@ -180,7 +180,11 @@ def environment(results: Results, findings: Findings) -> Table | None:
         ("Compute, total", formats.duration(_seconds(done))[2]),
     )
     takes = f"{formats.plural(len(done), 'run')} took {formats.duration(_seconds(done))[2]} of compute in all."
-    caption = join(takes, "Environment as the last run recorded it; peak memory is the largest of any run.")
+    caption = join(
+        takes,
+        "Device and versions as the last run recorded them; peak memory is the largest of any run; times are wall "
+        "time, for some runs beside another one.",
+    )
     return Table("environment", caption, ("Item", "Value"), rows, "ll")
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from study.records import Predictions, Run, load_plan, load_runs, read_json
+from study.records import PREDICTIONS, SUPERSEDED, Predictions, Run, load_plan, load_runs, read_json
 
 TRIALS = "trials.json"
 TRAINED = ("Training", "Search")
@@ -40,11 +40,15 @@ class Planned:
 
 @dataclass(frozen=True)
 class StudyView:
-    """The plan, its experiments by key in the plan's order, and complete runs by key and seed."""
+    """The plan, its experiments by key in the plan's order, and complete runs by key and seed.
+
+    ``superseded`` counts predictions of earlier runs that newer ones have replaced.
+    """
 
     plan: dict[str, Any]
     experiments: Mapping[str, Planned]
     runs: Mapping[str, Mapping[int, Run]]
+    superseded: int = 0
 
     @property
     def classes(self) -> list[str]:
@@ -132,7 +136,8 @@ def view_study(study: Path) -> StudyView:
         planned = experiments.get(run.key)
         if planned and planned.spec == run.spec["experiment"] and run.seed in plan["seeds"]:
             runs.setdefault(run.key, {})[run.seed] = run
-    return StudyView(plan, experiments, runs)
+    superseded = sum(1 for _ in (study / SUPERSEDED).rglob(PREDICTIONS))
+    return StudyView(plan, experiments, runs, superseded)
 
 
 def _planned(entry: dict[str, Any]) -> Planned:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +12,10 @@ from analysis import formats
 from analysis.captions import accuracy_interval, cells, difference_interval, join, progress_sentence, takeaway
 from analysis.comparison import compare
 from analysis.evidence import Finding, Table
-from analysis.facts import train_seconds
+from analysis.facts import describe_recipe, train_seconds
 from analysis.findings import ALPHA
 from analysis.per_class import scores
-from analysis.results import Results
+from analysis.results import Results, control_of
 from analysis.section_tables import deployment, diversity, environment, members, runs, trust
 from analysis.study_view import Planned
 
@@ -28,14 +30,16 @@ def builders() -> dict[str, Builder]:
         "experiments": experiments,
         "level1": level1,
         "ablation": ablation,
-        "level2": lambda results, findings: level_table(results, findings, 2),
-        "level3": lambda results, findings: level_table(results, findings, 3),
+        "level2": partial(level_table, level=2),
+        "level3": partial(level_table, level=3),
+        "level5": partial(level_table, level=5),
         "per_class": per_class,
         "members": members,
         "diversity": diversity,
         "deployment": deployment,
         "trust": trust,
         "environment": environment,
+        "recipes": recipes,
         "runs": runs,
     }
 
@@ -72,10 +76,10 @@ def experiments(results: Results, findings: Findings) -> Table | None:
     """Every planned experiment that trains a network, with its control and its budget."""
     planned = tuple(results.view.experiments.values())
     rows = tuple(_experiment_row(results, each) for each in planned if each.trained)
-    controlled = sum(1 for each in planned if each.control)
+    controlled = sum(1 for each in planned if control_of(results.view, each.key, results.ensemble))
     going_on = any(each.trained and each.training.get("starts_from") for each in planned)
     caption = join(
-        f"{controlled} of {len(planned)} experiments have a control from which they differ in one named respect.",
+        f"{controlled} of {len(planned)} experiments have a control, from which they differ in a named respect.",
         f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
         "Of a network that starts from another's weights, only its own epochs and time count." if going_on else "",
@@ -95,6 +99,34 @@ def _experiment_row(results: Results, planned: Planned) -> tuple[str, ...]:
         str(max(stage["image_size"] for stage in stages)),
         formats.duration(float(np.mean(seconds)))[2] if seconds else "pending",
     )
+
+
+def recipes(results: Results, findings: Findings) -> Table | None:
+    """How every planned network is trained, in full."""
+    trained = [planned for planned in results.view.experiments.values() if planned.trained]
+    rows = tuple((planned.title, *_recipe_cells(planned.training)) for planned in trained)
+    caption = join(
+        "Everything that is set for a training, stage by stage where stages differ.",
+        "Rate: the peak, and the fraction of steps that lead up to it; decay and smoothing: of weights and labels; "
+        "batch: images; crops and cutout in px, rotation in degrees. A search starts from the recipe shown.",
+    )
+    head = ("Experiment", "Optimizer", "Rate", "Schedule", "Decay", "Smoothing", "Batch", "Augmentation")
+    return Table("recipes", caption, head, rows, "llllrrrl") if rows else None
+
+
+def _recipe_cells(training: Mapping[str, Any]) -> tuple[str, ...]:
+    words = describe_recipe(training)
+    warmup = max(stage["warmup"] for stage in training["recipe"]["stages"])
+    rate = words["learning-rate"] + (f" ({formats.setting(warmup)})" if warmup else "")
+    names = ("schedule", "weight-decay", "label-smoothing", "batch-size")
+    shown = (_transforms(stage["augmentation"]) for stage in training["recipe"]["stages"])
+    return (words["optimizer"], rate, *(words[name] for name in names), ", then ".join(dict.fromkeys(shown)))
+
+
+def _transforms(augmentation: Mapping[str, Any]) -> str:
+    """The transforms that are switched on, each with its parameter."""
+    used = (name if value is True else f"{name} {value:g}" for name, value in augmentation.items() if value)
+    return ", ".join(used) or formats.MISSING
 
 
 def level_table(results: Results, findings: Findings, level: int) -> Table | None:

@@ -65,6 +65,8 @@ class Uncertainty:
 class Trust:
     """Uncertainties on the test images, the model's own first; ``model`` is whose confidence it is.
 
+    ``vote`` is the ensemble whose uncertainty it is compared with, "" for none.
+
     ``temperature`` is the mean over seeds. ``chosen`` names the uncertainty with the highest AUROC
     on validation; ``gain`` is its test AUROC less that of the model's entropy, ``nll_gain`` the drop
     in negative log-likelihood by temperature scaling, each with its bootstrap; ``outliers`` are
@@ -72,6 +74,7 @@ class Trust:
     """
 
     model: str
+    vote: str
     sources: tuple[str, ...]
     temperature: float
     uncertainties: dict[str, Uncertainty]
@@ -113,7 +116,7 @@ def trust_of(view: StudyView) -> Trust | None:
     gain = None if chosen == "entropy" else auroc_gain(test[chosen], test["entropy"], rng)
     mean = float(np.mean(temperatures))
     others = outliers_of(view, model, temperatures)
-    return Trust(model, tuple(keys), mean, test, chosen, gain, _nll_gain(test, rng), others)
+    return Trust(model, vote.key if vote else "", tuple(keys), mean, test, chosen, gain, _nll_gain(test, rng), others)
 
 
 def sampled(view: StudyView, kind: str) -> Planned | None:
@@ -156,7 +159,7 @@ def _of_samples(view: StudyView, kind: str, prefix: str, whose: str, split: str)
 
 
 def auroc_gain(
-    treated: Uncertainty, control: Uncertainty, rng: np.random.Generator, resamples: int = 500
+    treated: Uncertainty, control: Uncertainty, rng: np.random.Generator, resamples: int = 2000
 ) -> BootstrapResult:
     """Bootstrap over test images of AUROC(treated) - AUROC(control), seeds fixed.
 

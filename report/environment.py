@@ -19,7 +19,7 @@ from jinja2.runtime import Macro
 from markupsafe import Markup
 
 from report import escaping
-from report.tables import wrapped_column
+from report.tables import stretching_columns, wrapped_column
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 ESCAPES: dict[str, Callable[[str], Markup]] = {
@@ -76,6 +76,7 @@ def macros(kind: str, values: Mapping[str, Any]) -> TemplateModule:
         "string": escaping.typst_string,
         "breakable": escaping.breakable,
         "wrapped_column": wrapped_column,
+        "stretching_columns": stretching_columns,
     }
     return environment.get_template(f"{kind}.jinja", globals=dict(values)).module
 

@@ -18,6 +18,12 @@ VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "g
 QuantizationMethod = Literal["dynamic", "static"]
 
 SIZE_STEP = 4
+# What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
+# biases have, which follow by NAdamW (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.8, 3, 0.05
+# A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
+# only, the batch statistics see both.
+ROTATED_FRACTION = 0.25
 
 
 @dataclass(frozen=True)

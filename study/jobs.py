@@ -183,6 +183,6 @@ def _make_room(study: Study, job: Job) -> None:
     spec = folder / "spec.json"
     if spec.is_file() and records.read_json(spec) == study.as_read(job) and not (folder / records.RESULT).exists():
         return
-    aside = study.folder / "superseded" / f"{job.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    aside = study.folder / records.SUPERSEDED / f"{job.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(folder, aside)

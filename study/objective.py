@@ -12,14 +12,10 @@ from torch.nn import functional
 
 from study.augmentation import augment, mix, rotate_quarters
 from study.distillation import Teaching, distillation_loss
-from study.experiment import Recipe, Stage
+from study.experiment import ROTATED_FRACTION, Recipe, Stage
 from study.machine import Machine
 from study.models import Classifier, fit_input
 from study.streams import numpy_generator, torch_generator
-
-# A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
-# only, the batch statistics see both.
-ROTATED_FRACTION = 0.25
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ PREDICTIONS = "predictions.npz"
 MODEL = "model.safetensors"
 EPOCHS = "epochs.jsonl"
 STUDY = "study.json"
+SUPERSEDED = "superseded"  # folder of complete or damaged runs that newer ones replace
 SPLITS = ("validation", "test")
 OUTLIERS = "outlier"  # prefix of the arrays about images of none of the classes
 

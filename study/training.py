@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from study import evaluation
 from study.data import Dataset
 from study.errors import StudyError
-from study.experiment import Augmentation, Recipe, Stage
+from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, Augmentation, Recipe, Stage
 from study.frozen import Frozen, Method, in_runtime, with_trunk
 from study.machine import Machine
 from study.models import Classifier, prepare
@@ -24,18 +24,16 @@ from study.streams import derive, torch_generator
 
 # Validation images that the learning curve is drawn from; the run's own validation accuracy is of all of them.
 MONITORED_IMAGES = 2_500
-# Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) turns the convolutions; heads, norms and biases
-# follow by NAdamW at a twentieth of its rate.
 TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"opt": "adam", "fused": True},
     "adamw": {"opt": "adamw", "fused": True},
     "sgd": {"opt": "nesterov", "momentum": 0.9, "fused": True},
     "muon": {
         "opt": "nmuon",
-        "momentum": 0.8,
-        "ns_steps": 3,
+        "momentum": MUON_MOMENTUM,
+        "ns_steps": MUON_ITERATIONS,
         "adjust_lr_fn": "original",
-        "fallback_lr_scale": 0.05,
+        "fallback_lr_scale": MUON_REST,
         "fallback_list": ("classifier.*", "auxiliary.*"),
     },
 }

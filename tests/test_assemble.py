@@ -18,7 +18,7 @@ FIGURES = {
     "risk_coverage",
 }  # fmt: skip
 TABLES = {
-    "headline", "experiments", "level1", "ablation", "level2", "level3", "per_class", "members", "diversity",
+    "headline", "experiments", "level1", "ablation", "level2", "level3", "level5", "recipes", "per_class", "members", "diversity",
     "deployment", "trust", "environment", "runs",
 }  # fmt: skip
 

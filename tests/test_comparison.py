@@ -208,6 +208,14 @@ def test_one_seed_is_compared_by_mcnemar() -> None:
     assert strict.detectable == detectable_effect(0.15, 100, alpha=0.005) > result.detectable
 
 
+def test_differences_too_small_to_be_believed_are_not_detectable() -> None:
+    treated, control = outcomes(12, 3, both=985)
+    pair = [predictions_with(treated)], [predictions_with(control)]
+    plain, wary = compare(*pair, generator()), compare(*pair, generator(), believed=0.02)
+    assert wary.detectable == pytest.approx(0.02 + stats.norm.ppf(0.8) * np.sqrt(0.015 / 1000))
+    assert wary.detectable > plain.detectable == compare(*pair, generator(), believed=0.001).detectable
+
+
 def test_several_seeds_are_compared_by_bootstrap() -> None:
     rng = generator()
     treated, control = rng.random((3, 1000)) < 0.95, rng.random((3, 1000)) < 0.85

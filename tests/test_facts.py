@@ -15,7 +15,9 @@ from analysis.facts import (
     describe_recipe,
     level_facts,
     recipe_facts,
+    revision_of,
     study_facts,
+    threads_of,
 )
 from analysis.results import Results, results_of
 from analysis.study_view import view_study
@@ -60,6 +62,15 @@ def test_compute_adds_up_every_run(results: Results) -> None:
     assert fact.value == pytest.approx(62 * 30 / 60)  # 62 runs of 30 s, in minutes
     assert (fact.unit, fact.text) == ("minutes", "31.0 min")
     assert len(fact.runs) == 62
+
+
+def test_threads_and_revisions_are_those_of_all_runs(results: Results) -> None:
+    first = results.view.runs_of("level1/finetuned")[0].environment
+    assert threads_of([first, first]) == "2 threads"
+    assert revision_of([first, first]) == "0" * 12
+    other = first | {"threads": 1, "commit": "1" * 40}
+    assert threads_of([first, other]) == "1 to 2 threads"
+    assert revision_of([first, other]) == "2 different ones"
 
 
 def test_study_without_runs_still_names_itself(tmp_path: Path) -> None:

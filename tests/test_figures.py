@@ -76,6 +76,14 @@ def test_experiment_keeps_its_colour_and_neighbours_differ(study: Path) -> None:
     assert shades == [style.colour(view, key) for key in keys]
 
 
+def test_accuracy_axis_is_logarithmic_in_the_error() -> None:
+    axes = Canvas().subplots()
+    axes.plot([0, 1, 2], [60, 90, 97.5])
+    style.stretch_accuracy(axes)
+    heights = [axes.transData.transform((0, accuracy))[1] for accuracy in (60, 80, 90, 95, 97.5)]
+    assert [b - a for a, b in zip(heights, heights[1:], strict=False)] == pytest.approx([heights[1] - heights[0]] * 4)
+
+
 def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) -> None:
     canvas = evidence.figures["architecture"].draw()
     written = " ".join(text.get_text() for text in shown_texts(canvas))

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from analysis.accuracy import Accuracy
 from analysis.comparison import BootstrapResult, Comparison
 from analysis.findings import (
+    all_findings,
     calibration_finding,
     comparison_finding,
     effect,
     latency_finding,
-    left_out_finding,
+    loss_finding,
     pass_mark_finding,
     summary_finding,
     uncertainty_finding,
     verdict_of,
 )
-from analysis.results import Judged
+from analysis.results import Judged, results_of
 from analysis.section_facts import Speed
+from analysis.study_view import view_study
+from tests.fabricate import fabricate
 
 
 def comparison(difference: float, seeds: int = 1, p: float = 0.01) -> Comparison:
@@ -74,10 +79,17 @@ def test_small_difference_of_one_seed_is_noise_unless_nothing_was_retrained() ->
 
 
 def test_loss_without_an_ingredient_supports_the_ingredient() -> None:
-    finding = left_out_finding("f", judged(-0.01, 0.01), "Without cosine", "Full", "level2/a")
+    finding = loss_finding("f", judged(-0.01, 0.01), "Without cosine", "Full", "level2/a")
     assert finding.verdict == "supported"
     assert finding.sentence.startswith("Without cosine lowers accuracy by 1.00 points against Full")
-    assert left_out_finding("f", judged(0.01, 0.01), "A", "B", "k").verdict == "contradicted"
+    assert loss_finding("f", judged(0.01, 0.01), "A", "B", "k").verdict == "contradicted"
+
+
+def test_a_loss_in_eight_bits_is_expected(tmp_path: Path) -> None:
+    results = results_of(view_study(fabricate(tmp_path, images=60)))
+    key, lost = "level5/int8-static", judged(-0.02, 0.001, retrained=False)
+    results = replace(results, judged={key: replace(lost, key=key, control="level5/compact-student")})
+    assert all_findings(results)[f"difference/{key}"].verdict == "supported"
 
 
 def test_finding_names_the_facts_it_rests_on() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.evidence import Table
-from report.tables import wrapped_column
+from report.tables import stretching_columns, wrapped_column
 
 
 def _table(align: str, *widths: int) -> Table:
@@ -23,3 +23,8 @@ def test_a_table_one_character_too_wide_wraps_its_longest_text() -> None:
 @pytest.mark.parametrize("align", ["rrr", "lrr"])
 def test_numbers_and_short_texts_never_wrap(align: str) -> None:
     assert wrapped_column(_table(align, 18, 40, 40)) is None
+
+
+def test_long_texts_share_what_the_rest_of_a_long_table_leaves() -> None:
+    assert stretching_columns(_table("lrll", 30, 5, 10, 500)) == {0: 30 / 85, 3: 40 / 85}
+    assert stretching_columns(_table("lr", 18, 40)) == {}

@@ -53,6 +53,13 @@ def test_progress_compares_each_marked_level_with_the_one_before(results: Result
     }  # fmt: skip
 
 
+def test_a_step_between_levels_that_is_a_comparison_anyway_is_judged_once(tmp_path: Path) -> None:
+    results = results_of(view_study(fabricate(tmp_path, images=300, accuracies={"level3/se-head": 0.97})))
+    step = results.progress[4]
+    assert step.control == results.best[3] == "level3/se-head"
+    assert step is results.judged[step.key]
+
+
 def test_comparison_does_not_change_when_other_runs_come_in(tmp_path: Path) -> None:
     part = results_of(view_study(fabricate(tmp_path / "part", seeds=(0, 1), images=80, skip=["level3/scratch-cnn"])))
     whole = results_of(view_study(fabricate(tmp_path / "whole", seeds=(0, 1), images=80)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.study_view import StudyView, view_study
-from study.records import load_plan, write_json
+from study.records import SUPERSEDED, load_plan, write_json
 from tests.fabricate import fabricate
 
 
@@ -43,6 +43,14 @@ def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
     assert expected.seed == 1
     assert len(treated) == len(control) == 1
     np.testing.assert_array_equal(control[0].logits, expected.predictions("test").logits)
+
+
+def test_predictions_that_newer_runs_superseded_are_counted(tmp_path: Path) -> None:
+    study = fabricate(tmp_path)
+    assert view_study(study).superseded == 0
+    (study / SUPERSEDED / "level1").mkdir(parents=True)
+    (study / "level1" / "finetuned" / "seed-0").rename(study / SUPERSEDED / "level1" / "finetuned")
+    assert view_study(study).superseded == 1
 
 
 def test_run_the_plan_does_not_name_is_left_out(tmp_path: Path) -> None:

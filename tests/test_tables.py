@@ -10,7 +10,7 @@ from analysis.findings import all_findings
 from analysis.formats import MISSING
 from analysis.results import Results, results_of
 from analysis.study_view import view_study
-from analysis.tables import ablation, builders, experiments, headline, level1, level_table, per_class
+from analysis.tables import ablation, builders, experiments, headline, level1, level_table, per_class, recipes
 from tests.fabricate import fabricate
 
 
@@ -69,6 +69,17 @@ def test_per_class_shows_recall_beside_the_controls(results: Results) -> None:
     assert ("Control recall, %" in table.header) == (results.best[3] in results.judged)
 
 
+def test_recipes_print_every_setting_of_a_training(results: Results) -> None:
+    table = recipes(results, {})
+    assert table is not None
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert len(rows) == sum(planned.trained for planned in results.view.experiments.values())
+    spec = results.view.experiments["level2/augmented"].training["recipe"]
+    row = rows[results.view.title("level2/augmented")]
+    assert float(row[3]) == spec["weight_decay"] and int(row[5]) == spec["batch_size"]
+    assert float(row[1].split(" (")[0]) == spec["stages"][0]["learning_rate"]
+
+
 def test_experiments_that_train_are_listed_before_they_have_run(tmp_path: Path) -> None:
     empty = results_of(view_study(fabricate(tmp_path, seeds=())))
     table = experiments(empty, {})
@@ -78,4 +89,4 @@ def test_experiments_that_train_are_listed_before_they_have_run(tmp_path: Path) 
     assert 0 < len(table.rows) < len(planned)
     assert {row[-1] for row in table.rows} == {"pending"}
     made = {name for name, build in builders().items() if build(empty, {}) is not None}
-    assert made == {"experiments"}
+    assert made == {"experiments", "recipes"}

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch
 
+from analysis import formats
 from analysis.captions import join
 from analysis.evidence import Figure, Finding
 from analysis.figures import style
@@ -31,7 +32,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         return None
     names = [planned.title for planned in shown]
     caption = join(
-        f"Level 3 changes the network in {len(shown)} way{'s' * (len(shown) > 1)}: {', '.join(names)}.",
+        f"Level 3 trains {formats.plural(len(shown), 'network')} of its own: {'; '.join(names)}.",
         "Every box gives what leaves it (channels × height × width) and its number of trainable "
         "parameters, read from the network.",
     )

@@ -26,7 +26,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     caption = join(
         _worst_pair(matrix, classes),
         f"Test images of {results.view.title(key)} by true class (rows) and predicted class (columns), in "
-        "percent of the row; cells below 0.5 % are blank.",
+        "percent of the row; cells that round to zero are blank.",
         f"n = {formats.count(len(predictions[0].labels))} test images, "
         f"{formats.plural(len(predictions), 'seed')}" + (" added up." if len(predictions) > 1 else "."),
     )
@@ -67,7 +67,7 @@ def _cells(
     """The cells where ``shown`` (C, C) holds, each with its percentage unless there are too many classes."""
     import seaborn
 
-    written = np.vectorize(lambda value: formats.decimal(value, 0) if value >= 0.5 else "")(share)
+    written = np.vectorize(lambda value: formats.decimal(value, 0).strip("0") and formats.decimal(value, 0))(share)
     seaborn.heatmap(
         share, mask=~shown, ax=axes, annot=written if len(classes) <= MANY_CLASSES else None, fmt="", cbar=False,
         xticklabels=classes, yticklabels=classes, annot_kws={"weight": weight}, **colours,

@@ -32,8 +32,8 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     caption = join(
         summary_finding("all", judged, titles).sentence,
         "Difference in test accuracy from the control (in brackets), with its 95 % interval; grey band: "
-        "differences below the detectable effect at power 0.8; left: the level. Filled: adjusted p below "
-        "0.05; open: no difference detected.",
+        "differences below the detectable effect at power 0.8; left: the level. Filled: higher (blue) or lower "
+        "(orange) than the control, adjusted p below 0.05; open: no difference detected.",
         f"n = {formats.count(judged[0].comparison.images)} test images, "
         f"{formats.plural(judged[0].comparison.seeds, 'seed')}.",
         difference_interval(results),

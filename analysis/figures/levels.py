@@ -21,7 +21,8 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
     caption = join(
         progress_sentence(results),
         "Filled: per level the model selected on validation, with its interval; small: the level's other "
-        "experiments; bar: the challenge's pass mark; open diamond: the published reference figure.",
+        "experiments; bar: the challenge's pass mark; open diamond: the published reference figure. The axis is "
+        "logarithmic in the error.",
         accuracy_interval(results),
     )
     alt = "Test accuracy in percent against level 1 to 5, with intervals, pass marks and reference figures"
@@ -37,6 +38,7 @@ def draw(results: Results) -> Canvas:
             _draw_level(axes, results, level)
         axes.set(xlabel="Level", ylabel="Test accuracy, %", xticks=results.view.levels)
         axes.set_xlim(min(results.view.levels) - 0.5, max(results.view.levels) + 0.75)
+        style.stretch_accuracy(axes)
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         _name_marks(axes, results)

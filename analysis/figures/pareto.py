@@ -29,7 +29,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         f"No timed model is both faster and more accurate than {formats.listing(names)}, which {verb} the "
         f"front of {formats.plural(len(frame), 'model')}.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); line: "
-        "Pareto front; squares: int8, circles: float32.",
+        "Pareto front; squares: int8, open circles: float32. The accuracy axis is logarithmic in the error.",
         f"n = {formats.count(results.view.plan['dataset']['sizes']['test'])} test images; bars: 95 % "
         "intervals of accuracy.",
     )
@@ -51,12 +51,18 @@ def draw(results: Results, frame: pd.DataFrame) -> Canvas:
             _draw_panel(axes, results, frame, cost)
             axes.set_xlabel(label)
         panels[0].set_ylabel("Test accuracy, %")
+        style.stretch_accuracy(panels[0])
         _name_models(panels[1], results, frame)
         return figure
 
 
+def _shades(frame: pd.DataFrame) -> dict[object, str]:
+    """A colour per model by its row: those shared by all figures may come twice among so few."""
+    return {row: style.COLOURS[place % len(style.COLOURS)] for place, row in enumerate(frame.index)}
+
+
 def _draw_panel(axes: Axes, results: Results, frame: pd.DataFrame, cost: str) -> None:
-    scale = 1e-6 if cost == "bytes" else 1.0
+    scale, shades = 1e-6 if cost == "bytes" else 1.0, _shades(frame)
     front = frame[pareto_front(frame, "accuracy", cost)].sort_values(cost)
     axes.plot(
         scale * front[cost],
@@ -69,15 +75,15 @@ def _draw_panel(axes: Axes, results: Results, frame: pd.DataFrame, cost: str) ->
     for row in frame.itertuples():
         accuracy = results.accuracies[row.evaluated]
         spread = [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
-        form = "s" if row.precision == "int8" else "o"
-        shade = style.colour(results.view, row.evaluated)
+        int8 = row.precision == "int8"
         axes.errorbar(
             scale * getattr(row, cost),
             100 * row.accuracy,
             spread,
-            fmt=form,
-            color=shade,
-            ms=5.5,
+            fmt="s" if int8 else "o",
+            color=shades[row.Index],
+            ms=5.0 if int8 else 7.5,
+            mfc=shades[row.Index] if int8 else "none",
             elinewidth=0.8,
         )
     axes.set_xscale("log")
@@ -90,9 +96,6 @@ def _draw_panel(axes: Axes, results: Results, frame: pd.DataFrame, cost: str) ->
 
 
 def _name_models(axes: Axes, results: Results, frame: pd.DataFrame) -> None:
-    right = axes.get_xlim()[1]
-    ends = [
-        (right, 100 * row.accuracy, _name(results, row), style.colour(results.view, row.evaluated))
-        for row in frame.itertuples()
-    ]
+    right, shades = axes.get_xlim()[1], _shades(frame)
+    ends = [(right, 100 * row.accuracy, _name(results, row), shades[row.Index]) for row in frame.itertuples()]
     style.label_ends(axes, ends)

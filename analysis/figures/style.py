@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.study_view import StudyView
 
 TEXT_WIDTH = 6.3  # inches
 # Okabe & Ito 2008, https://jfly.uni-koeln.de/color/; its yellow is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+ACCURACIES = (0, 50, 70, 80, 90, 95, 98, 99, 99.5)  # ticks, in percent
+SMALLEST_ERROR = 0.05  # percent
 LINES = ("-", "--", "-.", ":")
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
@@ -63,13 +66,24 @@ def colour(view: StudyView, key: str) -> str:
     return COLOURS[_position(view, key) % len(COLOURS)]
 
 
-def marker(view: StudyView, key: str) -> str:
-    """The experiment's marker, which tells apart what shares a colour."""
-    return MARKERS[_position(view, key) % len(MARKERS)]
-
-
 def _position(view: StudyView, key: str) -> int:
     return list(view.experiments).index(key) if key in view.experiments else 0
+
+
+def stretch_accuracy(axes: Axes) -> None:
+    """Let the y-axis (accuracy in percent) be logarithmic in the error, so that one poor model does not flatten all."""
+    axes.set_yscale("function", functions=(_from_error, _to_error))
+    axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _from_error(accuracy: np.ndarray) -> np.ndarray:
+    return -np.log(np.maximum(100 - accuracy, SMALLEST_ERROR))
+
+
+def _to_error(height: np.ndarray) -> np.ndarray:
+    return 100 - np.exp(-height)
 
 
 def darker(shade: str) -> str:
@@ -106,13 +120,16 @@ def _touch(below: list[float], above: list[float], gap: float) -> bool:
 
 def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     """Name lines at their right ends: (x, y, text, colour) each, moved apart where they would touch."""
-    low, high = axes.get_ylim()
+    axes.autoscale_view()  # the limits that what is drawn asks for are otherwise not in force yet
     height = axes.get_position().height * axes.figure.get_figheight() * 72  # type: ignore[union-attr]
-    places = spread([y for _, y, _, _ in ends], (high - low) * 10.5 / height, low, high)
+    to_axes = axes.transData + axes.transAxes.inverted()
+    wished = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
+    places = spread(wished, 10.5 / height, 0.0, 1.0)
     for (x, _, text, shade), place in zip(ends, places, strict=True):
         axes.annotate(
             text,
             (x, place),
+            xycoords=axes.get_xaxis_transform(),
             xytext=(5, 0),
             textcoords="offset points",
             color=darker(shade),
