@@ -65,6 +65,12 @@ def pooled(results: Results) -> str:
     return f"n = {images} test images" + (f", predictions of {seeds} seeds pooled." if seeds > 1 else ", one seed.")
 
 
+def averaged(results: Results) -> str:
+    """How several seeds enter scores that rank images, which need not have one scale in two networks."""
+    seeds, images = _seeds(results), formats.count(_test_images(results))
+    return f"n = {images} test images, " + (f"means over {seeds} seeds." if seeds > 1 else "one seed.")
+
+
 def cells(judged: Judged | None) -> tuple[str, str, str]:
     """Difference, interval and p of a comparison as table cells."""
     if judged is None:

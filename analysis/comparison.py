@@ -90,7 +90,8 @@ def bootstrap_difference(
 
     Every resample draws seeds and, once for all of them, images: the images are the same for every
     seed, so their variability must not average out over seeds. This pigeonhole bootstrap errs on
-    the wide side: Owen 2007, https://doi.org/10.1214/07-AOAS122. The p-value inverts the percentile
+    the wide side (Owen 2007, https://doi.org/10.1214/07-AOAS122) as long as images vary more than seeds do; where
+    two or three seeds differ by more than that, its intervals are too narrow. The p-value inverts the percentile
     interval and counts the observed sample: Davison & Hinkley 1997, section 4.2,
     https://doi.org/10.1017/CBO9780511802843. With one seed only images are drawn.
     """

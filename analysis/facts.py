@@ -53,7 +53,6 @@ def environment_facts(results: Results) -> Iterator[Fact]:
     yield Fact("study/compute", value, unit, text, source, names)
     yield text_fact("study/device", environment["device_name"] or environment["device"], source, names[-1:])
     yield text_fact("study/threads", threads_of(environments), source, names)
-    yield text_fact("study/precision", environment["precision"], source, names[-1:])
     yield text_fact("study/commit", revision_of(environments), source, names)
     peak = max(float(run.environment["peak_memory_bytes"]) for run in runs)
     yield Fact("study/memory", peak / 1e6, "megabytes", f"{formats.count(peak / 1e6)} MB", source, names)

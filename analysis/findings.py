@@ -146,7 +146,9 @@ def _summaries(results: Results) -> Iterator[Finding]:
         if len(judged) == 1:
             yield replace(_about(results, judged[0]), name=f"summary/level{level}")
         elif judged:
-            yield summary_finding(f"summary/level{level}", judged, [results.view.title(j.key) for j in judged])
+            told = summary_finding(f"summary/level{level}", judged, [results.view.title(j.key) for j in judged])
+            verdicts = {_about(results, each).verdict for each in judged}
+            yield replace(told, verdict=next(v for v in ("contradicted", "supported", "inconclusive") if v in verdicts))
 
 
 def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
@@ -179,7 +181,7 @@ def _trust(results: Results) -> Iterator[Finding]:
     yield temperature_finding(trust.temperature)
     if trust.gain is not None:
         chosen, baseline = trust.uncertainties[trust.chosen], trust.before
-        yield uncertainty_finding(chosen.title, chosen.auroc, baseline.auroc, trust.gain, trust.chosen)
+        yield uncertainty_finding(chosen.title, chosen.aurc, baseline.aurc, trust.gain, trust.chosen)
 
 
 def _nll_drop(results: Results) -> float:
@@ -210,19 +212,20 @@ def temperature_finding(temperature: float) -> Finding:
     return Finding("calibration/reading", sentence, "supported", ("calibration/temperature",))
 
 
-def uncertainty_finding(title: str, auroc: float, baseline: float, gain: BootstrapResult, name: str) -> Finding:
-    """Whether the uncertainty chosen on validation finds errors better than the model's own entropy."""
-    verdict = _verdict_of_gain(auroc - baseline, gain)
+def uncertainty_finding(title: str, aurc: float, baseline: float, gain: BootstrapResult, name: str) -> Finding:
+    """Whether refusing by the uncertainty chosen on validation leaves fewer errors than by the model's own entropy."""
+    verdict = _verdict_of_gain(baseline - aurc, gain)
+    whose = f"{title[0].lower()}{title[1:]}"
     words = {
-        "supported": f"{title} finds errors better than entropy of the single model",
-        "contradicted": f"{title} finds errors worse than entropy of the single model",
-        "inconclusive": "No difference in finding errors was detected between "
-        f"{title[0].lower()}{title[1:]} and entropy of the single model",
+        "supported": f"Refusing images by {whose} leaves fewer errors than by entropy of the single model",
+        "contradicted": f"Refusing images by {whose} leaves more errors than by entropy of the single model",
+        "inconclusive": f"Between refusing images by {whose} and by entropy of the single model no difference in the "
+        "errors left was detected",
     }
-    interval = f"95 % CI {formats.signed(gain.low, 3)} to {formats.signed(gain.high, 3)}"
-    numbers = f"AUROC {formats.number(auroc)} against {formats.number(baseline)}"
+    interval = f"95 % CI {formats.points_interval(-gain.high, -gain.low)} points"
+    numbers = f"AURC {formats.percent(aurc)} % against {formats.percent(baseline)} %"
     sentence = f"{words[verdict]} ({numbers}; difference {interval}, {formats.p_phrase(gain.p)})."
-    return Finding("uncertainty/gain", sentence, verdict, (f"uncertainty/auroc-{name}", "uncertainty/auroc-entropy"))
+    return Finding("uncertainty/gain", sentence, verdict, (f"uncertainty/aurc-{name}", "uncertainty/aurc-entropy"))
 
 
 def _verdict_of_gain(gain: float, bootstrap: BootstrapResult) -> Verdict:

@@ -14,7 +14,7 @@ from analysis.evidence import Fact, Finding
 from analysis.fact_makers import count_fact, text_fact
 from analysis.findings import ALPHA
 from analysis.results import SEED_NOISE, Results
-from analysis.trust import auroc_gain
+from analysis.trust import aurc_gain
 from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, ROTATED_FRACTION
 
 # Facts that are plain counts in the spec of a search, of MC dropout, of latency or of int8.
@@ -35,9 +35,9 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
     yield _constant("resamples", formats.count(_default(compare, "resamples")), compare)
     bins = _default(expected_calibration_error, "bins")
     yield _constant("bins", formats.count(bins), expected_calibration_error)
-    resamples = _default(auroc_gain, "resamples")
-    yield _constant("image-resamples", formats.count(resamples), auroc_gain)
-    yield _constant("least-p", formats.setting(round(2 / (1 + resamples), 3)), auroc_gain)
+    resamples = _default(aurc_gain, "resamples")
+    yield _constant("image-resamples", formats.count(resamples), aurc_gain)
+    yield _constant("least-p", formats.setting(round(2 / (1 + resamples), 3)), aurc_gain)
     source = "analysis.findings.verdict_of"
     yield text_fact("protocol/seed-noise", f"{formats.percent(SEED_NOISE)} points", source)
 

@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 
 from analysis.accuracy import Accuracy, summarise
-from analysis.comparison import ALPHA, Comparison, compare, holm
+from analysis.comparison import ALPHA, Comparison, compare, holm, seeds_needed
 from analysis.deployed import deployment_frame
 from analysis.ensemble import Ensemble, ensemble_of
 from analysis.study_view import Planned, StudyView
 from analysis.trust import Trust, trust_of
+from study.records import Predictions
 
-# Two standard deviations of the difference between two trainings that differ in nothing but chance, at
-# 0.15 points between seeds: Jordan 2023, https://arxiv.org/abs/2304.01910
-SEED_NOISE = 0.004
+# Standard deviation of the difference between two trainings that differ in nothing but chance, at 0.15 points between
+# seeds: Jordan 2023, https://arxiv.org/abs/2304.01910. A single pair must differ by two of them to be believed.
+SEED_SD = 0.002
+SEED_NOISE = 2 * SEED_SD
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Judged:
     """A comparison of an experiment with its control; ``p`` is Holm-adjusted over its family.
 
     ``retrained`` tells whether treated and control were trained apart, so that chance in training
-    is part of their difference; quantising a network or voting with it trains nothing.
+    is part of their difference; quantising a network or voting with it trains nothing. ``seeds_needed``
+    to see a difference of this size on these images, where they were retrained and there is one.
     """
 
     key: str
@@ -34,6 +37,7 @@ class Judged:
     comparison: Comparison
     p: float
     retrained: bool
+    seeds_needed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,15 @@ def _judge(view: StudyView, key: str, control: str, alpha: float) -> Judged:
     treated, untreated = view.paired(key, control)
     retrained = _retrained(view.experiments[key])
     comparison = compare(treated, untreated, rng, alpha=alpha, believed=SEED_NOISE if retrained else 0.0)
-    return Judged(key, control, comparison, comparison.p, retrained)
+    needed = _seeds_needed(treated, untreated) if retrained and comparison.difference else None
+    return Judged(key, control, comparison, comparison.p, retrained, needed)
+
+
+def _seeds_needed(treated: list[Predictions], control: list[Predictions]) -> int:
+    """Seeds that would show the mean difference, by its spread over the seeds there are, or as published for one."""
+    differences = [a.accuracy - b.accuracy for a, b in zip(treated, control, strict=True)]
+    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else SEED_SD
+    return seeds_needed(float(np.mean(differences)), spread)
 
 
 def _retrained(planned: Planned) -> bool:

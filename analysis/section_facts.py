@@ -23,7 +23,7 @@ from analysis.per_class import confused_pairs, confusion, scores
 from analysis.results import Results
 from analysis.study_view import Planned, StudyView
 from analysis.trust import Uncertainty
-from analysis.uncertainty import risk_coverage
+from study.errors import StudyError
 from study.records import Predictions
 
 CIFAR_TRAINING_IMAGES = 50_000
@@ -116,12 +116,11 @@ def _outlier_facts(results: Results) -> Iterator[Fact]:
 
 def _selective_facts(chosen: Uncertainty, runs: tuple[str, ...]) -> Iterator[Fact]:
     """Error rate with every image answered, and with the least certain tenth refused."""
-    curve = risk_coverage(chosen.scores.ravel(), chosen.correct.ravel())
-    kept = curve["risk"][int(np.ceil(SELECTIVE_COVERAGE * len(curve))) - 1]
+    kept = chosen.risk[int(np.ceil(SELECTIVE_COVERAGE * len(chosen.risk))) - 1]
     source = "analysis.uncertainty.risk_coverage"
     yield percent_fact("selective/coverage", SELECTIVE_COVERAGE, source, runs)
     yield percent_fact("selective/risk", kept, source, runs)
-    yield percent_fact("selective/risk-of-all", curve["risk"].iloc[-1], source, runs)
+    yield percent_fact("selective/risk-of-all", chosen.risk[-1], source, runs)
 
 
 def label_facts(results: Results) -> Iterator[Fact]:
@@ -156,7 +155,10 @@ def _audit_facts(audit: LabelAudit, runs: tuple[str, ...]) -> Iterator[Fact]:
 def _people_facts(people: Path, predictions: Predictions, runs: tuple[str, ...]) -> Iterator[Fact]:
     from analysis.calibration import probabilities
 
-    counts = np.load(people, allow_pickle=False)[predictions.indices - CIFAR_TRAINING_IMAGES]
+    try:
+        counts = np.load(people, allow_pickle=False)[predictions.indices - CIFAR_TRAINING_IMAGES]
+    except (ValueError, EOFError, IndexError) as error:
+        raise StudyError(f"{people} is damaged or of another test set; replace or remove it") from error
     agreement, source = (
         human_agreement(counts, probabilities(predictions.logits)),
         "analysis.labels.human_agreement",

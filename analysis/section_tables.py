@@ -10,6 +10,7 @@ from analysis.deployed import LATENCY_FILE
 from analysis.evidence import Finding, Table
 from analysis.facts import revision_of, threads_of
 from analysis.results import Results
+from analysis.study_view import TRAINED
 from analysis.trust import Uncertainty
 from study.records import PREDICTIONS, Run
 
@@ -136,7 +137,7 @@ def trust(results: Results, findings: Findings) -> Table | None:
         "ECE: expected calibration error, 15 bins; NLL: negative log-likelihood in nats; AUROC: errors "
         "found by the uncertainty; AURC: area under the risk-coverage curve.",
         f"OOD AUROC: test images told from {formats.count(measured.images)} of {measured.title}." if measured else "",
-        pooled(results),
+        pooled(results) + (" AUROC and AURC are means over them." if len(results.view.plan["seeds"]) > 1 else ""),
     )
     head: tuple[str, ...] = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
     head += ("OOD AUROC",) if measured else ()
@@ -169,7 +170,7 @@ def environment(results: Results, findings: Findings) -> Table | None:
         ("Device", str(recorded["device_name"] or recorded["device"])),
         ("Platform", str(recorded.get("platform", formats.MISSING))),
         ("Threads of a run", threads_of(environments)),
-        ("Precision", str(recorded["precision"])),
+        ("Precision of trainings", _precisions(results)),
         ("Source revision", revision_of(environments)),
         *((package, str(version)) for package, version in recorded["versions"].items()),
         (
@@ -186,6 +187,11 @@ def environment(results: Results, findings: Findings) -> Table | None:
         "time, for some runs beside another one.",
     )
     return Table("environment", caption, ("Item", "Value"), rows, "ll")
+
+
+def _precisions(results: Results) -> str:
+    trained = [run for planned in results.view.of_kind(*TRAINED) for run in results.view.runs_of(planned.key)]
+    return formats.listing(sorted({str(run.environment["precision"]) for run in trained})) or formats.MISSING
 
 
 def _runs_at(results: Results, level: int) -> list[Run]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from study.records import PREDICTIONS, SUPERSEDED, Predictions, Run, load_plan, load_runs, read_json
+from study.records import PREDICTIONS, SUPERSEDED, Predictions, Run, current_runs, load_plan, read_json
 
 TRIALS = "trials.json"
 TRAINED = ("Training", "Search")
@@ -102,6 +102,15 @@ class StudyView:
         shared = sorted(set.intersection(*(set(runs) for runs in ours)))
         return [[runs[seed].predictions(split) for seed in shared] for runs in ours]
 
+    def seeds_of(self, *keys: str) -> list[int]:
+        """Seeds of which all of these experiments have a run."""
+        return sorted(set.intersection(*(set(self.runs.get(key, {})) for key in keys)))
+
+    def restricted_to(self, seeds: Sequence[int]) -> StudyView:
+        """The same study as if it had only the runs of these seeds."""
+        kept = {key: {seed: run for seed, run in runs.items() if seed in seeds} for key, runs in self.runs.items()}
+        return replace(self, runs={key: runs for key, runs in kept.items() if runs})
+
     def metric(self, key: str, name: str) -> float:
         """Mean over seeds of a recorded metric. KeyError when no run recorded it."""
         values = [run.metrics[name] for run in self.runs_of(key)]
@@ -125,17 +134,15 @@ class StudyView:
 
 
 def view_study(study: Path) -> StudyView:
-    """Read a study's plan and complete runs; runs of experiments the plan no longer has are left out.
+    """Read a study's plan and the complete runs that still stand (``study.records.current_runs``).
 
     Altered runs count as missing. StudyError when there is no plan.
     """
     plan = load_plan(study)
     experiments = {entry["key"]: _planned(entry) for entry in plan["experiments"]}
     runs: dict[str, dict[int, Run]] = {}
-    for run in load_runs(study):
-        planned = experiments.get(run.key)
-        if planned and planned.spec == run.spec["experiment"] and run.seed in plan["seeds"]:
-            runs.setdefault(run.key, {})[run.seed] = run
+    for run in current_runs(study, plan):
+        runs.setdefault(run.key, {})[run.seed] = run
     superseded = sum(1 for _ in (study / SUPERSEDED).rglob(PREDICTIONS))
     return StudyView(plan, experiments, runs, superseded)
 

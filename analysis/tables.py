@@ -202,19 +202,21 @@ def ablation(results: Results, findings: Findings) -> Table | None:
             title(j.control),
             *cells(j),
             formats.percent(j.comparison.detectable),
+            formats.MISSING if j.seeds_needed is None else formats.count(j.seeds_needed),
         )
         for j in judged
     )
     caption = join(
         takeaway(findings, "summary/level2"),
         "Difference in test accuracy that each change makes to its control; detectable is the true "
-        "difference the comparison finds with power 0.8 when p is adjusted for all comparisons of the study.",
+        "difference the comparison finds with power 0.8 when p is adjusted for all comparisons of the study; seeds: "
+        "how many would show a difference of the size seen, by a paired t test of that power on these images.",
         f"n = {formats.count(judged[0].comparison.images)} test images, "
         f"{_seed_words(min(j.comparison.seeds for j in judged))}.",
         difference_interval(results),
     )
-    head = ("Change", "Control", "Difference, points", "95 % CI", "p (Holm)", "Detectable, points")
-    return Table("ablation", caption, head, rows, "llrlrr")
+    head = ("Change", "Control", "Difference, points", "95 % CI", "p (Holm)", "Detectable, points", "Seeds")
+    return Table("ablation", caption, head, rows, "llrlrrr")
 
 
 def per_class(results: Results, findings: Findings) -> Table | None:

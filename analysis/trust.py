@@ -12,7 +12,7 @@ from analysis.calibration import CalibrationScores, calibration_scores, fit_temp
 from analysis.comparison import BootstrapResult, bootstrap_difference
 from analysis.outliers import Outliers, outliers_of, separation_auroc
 from analysis.study_view import Planned, StudyView
-from analysis.uncertainty import aurc, entropy, error_auroc
+from analysis.uncertainty import aurc, entropy, error_auroc, risk_coverage
 from study.records import SPLITS
 
 
@@ -37,13 +37,19 @@ class Uncertainty:
 
     @cached_property
     def auroc(self) -> float:
-        """Error detection over all seeds' predictions."""
-        return error_auroc(self.scores.ravel(), self.correct.ravel())
+        """Error detection, the mean over seeds: scores of two networks need not have one scale."""
+        return float(np.mean([error_auroc(s, c) for s, c in zip(self.scores, self.correct, strict=True)]))
 
     @cached_property
     def aurc(self) -> float:
-        """Area under the risk-coverage curve over all seeds' predictions."""
-        return aurc(self.scores.ravel(), self.correct.ravel())
+        """Area under the risk-coverage curve, the mean over seeds."""
+        return float(np.mean([aurc(s, c) for s, c in zip(self.scores, self.correct, strict=True)]))
+
+    @cached_property
+    def risk(self) -> np.ndarray:
+        """Error rate among the k images with the lowest uncertainty, (N,) for k = 1 to N, the mean over seeds."""
+        curves = [risk_coverage(s, c)["risk"] for s, c in zip(self.scores, self.correct, strict=True)]
+        return np.mean(curves, axis=0)
 
     @cached_property
     def calibration(self) -> CalibrationScores:
@@ -67,10 +73,11 @@ class Trust:
 
     ``vote`` is the ensemble whose uncertainty it is compared with, "" for none.
 
-    ``temperature`` is the mean over seeds. ``chosen`` names the uncertainty with the highest AUROC
-    on validation; ``gain`` is its test AUROC less that of the model's entropy, ``nll_gain`` the drop
-    in negative log-likelihood by temperature scaling, each with its bootstrap; ``outliers`` are
-    images of a second dataset.
+    ``temperature`` is the mean over seeds. ``chosen`` names the uncertainty with the lowest AURC on
+    validation, which unlike AUROC counts the errors that a better model does not make (Ashukha et al.
+    2020, https://arxiv.org/abs/2002.06470); ``gain`` is how far its test AURC lies below that of the
+    model's entropy, ``nll_gain`` the drop in negative log-likelihood by temperature scaling, each with its
+    bootstrap; ``outliers`` are images of a second dataset. All are of the seeds that all ``sources`` share.
     """
 
     model: str
@@ -107,16 +114,26 @@ def trust_of(view: StudyView) -> Trust | None:
     model = source if source in trained else view.best(trained)
     if model is None:
         return None
-    temperatures = [fit_temperature(p.logits, p.labels) for p in view.predictions(model, "validation")]
-    keys = [model, *(planned.key for planned in (dropout, vote) if planned)]
-    by_split = {split: _uncertainties(view, model, temperatures, split) for split in SPLITS}
-    chosen = max(by_split["validation"].values(), key=lambda u: np.nan_to_num(u.auroc)).name
+    sources = (model, *(planned.key for planned in (dropout, vote) if planned))
+    shared = view.restricted_to(view.seeds_of(*sources))
+    if not shared.predictions(model):
+        return None
+    temperatures = [fit_temperature(p.logits, p.labels) for p in shared.predictions(model, "validation")]
+    by_split = {split: _uncertainties(shared, model, temperatures, split) for split in SPLITS}
+    chosen = min(by_split["validation"].values(), key=lambda u: u.aurc).name
     test = by_split["test"]
     rng = np.random.default_rng(0)
-    gain = None if chosen == "entropy" else auroc_gain(test[chosen], test["entropy"], rng)
-    mean = float(np.mean(temperatures))
-    others = outliers_of(view, model, temperatures)
-    return Trust(model, vote.key if vote else "", tuple(keys), mean, test, chosen, gain, _nll_gain(test, rng), others)
+    return Trust(
+        model,
+        vote.key if vote else "",
+        sources,
+        float(np.mean(temperatures)),
+        test,
+        chosen,
+        None if chosen == "entropy" else aurc_gain(test[chosen], test["entropy"], rng),
+        _nll_gain(test, rng),
+        outliers_of(shared, model, temperatures),
+    )
 
 
 def sampled(view: StudyView, kind: str) -> Planned | None:
@@ -158,37 +175,40 @@ def _of_samples(view: StudyView, kind: str, prefix: str, whose: str, split: str)
     ]
 
 
-def auroc_gain(
+def aurc_gain(
     treated: Uncertainty, control: Uncertainty, rng: np.random.Generator, resamples: int = 2000
 ) -> BootstrapResult:
-    """Bootstrap over test images of AUROC(treated) - AUROC(control), seeds fixed.
+    """Bootstrap over test images of AURC(control) - AURC(treated), seeds fixed.
 
     Both are drawn with the same images. Efron & Tibshirani 1993, section 13,
     https://doi.org/10.1201/9780429246593
     """
     images = len(treated.labels)
     weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    gain = _weighted_auroc(treated, weights) - _weighted_auroc(control, weights)
-    gain = gain[np.isfinite(gain)]
-    if not gain.size:
-        return BootstrapResult(float("nan"), float("nan"), 1.0, float("nan"))
+    gain = _resampled_aurc(control, weights) - _resampled_aurc(treated, weights)
     low, high = np.quantile(gain, [0.025, 0.975])
-    p = min(1.0, 2 * (1 + min((gain <= 0).sum(), (gain >= 0).sum())) / (1 + gain.size))
+    p = min(1.0, 2 * (1 + min((gain <= 0).sum(), (gain >= 0).sum())) / (1 + resamples))
     return BootstrapResult(float(low), float(high), float(p), float(gain.std(ddof=1)))
 
 
-def _weighted_auroc(uncertainty: Uncertainty, weights: np.ndarray) -> np.ndarray:
-    """Error-detection AUROC per resample, (R,); weights (R, N) count each image's draws."""
-    order = np.argsort(uncertainty.scores.ravel(), kind="stable")
-    wrong = ~uncertainty.correct.ravel()[order]
-    image = np.tile(np.arange(len(uncertainty.labels)), len(uncertainty.scores))[order]
-    result = np.empty(len(weights))
+def _resampled_aurc(uncertainty: Uncertainty, weights: np.ndarray) -> np.ndarray:
+    """AURC per resample, (R,), the mean over seeds; weights (R, N) count each image's draws."""
+    seeds = list(zip(uncertainty.scores, uncertainty.correct, strict=True))
+    return np.mean([_aurc_of_draws(scores, correct, weights) for scores, correct in seeds], axis=0)
+
+
+def _aurc_of_draws(scores: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AURC (R,) of scores (N,) whose images are drawn as often as each row of the weights (R, N) says.
+
+    A cumulative error rate in order of the scores, weighted by the draws; with every image drawn once and
+    no two scores equal it is ``analysis.uncertainty.aurc``.
+    """
+    order = np.argsort(scores, kind="stable")
+    wrong, result = ~correct[order], np.empty(len(weights))
     for row, draws in enumerate(weights):
-        drawn = draws[image]
-        hits = np.where(wrong, 0, drawn)
-        errors = drawn - hits
-        pairs = float(hits.sum()) * float(errors.sum())
-        result[row] = (errors * hits.cumsum()).sum() / pairs if pairs else np.nan
+        drawn = draws[order]
+        risk = (drawn * wrong).cumsum() / np.maximum(drawn.cumsum(), 1)
+        result[row] = (drawn * risk).sum() / drawn.sum()
     return result
 
 

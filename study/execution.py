@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import singledispatch
+from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +112,8 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
 
     def keep(progress: Progress) -> None:
         progress.seconds = before + time.perf_counter() - started
-        checkpoints.save(context.folder, progress)
         records.write_epochs(context.folder, progress.rows)
+        checkpoints.save(context.folder, progress)  # last: what it holds is not done again
 
     rows = trainer.fit(start, Hooks(epoch=keep, step=context.advance))
     outcome = _evaluate(trainer.model, recipe, context)
@@ -334,11 +334,13 @@ def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, conte
 
     def sample(view: int) -> np.ndarray:
         batches = (shown(part)[view] for part in images.split(evaluation.BATCH))
-        with context.machine.autocast(setting.precision):
-            return mc_dropout(model, batches, passes, derive(context.seed, f"mc-dropout-{split}", view), features)
+        return mc_dropout(model, batches, passes, seed, embedding, partial(autocast, setting.precision))
 
     in_bulk = in_runtime(context.machine, setting.precision, len(images) * setting.views)
-    features = Frozen(Method(model, "features")) if in_bulk else None
+    embedding = Frozen(Method(model, "embedding")) if in_bulk else None
+    autocast = context.machine.autocast
+    # The same seed for all views: a pass is one draw of the network, which answers every view.
+    seed = derive(context.seed, f"mc-dropout-{split}")
     return np.mean([sample(view) for view in range(setting.views)], axis=0)
 
 

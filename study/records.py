@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises StudyError when the disk refuses; the old content is then still there.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write equal files
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -169,6 +170,11 @@ class Run:
             return {name: stored[name] for name in stored.files}
 
     @property
+    def digest(self) -> str:
+        """What other runs build on: the digests of its predictions and weights."""
+        return _digest(self.files)
+
+    @property
     def predicts(self) -> bool:
         """Whether predictions on the validation and test images were recorded."""
         return f"{SPLITS[-1]}_logits" in self.arrays
@@ -225,10 +231,11 @@ def load_runs(study: Path) -> list[Run]:
 
 
 def results_digest(folder: Path) -> str:
-    """What other runs build on: the digests of a run's predictions and weights; "" when it is not complete."""
-    if not (folder / RESULT).is_file():
-        return ""
-    files = read_json(folder / RESULT)["files"]
+    """The digest of the run in a folder; "" when it is not complete."""
+    return _digest(read_json(folder / RESULT)["files"]) if (folder / RESULT).is_file() else ""
+
+
+def _digest(files: dict[str, str]) -> str:
     return " ".join(files[name] for name in (PREDICTIONS, MODEL) if name in files)
 
 
@@ -245,16 +252,36 @@ def load_plan(study: Path) -> dict[str, Any]:
     return plan
 
 
+def current_runs(study: Path, plan: dict[str, Any]) -> list[Run]:
+    """Complete runs of the plan's experiments and seeds, in its order.
+
+    Left out are those of another spec, and those built on the results of a run that is not there any more.
+    """
+    found = {run.name: run for run in load_runs(study)}
+    current: dict[str, Run] = {}
+    for entry, seed in itertools.product(plan["experiments"], plan["seeds"]):
+        run = found.get(f"{entry['key']}/seed-{seed}")
+        if run and run.spec["experiment"] == entry["spec"] and _stands(run, current):
+            current[run.name] = run
+    return list(current.values())
+
+
+def _stands(run: Run, current: dict[str, Run]) -> bool:
+    """Whether what the run was built on is among the current runs."""
+    needed = {f"{key}/seed-{run.seed}": digest for key, digest in run.spec["upstream"].items()}
+    return all(name in current and current[name].digest == digest for name, digest in needed.items())
+
+
 def summary(study: Path) -> pd.DataFrame:
     """One row per planned run: name, state, validation and test accuracy in percent, seconds."""
-    runs = {run.name: run for run in load_runs(study)}
     plan = load_plan(study)
+    runs = {run.name: run for run in current_runs(study, plan)}
     names = [f"{entry['key']}/seed-{seed}" for seed in plan["seeds"] for entry in plan["experiments"]]
     return pd.DataFrame([_summary_row(study, name, runs.get(name)) for name in names])
 
 
 def _summary_row(study: Path, name: str, run: Run | None) -> dict[str, Any]:
-    missing = "altered" if (study / name / RESULT).exists() else "to do"
+    missing = "out of date or altered" if (study / name / RESULT).exists() else "to do"
     row: dict[str, Any] = {"run": name, "state": "complete" if run else missing}
     for split in SPLITS:
         accuracy = run.metrics.get(f"{split}_accuracy") if run else None

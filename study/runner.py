@@ -72,19 +72,13 @@ def _export(study: Study, afresh: bool) -> None:
         with contextlib.suppress(StudyError):
             load_export(study.folder)
             return
-    chosen = levels.experiments(study.preset)
-    done = {job.name: records.load_run(study.run_folder(job)) for job in _done(study, chosen)}
-    static = [run for run in done.values() if run.spec["experiment"].get("method") == "static"]
+    plan = records.load_plan(study.folder)
+    current = {run.name: run for run in records.current_runs(study.folder, plan)}
+    static = [run for run in current.values() if run.spec["experiment"].get("method") == "static"]
     if static:
         best = max(static, key=lambda run: run.metrics["validation_accuracy"])
-        source = done[f"{best.spec['experiment']['source']}/seed-{best.seed}"]
-        write_export(study.folder, source, best, records.load_plan(study.folder))
-
-
-def _done(study: Study, chosen: tuple[Experiment, ...]) -> list[Job]:
-    """The chosen experiments' complete and current runs, of all seeds."""
-    jobs = [Job(experiment, seed) for seed in study.seeds for experiment in chosen]
-    return [job for job in jobs if study.is_done(job)]
+        source = current[f"{best.spec['experiment']['source']}/seed-{best.seed}"]
+        write_export(study.folder, source, best, plan)
 
 
 def _run_all(study: Study, options: Options, jobs: list[Job]) -> None:

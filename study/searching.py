@@ -38,6 +38,7 @@ def run_trials(
     and each trial's sampler is seeded by how many have finished, so that a resumed search proposes
     what an uninterrupted one would have.
     """
+    _mend(folder / JOURNAL)
     study = _open(folder / JOURNAL)
     small = cut(dataset, Subset(train=experiment.trial_images, validation=experiment.trial_images))
     while (finished := sum(map(_counts, study.trials))) < experiment.trials:
@@ -66,6 +67,17 @@ def with_values(recipe: Recipe, values: dict[str, float]) -> Recipe:
     return replace(
         recipe, stages=stages, weight_decay=values["weight_decay"], label_smoothing=values["label_smoothing"]
     )
+
+
+def _mend(journal: Path) -> None:
+    """Undo what a kill or a full disk may have left: Optuna's lock, and a line cut short, at which it would stop.
+
+    Nobody else is at work on the journal: the study's folder is locked.
+    """
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+    if journal.is_file():
+        with journal.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _open(journal: Path) -> optuna.Study:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -19,14 +19,16 @@ def mc_dropout(
     batches: Iterable[Tensor],
     passes: int,
     seed: int,
-    features: Callable[[Tensor], Tensor] | None = None,
+    embedding: Callable[[Tensor], Tensor] | None = None,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> np.ndarray:
     """Class probabilities of ``passes`` stochastic forward passes, (passes, N, C) float32.
 
     Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142. ``batches`` hold normalised images
-    (n, 3, S, S); only dropout is random, batch norm keeps its running statistics. A model with ``features``
-    and ``head`` whose only dropout is in the head computes its features once, by the given function if
-    any, and samples the head. Torch's global random state and the model's modes are left as they were.
+    (n, 3, S, S); only dropout is random, batch norm keeps its running statistics. A model with ``embedding``
+    and ``classify`` whose only dropout is in the latter computes the former once, by the given function if
+    any, and samples the latter; the network runs under ``autocast``. Torch's global random state and the
+    model's modes are left as they were.
     StudyError when the model has no dropout to activate.
     """
     active = [module for module in model.modules() if isinstance(module, _DropoutNd) and module.p > 0]
@@ -37,10 +39,10 @@ def mc_dropout(
         )
     if passes < 1:
         raise StudyError(f"Monte Carlo dropout needs at least one pass, not {passes}")
-    shared, sampled = _split(model, active, features)
+    shared, sampled = _split(model, active, embedding)
     with _only_dropout_active(model, active), torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
-        samples = [_sample(shared, sampled, batch, passes) for batch in batches]
+        samples = [_sample(shared, sampled, batch, passes, autocast) for batch in batches]
     return torch.cat(samples, dim=1).numpy()
 
 
@@ -48,17 +50,22 @@ def _split(
     model: nn.Module, active: Sequence[nn.Module], faster: Callable[[Tensor], Tensor] | None
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """The deterministic part to compute once and the stochastic part to repeat."""
-    features, head = getattr(model, "features", None), getattr(model, "head", None)
-    if callable(features) and callable(head) and list(active) == [getattr(model, "dropout", None)]:
-        return faster or features, head
+    embedding, classify = getattr(model, "embedding", None), getattr(model, "classify", None)
+    if callable(embedding) and callable(classify) and list(active) == [getattr(model, "dropout", None)]:
+        return faster or embedding, classify
     return nn.Identity(), model
 
 
 def _sample(
-    shared: Callable[[Tensor], Tensor], sampled: Callable[[Tensor], Tensor], batch: Tensor, passes: int
+    shared: Callable[[Tensor], Tensor],
+    sampled: Callable[[Tensor], Tensor],
+    batch: Tensor,
+    passes: int,
+    autocast: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    features = shared(batch)
-    return torch.stack([sampled(features).float().softmax(dim=1) for _ in range(passes)]).cpu()
+    with autocast():
+        fixed = shared(batch)
+        return torch.stack([sampled(fixed).float().softmax(dim=1) for _ in range(passes)]).cpu()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, partial
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
@@ -40,6 +41,9 @@ def run_side_by_side(
     The first error ends the workers, whose runs can be resumed, and is raised.
     """
     waiting, running = list(jobs), dict[Outcome, Job]()
+    decided = replace(  # or a worker might find another dataset than the one that the others run on
+        options, preset=study.preset.name, dataset=study.dataset.name, device=str(study.machine.device)
+    )
     with _pool(study.workers) as (pool, seen):
         while waiting or running:
             ready = [job for job in waiting if not {*job.needs} & {j.name for j in (*waiting, *running.values())}]
@@ -51,7 +55,7 @@ def run_side_by_side(
             waiting.remove(job)
             reporter.begin(job.name, images[job.name])
             if shared:
-                running[pool.submit(_run_own, options, job)] = job
+                running[pool.submit(_run_own, decided, job)] = job
             else:
                 reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
 

@@ -17,7 +17,17 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
 from study.experiment import Experiment, Latency, McDropout, OutOfDistribution, Quantization, Search, Vote, identity
-from study.records import FORMAT, OUTLIERS, SPLITS, finish, run_folder, write_arrays, write_bytes, write_json
+from study.records import (
+    FORMAT,
+    OUTLIERS,
+    SPLITS,
+    finish,
+    results_digest,
+    run_folder,
+    write_arrays,
+    write_bytes,
+    write_json,
+)
 from tests.fabricated_experiments import experiments
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -279,6 +289,7 @@ def _write_run(scene: Scene, experiment: Experiment, seed: int, fingerprint: str
         "preset": "quick",
         "seed": seed,
         "dataset": {"fingerprint": fingerprint},
+        "upstream": {key: results_digest(run_folder(scene.folder, key, seed)) for key in experiment.needs},
     }
     write_json(folder / "spec.json", spec)
     write_json(folder / "environment.json", _environment())

@@ -18,8 +18,8 @@ FIGURES = {
     "risk_coverage",
 }  # fmt: skip
 TABLES = {
-    "headline", "experiments", "level1", "ablation", "level2", "level3", "level5", "recipes", "per_class", "members", "diversity",
-    "deployment", "trust", "environment", "runs",
+    "headline", "experiments", "level1", "ablation", "level2", "level3", "level5", "recipes", "per_class", "members",
+    "diversity", "deployment", "trust", "environment", "runs",
 }  # fmt: skip
 
 

@@ -141,17 +141,19 @@ def test_temperature_scaling_is_judged_by_likelihood(drop: float, p: float, verd
 
 
 @pytest.mark.parametrize(
-    ("auroc", "p", "verdict", "word"),
+    ("aurc", "p", "verdict", "word"),
     [
-        (0.95, 0.01, "supported", "better"),
-        (0.85, 0.01, "contradicted", "worse"),
-        (0.95, 0.4, "inconclusive", "No difference"),
+        (0.005, 0.01, "supported", "fewer"),
+        (0.011, 0.01, "contradicted", "more"),
+        (0.005, 0.4, "inconclusive", "no diff"),
     ],
 )
-def test_uncertainty_is_judged_against_the_models_own_entropy(auroc: float, p: float, verdict: str, word: str) -> None:
-    finding = uncertainty_finding("Ensemble", auroc, 0.9, BootstrapResult(-0.01, 0.06, p, 0.01), "ensemble-entropy")
+def test_uncertainty_is_judged_against_the_models_own_entropy(aurc: float, p: float, verdict: str, word: str) -> None:
+    bootstrap = BootstrapResult(0.002, 0.004, p, 0.001)
+    finding = uncertainty_finding("Entropy of the ensemble", aurc, 0.008, bootstrap, "ensemble-entropy")
     assert finding.verdict == verdict
     assert word in finding.sentence
+    assert "0.80 %" in finding.sentence and "−0.40 to −0.20" in finding.sentence
 
 
 @pytest.mark.parametrize(

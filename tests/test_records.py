@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,21 @@ def test_a_changed_file_makes_a_run_incomplete(run: Path, damage: str) -> None:
     with pytest.raises(StudyError, match="incomplete or was altered"):
         records.load_run(run)
     assert records.load_runs(run.parents[2]) == []
+
+
+def test_two_processes_may_write_one_file(tmp_path: Path) -> None:
+    def write() -> None:
+        for _ in range(20):
+            records.write_bytes(tmp_path / "file", b"x" * 1_000_000)
+
+    fork = multiprocessing.get_context("fork")
+    writers = [fork.Process(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_missing_file_makes_a_run_incomplete(run: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from analysis.comparison import mcnemar
-from analysis.results import Results, control_of, results_of
+from analysis.comparison import mcnemar, seeds_needed
+from analysis.results import SEED_SD, Results, control_of, results_of
 from analysis.study_view import view_study
 from tests.fabricate import fabricate
 
@@ -72,3 +72,17 @@ def test_study_without_runs_has_empty_results(tmp_path: Path) -> None:
     results = results_of(view_study(fabricate(tmp_path, seeds=())))
     assert results.accuracies == {} and results.judged == {} and results.best == {}
     assert results.ensemble is None and results.trust is None and results.deployment.empty
+
+
+def test_seeds_needed_follow_the_spread_over_seeds(tmp_path: Path) -> None:
+    several = results_of(view_study(fabricate(tmp_path, seeds=(0, 1, 2), images=300))).judged["level2/augmented"]
+    one = results_of(view_study(fabricate(tmp_path / "one", images=300))).judged["level2/augmented"]
+    assert one.seeds_needed == seeds_needed(one.comparison.difference, SEED_SD)
+    view = results_of(view_study(tmp_path)).view
+    treated, control = view.paired("level2/augmented", several.control)
+    spread = np.std([a.accuracy - b.accuracy for a, b in zip(treated, control, strict=True)], ddof=1)
+    assert several.seeds_needed == seeds_needed(several.comparison.difference, float(spread))
+
+
+def test_quantising_needs_no_seeds(results: Results) -> None:
+    assert results.judged["level5/int8-static"].seeds_needed is None

@@ -11,13 +11,16 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from study import checkpoints, records, runner
+from study import checkpoints, execution, records, runner
 from study.data import Dataset
 from study.errors import StudyError
+from study.evaluation import Setting
 from study.execution import Context, execute
 from study.experiment import Experiment, Search, Training, Vote, identity
 from study.jobs import Job, Options, Study, prepare
 from study.levels import experiments
+from study.machine import Machine
+from study.models import image_size
 from study.progress import Reporter
 from study.training import Progress
 
@@ -84,6 +87,32 @@ def test_dropout_was_active(tiny_study: Path) -> None:
     assert run.arrays["test_mutual_information"].max() > 1e-4
 
 
+def test_dropout_is_sampled_under_autocast_too(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = prepare(tiny_options)
+    experiment = next(e for e in experiments(study.preset) if e.key == "level5/mc-dropout")
+    recorded = records.load_run(records.run_folder(tiny_study, experiment.key, 0)).arrays["test_logits"]
+    monkeypatch.setattr(Machine, "autocast", lambda self, wished: torch.autocast("cpu", torch.bfloat16))
+    narrow = _rerun(study, experiment, tmp_path)
+    assert not np.array_equal(narrow, recorded)
+    assert (narrow.argmax(1) == recorded.argmax(1)).mean() > 0.75
+
+
+def test_a_pass_of_dropout_is_one_network_for_all_views(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, source = prepare(tiny_options), records.load_run(records.run_folder(tiny_study, "level3/se-head", 0))
+    context = Context(study.dataset, study.machine, study.folder, tmp_path, 0, lambda _: None)
+    images, setting = context.images("test")[:20], Setting(image_size(source))
+    one, two = [], []
+    for found, shown in ((one, replace(setting, flip=False)), (two, replace(setting, flip=True))):
+        monkeypatch.setattr(execution, "_setting", lambda run, shown=shown: shown)
+        monkeypatch.setattr(execution, "views", lambda x, flip, shift: [x, x] if flip else [x])
+        found.append(execution._dropout_samples(source, "test", images, 5, context))
+    np.testing.assert_allclose(one[0], two[0], atol=1e-6)
+
+
 def _rerun(
     study: Study, experiment: Experiment, folder: Path, advance: Callable[[int], None] = lambda _: None
 ) -> np.ndarray:
@@ -134,6 +163,26 @@ def copied(tiny_study: Path, tiny_options: Options, tmp_path: Path) -> Options:
     return replace(tiny_options, runs=tmp_path)
 
 
+def test_curves_of_a_run_killed_after_its_last_epoch_are_whole(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, key = prepare(tiny_options), "level3/se-head"
+    experiment = next(e for e in experiments(study.preset) if e.key == key)
+    epochs = records.load_run(records.run_folder(tiny_study, key, 0)).metrics["epochs"]
+
+    def die_at_the_end(folder: Path, progress: Progress, save: Callable = checkpoints.save) -> None:
+        save(folder, progress)
+        if len(progress.rows) == epochs:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", die_at_the_end)
+        with pytest.raises(Killed):
+            _rerun(study, experiment, tmp_path)
+    _rerun(study, experiment, tmp_path)
+    assert len(records.read_epochs(tmp_path)) == epochs
+
+
 def test_altered_run_is_set_aside_and_done_again(copied: Options, tiny_study: Path) -> None:
     run = copied.runs / tiny_study.name / "level4/hard/seed-0"
     (run / records.PREDICTIONS).write_bytes(b"tampered")
@@ -182,6 +231,17 @@ def test_lost_export_comes_back(copied: Options, tiny_study: Path) -> None:
     manifest.unlink()
     runner.run(copied)
     assert manifest.read_bytes() == expected
+
+
+def test_a_student_that_is_gone_is_not_exported(copied: Options, tiny_study: Path) -> None:
+    folder = copied.runs / tiny_study.name
+    (folder / "level5/compact-student/seed-0" / records.PREDICTIONS).write_bytes(b"tampered")
+    (folder / "level5/student/seed-0" / records.PREDICTIONS).write_bytes(b"tampered")
+    manifest = folder / "export" / "export.json"
+    before = manifest.read_bytes()
+    shutil.rmtree(folder / "level1/head-only")
+    runner.run(replace(copied, levels=(1,)))
+    assert manifest.read_bytes() == before
 
 
 def test_run_that_builds_on_a_changed_result_is_done_again(copied: Options, tiny_study: Path) -> None:

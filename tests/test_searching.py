@@ -60,6 +60,22 @@ def test_trials_stay_in_their_ranges_and_a_finished_search_adds_none(
     assert without_times(run(tmp_path, digits, cpu)) == without_times(trials)
 
 
+def test_a_kill_in_the_middle_of_a_line_loses_no_trial(
+    tmp_path: Path, digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("search")  # as with --runs runs: Optuna's lock is then a link to nowhere
+    folder.mkdir()
+    with pytest.raises(Killed):
+        run(folder, digits, cpu, killed_after_steps=7)
+    journal = folder / searching.JOURNAL
+    journal.with_name(f"{journal.name}.lock").symlink_to(journal)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 6, "wor')
+    (tmp_path / "whole").mkdir()
+    assert without_times(run(folder, digits, cpu)) == without_times(run(tmp_path / "whole", digits, cpu))
+
+
 def test_winner_has_the_best_validation_accuracy_and_the_base_budget() -> None:
     params = {"learning_rate": 5e-3, "weight_decay": 0.02, "label_smoothing": 0.05}
     trials = [

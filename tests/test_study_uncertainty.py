@@ -52,26 +52,26 @@ def test_passes_differ_and_are_distributions(model: nn.Module) -> None:
 
 
 class SmallHead(nn.Module):
-    """Features and head as in the study's classifiers, small enough for many passes."""
+    """Embedding and classifier as in the study's classifiers, small enough for many passes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.convolution, self.dropout, self.linear = nn.Conv2d(3, 4, 32), nn.Dropout(0.5), nn.Linear(4, 10)
 
-    def features(self, x: Tensor) -> Tensor:
+    def embedding(self, x: Tensor) -> Tensor:
         return self.convolution(x)
 
-    def head(self, features: Tensor) -> Tensor:
-        return self.linear(self.dropout(features.flatten(1)))
+    def classify(self, embedding: Tensor) -> Tensor:
+        return self.linear(self.dropout(embedding.flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x))
+        return self.classify(self.embedding(x))
 
 
 def test_sampling_the_head_alone_gives_the_same_distribution_as_the_whole_network() -> None:
     model, batch, passes = SmallHead(), inputs(4), 1000
     head_only = mc_dropout(model, [batch], passes, seed=0)
-    full = mc_dropout(nn.Sequential(model), [batch], passes, seed=1)  # the wrapper hides features and head
+    full = mc_dropout(nn.Sequential(model), [batch], passes, seed=1)  # the wrapper hides both parts
     standard_error = np.hypot(head_only.std(axis=0), full.std(axis=0)) / np.sqrt(passes)
     np.testing.assert_array_less(np.abs(head_only.mean(axis=0) - full.mean(axis=0)), 5 * standard_error)
 
@@ -80,20 +80,20 @@ def test_features_are_computed_once_per_batch_when_only_the_head_is_random(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, calls = classifier(0.5), []
-    original = model.features
+    original = model.embedding
 
     def counted(x: Tensor) -> Tensor:
         calls.append(len(x))
         return original(x)
 
-    monkeypatch.setattr(model, "features", counted)
+    monkeypatch.setattr(model, "embedding", counted)
     mc_dropout(model, inputs().split(3), passes=7, seed=0)
     assert calls == [3, 3]
 
 
 def test_features_may_come_from_the_runtime() -> None:
     model = classifier(0.5).eval()
-    found = mc_dropout(model, inputs().split(4), passes=3, seed=0, features=Frozen(Method(model, "features")))
+    found = mc_dropout(model, inputs().split(4), passes=3, seed=0, embedding=Frozen(Method(model, "embedding")))
     np.testing.assert_allclose(found, mc_dropout(model, inputs().split(4), passes=3, seed=0), atol=1e-5)
 
 

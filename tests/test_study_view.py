@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from analysis.study_view import StudyView, view_study
-from study.records import SUPERSEDED, load_plan, write_json
+from study.records import (
+    PREDICTIONS,
+    SUPERSEDED,
+    finish,
+    load_plan,
+    load_run,
+    run_folder,
+    summary,
+    write_arrays,
+    write_json,
+)
 from tests.fabricate import fabricate
 
 
@@ -43,6 +53,21 @@ def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
     assert expected.seed == 1
     assert len(treated) == len(control) == 1
     np.testing.assert_array_equal(control[0].logits, expected.predictions("test").logits)
+
+
+def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) -> None:
+    study = fabricate(tmp_path)
+    assert view_study(study).pending == ()
+    member = run_folder(study, "level3/se-head", 0)
+    before = load_run(member)
+    arrays, metrics = {name: np.roll(array, 1) for name, array in before.arrays.items()}, before.metrics
+    write_arrays(member / PREDICTIONS, arrays)
+    finish(member, metrics, {"total": 1.0})
+    pending = view_study(study).pending
+    assert {"level4/hard/seed-0", "level5/mc-dropout/seed-0", "level5/int8-static/seed-0"} <= set(pending)
+    assert "level3/se-head/seed-0" not in pending and "level2/search/seed-0" not in pending
+    states = summary(study).set_index("run")["state"]
+    assert states["level4/hard/seed-0"] == "out of date or altered" and states["level3/se-head/seed-0"] == "complete"
 
 
 def test_predictions_that_newer_runs_superseded_are_counted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from analysis.study_view import view_study
-from analysis.trust import Trust, Uncertainty, auroc_gain, trust_of
+from analysis.trust import Trust, Uncertainty, _resampled_aurc, aurc_gain, trust_of
+from analysis.uncertainty import aurc
 from tests.fabricate import fabricate
 
 
@@ -48,30 +50,67 @@ def test_temperature_lowers_the_loss_it_was_fitted_to_and_keeps_predictions(trus
     assert trust.nll_gain.low < trust.before.calibration.nll - trust.after.calibration.nll < trust.nll_gain.high
 
 
-def test_seeds_are_pooled(trust: Trust) -> None:
-    scores, correct = trust.before.scores.ravel(), trust.before.correct.ravel()
-    assert len(scores) == 600
-    assert trust.before.auroc == pytest.approx(roc_auc_score(~correct, scores))
+def test_seeds_are_pooled_for_calibration_and_ranked_apart(trust: Trust) -> None:
+    assert len(trust.before.pooled_labels) == 600
+    each = [roc_auc_score(~c, s) for s, c in zip(trust.before.scores, trust.before.correct, strict=True)]
+    assert trust.before.auroc == pytest.approx(np.mean(each))
+    assert trust.before.aurc == pytest.approx(trust.before.risk.mean())
 
 
-def test_bootstrap_of_the_gain_brackets_the_difference_of_aurocs() -> None:
+def test_all_uncertainties_are_of_the_seeds_they_share(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, seeds=(0, 1), images=60)
+    shutil.rmtree(study / "level5" / "mc-dropout" / "seed-0")
+    found = trust_of(view_study(study))
+    assert found is not None and found.outliers is not None
+    assert {len(each.scores) for each in found.uncertainties.values()} == {1}
+    assert {len(each) for each in found.outliers.scores.values()} == {1}
+
+
+def test_chosen_is_the_uncertainty_that_leaves_the_fewest_errors_on_validation(trust: Trust) -> None:
+    assert trust.uncertainties[trust.chosen].aurc < trust.before.aurc
+    assert trust.gain is not None and trust.gain.low > 0
+
+
+def test_resampling_every_image_once_gives_the_curves_area() -> None:
+    u = uncertainty(np.random.default_rng(0), 1.0)
+    assert _resampled_aurc(u, np.ones((1, 400), dtype=int))[0] == pytest.approx(u.aurc)
+
+
+def test_images_drawn_twice_count_as_two_images() -> None:
+    u = uncertainty(np.random.default_rng(0), 1.0, seeds=1)
+    draws = np.random.default_rng(1).multinomial(400, np.full(400, 1 / 400))
+    scores, correct = (np.repeat(values, draws, axis=1) for values in (u.scores, u.correct))
+    assert _resampled_aurc(u, draws[None])[0] == pytest.approx(aurc(scores[0], correct[0]), abs=2e-3)
+
+
+def test_bootstrap_of_the_gain_brackets_the_difference_of_areas() -> None:
     rng = np.random.default_rng(0)
     good, bad = uncertainty(rng, 2.0), uncertainty(rng, 0.5)
-    gain = auroc_gain(good, bad, np.random.default_rng(1))
-    assert gain.low < good.auroc - bad.auroc < gain.high
+    gain = aurc_gain(good, bad, np.random.default_rng(1))
+    assert gain.low < bad.aurc - good.aurc < gain.high
     assert gain.low > 0 and gain.p < 0.05
 
 
 def test_uncertainty_gains_nothing_over_itself() -> None:
     same = uncertainty(np.random.default_rng(0), 1.0)
-    gain = auroc_gain(same, same, np.random.default_rng(1))
+    gain = aurc_gain(same, same, np.random.default_rng(1))
     assert (gain.low, gain.high, gain.p) == (0, 0, 1)
 
 
-def test_gain_without_errors_is_undefined_and_not_significant() -> None:
-    perfect = Uncertainty("u", "U", np.ones((1, 4)), np.tile([1.0, 0.0], (1, 4, 1)), np.zeros(4, dtype=int))
-    gain = auroc_gain(perfect, perfect, np.random.default_rng(0))
-    assert np.isnan(gain.low) and gain.p == 1
+def test_a_model_that_mends_the_errors_it_could_flag_is_not_called_worse() -> None:
+    """Its AUROC falls, since the errors left are the hard ones; what it leaves wrong at any coverage does not rise."""
+    rng, images = np.random.default_rng(0), 4000
+    flagged, hidden = rng.random((1, images)) < 0.1, rng.random((1, images)) < 0.01
+    scores = flagged + 0.1 * rng.random((1, images))
+    mended = flagged & (rng.random((1, images)) < 0.7)
+
+    def of(wrong: np.ndarray) -> Uncertainty:
+        probs = np.where(wrong[..., None], [0.0, 1.0], [1.0, 0.0])
+        return Uncertainty("u", "U", scores, probs, np.zeros(images, dtype=int))
+
+    before, after = of(flagged | hidden), of((flagged & ~mended) | hidden)
+    assert after.auroc < before.auroc
+    assert aurc_gain(after, before, np.random.default_rng(1)).low > 0
 
 
 def test_without_dropout_or_ensemble_the_best_network_is_judged(tmp_path: Path) -> None:

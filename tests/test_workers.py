@@ -63,18 +63,30 @@ def study() -> Study:
     return prepare(replace(SMALL, levels=(1, 2, 3, 4, 5), workers=2))
 
 
-def run_in_threads(study: Study, monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> None:
+def run_in_threads(
+    study: Study,
+    monkeypatch: pytest.MonkeyPatch,
+    ledger: Ledger,
+    options: Options = SMALL,
+    told: set[Options] | None = None,
+) -> None:
     @contextmanager
     def pool(*_: object) -> Iterator[tuple[ThreadPoolExecutor, queue.SimpleQueue]]:
         with ThreadPoolExecutor(2) as threads:
             yield threads, queue.SimpleQueue()
 
     monkeypatch.setattr(workers, "_pool", pool)
-    monkeypatch.setattr(workers, "_run_own", lambda options, job: ledger.run(job))
+
+    def run_own(given: Options, job: Job) -> tuple[str, float]:
+        if told is not None:
+            told.add(given)
+        return ledger.run(job)
+
+    monkeypatch.setattr(workers, "_run_own", run_own)
     monkeypatch.setattr(workers, "run_job", lambda study, job, advance: ledger.run(job))
     jobs = study.jobs
     with Reporter({job.name: 1.0 for job in jobs}) as reporter:
-        workers.run_side_by_side(study, SMALL, jobs, {job.name: 1 for job in jobs}, reporter)
+        workers.run_side_by_side(study, options, jobs, {job.name: 1 for job in jobs}, reporter)
 
 
 def test_runs_start_when_what_they_need_is_complete(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +97,17 @@ def test_runs_start_when_what_they_need_is_complete(study: Study, monkeypatch: p
         needed = {f"{key}/seed-{job.seed}" for key in job.experiment.needs}
         assert needed <= set(ledger.events[: ledger.events.index(job.name)])
     assert max(map(len, ledger.beside.values())) == 1, "two at a time, so one beside another"
+
+
+def test_workers_are_told_what_was_decided(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: set[Options] = set()
+
+    class Listening(Ledger):
+        def run(self, job: Job) -> tuple[str, float]:
+            return "done", 0.0
+
+    run_in_threads(study, monkeypatch, Listening(), replace(SMALL, preset="auto", dataset="auto", device="auto"), told)
+    assert told == {replace(SMALL, preset="quick", dataset="digits", device="cpu")}
 
 
 def test_latency_is_measured_while_nothing_else_runs(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

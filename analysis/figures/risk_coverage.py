@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats
-from analysis.captions import join, pooled, takeaway
+from analysis.captions import averaged, join, takeaway
 from analysis.evidence import Figure, Finding
 from analysis.figures import style
 from analysis.results import Results
 from analysis.section_facts import SELECTIVE_COVERAGE
 from analysis.trust import Trust, Uncertainty
-from analysis.uncertainty import risk_coverage
 
 POINTS = 400
 
@@ -25,7 +25,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         takeaway(findings, "uncertainty/gain") or _selective(trust),
         "Error rate among the images answered against the share answered, the least certain refused first; "
         "the legend is ordered by the area under the curve (AURC, %, low is good).",
-        pooled(results),
+        averaged(results),
     )
     alt = "Error rate against coverage for each uncertainty score"
     return Figure("risk_coverage", caption, lambda: draw(trust), alt)
@@ -33,9 +33,8 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
 
 def _selective(trust: Trust) -> str:
     chosen = trust.uncertainties[trust.chosen]
-    curve = risk_coverage(chosen.scores.ravel(), chosen.correct.ravel())
-    kept = formats.percent(curve["risk"][int(SELECTIVE_COVERAGE * len(curve)) - 1])
-    everything = formats.percent(curve["risk"].iloc[-1])
+    kept = formats.percent(chosen.risk[int(np.ceil(SELECTIVE_COVERAGE * len(chosen.risk))) - 1])
+    everything = formats.percent(chosen.risk[-1])
     return f"Refusing the least certain tenth leaves {kept} % errors, down from {everything} %."
 
 
@@ -61,7 +60,7 @@ def draw(trust: Trust) -> Canvas:
 
 def _thinned(uncertainty: Uncertainty) -> tuple[list[float], list[float]]:
     """The curve at so many coverages that a vector file stays small."""
-    curve = risk_coverage(uncertainty.scores.ravel(), uncertainty.correct.ravel())
-    step = max(1, len(curve) // POINTS)
-    kept = curve.iloc[step - 1 :: step]
-    return (100 * kept["coverage"]).tolist(), (100 * kept["risk"]).tolist()
+    images = len(uncertainty.risk)
+    step = max(1, images // POINTS)
+    coverage = np.arange(1, images + 1) / images
+    return (100 * coverage[step - 1 :: step]).tolist(), (100 * uncertainty.risk[step - 1 :: step]).tolist()
