@@ -69,9 +69,10 @@ class Downsampling(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.convolution(x)
-        x = self.norm(self.pool(x)) if self.training else self.pool(self.norm(x))
-        return self.activation(x + self.bias[:, None, None])
+        x, bias = self.convolution(x), self.bias[:, None, None]
+        if self.training:
+            return self.activation(self.norm(self.pool(x)) + bias)
+        return self.pool(self.activation(self.norm(x) + bias))  # the same; a runtime folds all into the convolution
 
 
 class Residual(nn.Module):
