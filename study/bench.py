@@ -29,8 +29,8 @@ from study.objective import Draws
 from study.presets import CPU
 from study.training import TIMM_OPTIMIZERS, Trainer
 
-ROUNDS = 9
-BATCHES_PER_ROUND = 3
+ROUNDS = 27
+BATCHES_PER_ROUND = 1
 
 Step = Callable[[], None]
 
