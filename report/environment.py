@@ -19,7 +19,7 @@ from jinja2.runtime import Macro
 from markupsafe import Markup
 
 from report import escaping
-from report.tables import stretching_columns, wrapped_column
+from report.tables import wrapping_columns
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 ESCAPES: dict[str, Callable[[str], Markup]] = {
@@ -75,8 +75,7 @@ def macros(kind: str, values: Mapping[str, Any]) -> TemplateModule:
         "slug": lambda name: Markup(escaping.slug(name)),
         "string": escaping.typst_string,
         "breakable": escaping.breakable,
-        "wrapped_column": wrapped_column,
-        "stretching_columns": stretching_columns,
+        "wrapping_columns": wrapping_columns,
     }
     return environment.get_template(f"{kind}.jinja", globals=dict(values)).module
 

@@ -1,11 +1,11 @@
-"""Which column of a wide table wraps."""
+"""Which columns of a wide table wrap."""
 
 from __future__ import annotations
 
 import pytest
 
 from analysis.evidence import Table
-from report.tables import stretching_columns, wrapped_column
+from report.tables import wrapping_columns
 
 
 def _table(align: str, *widths: int) -> Table:
@@ -13,18 +13,19 @@ def _table(align: str, *widths: int) -> Table:
 
 
 def test_a_table_that_fits_wraps_nothing() -> None:
-    assert wrapped_column(_table("lr", 80, 10)) is None
+    assert wrapping_columns(_table("lr", 80, 10)) == {}
 
 
-def test_a_table_one_character_too_wide_wraps_its_longest_text() -> None:
-    assert wrapped_column(_table("llr", 31, 40, 18)) == 1
+def test_a_table_one_character_too_wide_wraps_its_long_texts() -> None:
+    assert wrapping_columns(_table("llr", 31, 40, 18)) == {0: 31 / 89, 1: 40 / 89}
+    assert wrapping_columns(_table("llr", 18, 60, 11)) == {1: 40 / 69}
 
 
 @pytest.mark.parametrize("align", ["rrr", "lrr"])
 def test_numbers_and_short_texts_never_wrap(align: str) -> None:
-    assert wrapped_column(_table(align, 18, 40, 40)) is None
+    assert wrapping_columns(_table(align, 18, 40, 40)) == {}
 
 
-def test_long_texts_share_what_the_rest_of_a_long_table_leaves() -> None:
-    assert stretching_columns(_table("lrll", 30, 5, 10, 500)) == {0: 30 / 85, 3: 40 / 85}
-    assert stretching_columns(_table("lr", 18, 40)) == {}
+def test_a_table_across_pages_is_always_as_wide_as_the_page() -> None:
+    assert wrapping_columns(_table("lrll", 30, 5, 10, 500), long=True) == {0: 30 / 85, 3: 40 / 85}
+    assert wrapping_columns(_table("lr", 30, 10), long=True) == {0: 0.75}
