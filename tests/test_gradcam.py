@@ -32,7 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
              "control": "", "differs": "", "spec": identity(experiment)}  # fmt: skip
     write_json(study / "study.json", plan((0,), dataset.describe()) | {"experiments": [entry]})
     folder, model = run_folder(study, KEY, 0), build(architecture, 10, seed=0).eval()
-    write_json(folder / "spec.json", {"experiment": identity(experiment), "preset": "quick", "seed": 0})
+    write_json(folder / "spec.json", {"experiment": identity(experiment), "seed": 0, "upstream": {}})
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / MODEL)
     arrays: dict[str, np.ndarray] = {}
     for split, indices in (("validation", dataset.validation), ("test", dataset.test)):
