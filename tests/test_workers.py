@@ -145,12 +145,19 @@ def _alive(process: int) -> bool:
     return status.exists() and "State:\tZ" not in status.read_text()
 
 
+def _heed_interrupts() -> None:
+    """Undo what a shell does to jobs in its background, which would inherit to the study."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[subprocess.Popen]:
     """`invoke study` in a session of its own, both workers busy."""
     flags = ["--preset", "quick", "--dataset", "digits", "--levels", "1", "--workers", "2", "--runs", str(tmp_path)]
     command = [sys.executable, "-m", "invoke", "study", *flags]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+    )
     try:
         while len(list(tmp_path.glob("quick-digits/level1/*/seed-0/spec.json"))) < 2:
             assert process.poll() is None, "it ended before its workers began"
