@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +26,11 @@ class Outliers:
     skipped: str = ""
 
 
-def outliers_of(view: StudyView, model: str, temperatures: Sequence[float]) -> Outliers | None:
-    """Scores of all uncertainties that were recorded on the second dataset; None before its run."""
+def outliers_of(view: StudyView, model: str, temperatures: Mapping[int, float]) -> Outliers | None:
+    """Scores of all uncertainties that were recorded on the second dataset; None before its run.
+
+    ``temperatures`` are the model's by seed.
+    """
     planned = next(iter(view.of_kind("OutOfDistribution")), None)
     if planned is None:
         return None
@@ -35,7 +38,8 @@ def outliers_of(view: StudyView, model: str, temperatures: Sequence[float]) -> O
     if "skipped" in metrics:
         return Outliers("", 0, {}, metrics["skipped"])
     logits = _logits_by_source(view, planned)
-    scores = _of_model(logits[model], temperatures) if model in logits else {}
+    fitted = [temperatures[seed] for seed in view.seeds_of(planned.key)]
+    scores = _of_model(logits[model], fitted) if model in logits else {}
     scores |= _of_samples(view, "OutOfDistribution", "ensemble") | _of_samples(view, "McDropout", "mc-dropout")
     return Outliers(metrics["title"], metrics["images"], scores)
 
@@ -58,7 +62,7 @@ def _logits_by_source(view: StudyView, planned: Planned) -> dict[str, np.ndarray
 
 
 def _of_model(logits: np.ndarray, temperatures: Sequence[float]) -> dict[str, np.ndarray]:
-    scaled = [probabilities(one, t) for one, t in zip(logits, temperatures, strict=False)]
+    scaled = [probabilities(one, t) for one, t in zip(logits, temperatures, strict=True)]
     return {"entropy": entropy(probabilities(logits)), "temperature-entropy": entropy(np.stack(scaled))}
 
 

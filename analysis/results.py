@@ -113,15 +113,20 @@ def _judge(view: StudyView, key: str, control: str, alpha: float) -> Judged:
     treated, untreated = view.paired(key, control)
     retrained = _retrained(view.experiments[key])
     comparison = compare(treated, untreated, rng, alpha=alpha, believed=SEED_NOISE if retrained else 0.0)
-    needed = _seeds_needed(treated, untreated) if retrained and comparison.difference else None
-    return Judged(key, control, comparison, comparison.p, retrained, needed)
+    return Judged(key, control, comparison, comparison.p, retrained, _seeds(treated, untreated) if retrained else None)
 
 
-def _seeds_needed(treated: list[Predictions], control: list[Predictions]) -> int:
-    """Seeds that would show the mean difference, by its spread over the seeds there are, or as published for one."""
-    differences = [a.accuracy - b.accuracy for a, b in zip(treated, control, strict=True)]
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else SEED_SD
-    return seeds_needed(float(np.mean(differences)), spread)
+def _seeds(treated: list[Predictions], control: list[Predictions]) -> int | None:
+    """Seeds that would show the mean difference, by its spread over the seeds there are, or as published for one.
+
+    None where both sides are right equally often.
+    """
+    gained = [int(a.correct.sum()) - int(b.correct.sum()) for a, b in zip(treated, control, strict=True)]
+    if not sum(gained):
+        return None
+    differences = np.array(gained) / len(treated[0].labels)
+    spread = float(differences.std(ddof=1)) if len(gained) > 1 else SEED_SD
+    return seeds_needed(float(differences.mean()), spread)
 
 
 def _retrained(planned: Planned) -> bool:

@@ -116,11 +116,10 @@ def _outlier_facts(results: Results) -> Iterator[Fact]:
 
 def _selective_facts(chosen: Uncertainty, runs: tuple[str, ...]) -> Iterator[Fact]:
     """Error rate with every image answered, and with the least certain tenth refused."""
-    kept = chosen.risk[int(np.ceil(SELECTIVE_COVERAGE * len(chosen.risk))) - 1]
     source = "analysis.uncertainty.risk_coverage"
     yield percent_fact("selective/coverage", SELECTIVE_COVERAGE, source, runs)
-    yield percent_fact("selective/risk", kept, source, runs)
-    yield percent_fact("selective/risk-of-all", chosen.risk[-1], source, runs)
+    yield percent_fact("selective/risk", chosen.risk_at(SELECTIVE_COVERAGE), source, runs)
+    yield percent_fact("selective/risk-of-all", chosen.risk_at(1), source, runs)
 
 
 def label_facts(results: Results) -> Iterator[Fact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,10 @@ class Uncertainty:
         """Error rate among the k images with the lowest uncertainty, (N,) for k = 1 to N, the mean over seeds."""
         curves = [risk_coverage(s, c)["risk"] for s, c in zip(self.scores, self.correct, strict=True)]
         return np.mean(curves, axis=0)
+
+    def risk_at(self, coverage: float) -> float:
+        """Error rate when this fraction of the images is answered, the least uncertain ones."""
+        return float(self.risk[math.ceil(coverage * len(self.risk)) - 1])
 
     @cached_property
     def calibration(self) -> CalibrationScores:
@@ -132,7 +137,7 @@ def trust_of(view: StudyView) -> Trust | None:
         chosen,
         None if chosen == "entropy" else aurc_gain(test[chosen], test["entropy"], rng),
         _nll_gain(test, rng),
-        outliers_of(shared, model, temperatures),
+        outliers_of(shared, model, dict(zip(shared.seeds_of(model), temperatures, strict=True))),
     )
 
 

@@ -92,10 +92,10 @@ def test_every_uncertainty_is_scored_on_the_outliers(tmp_path: Path) -> None:
 
 def test_skipped_outliers_say_why(tmp_path: Path) -> None:
     study = fabricate(tmp_path, skip=["level5/out-of-distribution"])
-    assert outliers_of(view_study(study), "level3/se-head", [1.0]) is None
+    assert outliers_of(view_study(study), "level3/se-head", {0: 1.0}) is None
     folder = records.run_folder(study, "level5/out-of-distribution", 0)
     entry = next(e for e in records.load_plan(study)["experiments"] if e["name"] == "out-of-distribution")
     records.write_json(folder / "spec.json", {"experiment": entry["spec"], "seed": 0, "upstream": {}})
     records.finish(folder, {"skipped": "none at hand"}, {"total": 0.0})
-    found = outliers_of(view_study(study), "level3/se-head", [1.0])
+    found = outliers_of(view_study(study), "level3/se-head", {0: 1.0})
     assert found is not None and found.skipped == "none at hand" and not found.scores

@@ -10,7 +10,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from analysis.comparison import mcnemar, seeds_needed
-from analysis.results import SEED_SD, Results, control_of, results_of
+from analysis.results import SEED_SD, Results, _seeds, control_of, results_of
 from analysis.study_view import view_study
 from tests.fabricate import fabricate
 
@@ -86,3 +86,8 @@ def test_seeds_needed_follow_the_spread_over_seeds(tmp_path: Path) -> None:
 
 def test_quantising_needs_no_seeds(results: Results) -> None:
     assert results.judged["level5/int8-static"].seeds_needed is None
+
+
+def test_equal_accuracies_over_seeds_ask_for_no_number_of_seeds(results: Results) -> None:
+    (first,), (second,) = results.view.paired("level2/augmented", "level2/plain")
+    assert _seeds([first, second], [second, first]) is None

@@ -67,7 +67,7 @@ def _cells(
     """The cells where ``shown`` (C, C) holds, each with its percentage unless there are too many classes."""
     import seaborn
 
-    written = np.vectorize(lambda value: formats.decimal(value, 0).strip("0") and formats.decimal(value, 0))(share)
+    written = np.vectorize(lambda value: "" if (text := formats.decimal(value, 0)) == "0" else text)(share)
     seaborn.heatmap(
         share, mask=~shown, ax=axes, annot=written if len(classes) <= MANY_CLASSES else None, fmt="", cbar=False,
         xticklabels=classes, yticklabels=classes, annot_kws={"weight": weight}, **colours,

@@ -33,8 +33,7 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
 
 def _selective(trust: Trust) -> str:
     chosen = trust.uncertainties[trust.chosen]
-    kept = formats.percent(chosen.risk[int(np.ceil(SELECTIVE_COVERAGE * len(chosen.risk))) - 1])
-    everything = formats.percent(chosen.risk[-1])
+    kept, everything = (formats.percent(chosen.risk_at(coverage)) for coverage in (SELECTIVE_COVERAGE, 1))
     return f"Refusing the least certain tenth leaves {kept} % errors, down from {everything} %."
 
 

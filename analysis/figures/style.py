@@ -72,17 +72,17 @@ def _position(view: StudyView, key: str) -> int:
 
 def stretch_accuracy(axes: Axes) -> None:
     """Let the y-axis (accuracy in percent) be logarithmic in the error, so that one poor model does not flatten all."""
-    axes.set_yscale("function", functions=(_from_error, _to_error))
+    axes.set_yscale("function", functions=(_height, _accuracy))
     axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _from_error(accuracy: np.ndarray) -> np.ndarray:
+def _height(accuracy: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(100 - accuracy, SMALLEST_ERROR))
 
 
-def _to_error(height: np.ndarray) -> np.ndarray:
+def _accuracy(height: np.ndarray) -> np.ndarray:
     return 100 - np.exp(-height)
 
 
