@@ -12,6 +12,7 @@ from analysis.evidence import Fact
 from analysis.results import Results, results_of
 from analysis.section_facts import (
     CIFAR_TRAINING_IMAGES,
+    _people_facts,
     audit_of,
     class_facts,
     deployment_facts,
@@ -22,6 +23,7 @@ from analysis.section_facts import (
     trust_facts,
 )
 from analysis.study_view import view_study
+from study.errors import StudyError
 from study.records import Predictions, load_plan, write_json
 from tests.fabricate import fabricate
 
@@ -111,3 +113,14 @@ def test_pending_sections_yield_no_facts(tmp_path: Path) -> None:
     empty = results_of(view_study(fabricate(tmp_path, seeds=())))
     for group in (class_facts, ensemble_facts, trust_facts, label_facts, deployment_facts, search_facts):
         assert list(group(empty)) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not numpy", None])
+def test_damaged_human_counts_are_one_clear_line(results: Results, tmp_path: Path, content: bytes | None) -> None:
+    people, (predictions,) = tmp_path / "counts.npy", results.view.predictions("level1/finetuned")
+    if content is None:
+        np.save(people, np.ones((1, 10)))  # of fewer images than are tested
+    else:
+        people.write_bytes(content)
+    with pytest.raises(StudyError, match="counts.npy is damaged or of another test set"):
+        list(_people_facts(people, predictions, ()))
