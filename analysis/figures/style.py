@@ -72,7 +72,9 @@ def _position(view: StudyView, key: str) -> int:
 
 def stretch_accuracy(axes: Axes) -> None:
     """Let the y-axis (accuracy in percent) be logarithmic in the error, so that one poor model does not flatten all."""
+    low, high = _height(np.array(axes.dataLim.intervaly))
     axes.set_yscale("function", functions=(_height, _accuracy))
+    axes.set_ylim(*_accuracy(np.array([low, high]) + 0.08 * (high - low) * np.array([-1, 1])))
     axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
