@@ -32,16 +32,17 @@ class Machine:
     deterministic: bool = False
 
     def precision(self, wished: Precision) -> Precision:
-        """The precision really used: bfloat16 only where the device has matrix units for it.
+        """The precision really used: bfloat16 only where the device has instructions for it.
 
-        Without them (a CPU that lacks AMX, an old GPU) bfloat16 is emulated and several times
-        slower than float32.
+        Without them (a CPU that has neither AMX nor AVX-512's bfloat16, an old GPU) it is emulated and
+        several times slower than float32.
         """
         if wished == "float32":
             return wished
         if self.device.type == "cuda":
             return wished if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-        return wished if self.device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+        native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        return wished if self.device.type == "cpu" and native else "float32"
 
     def wait(self) -> None:
         """Return when everything asked of the device so far is done, which timings need."""

@@ -22,9 +22,15 @@ def test_absent_device_is_refused(name: str) -> None:
         machine.resolve(name)
 
 
-@pytest.mark.parametrize(("has_amx", "used"), [(True, "bfloat16"), (False, "float32")])
-def test_bfloat16_is_used_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch, has_amx: bool, used: str) -> None:
+@pytest.mark.parametrize(
+    ("has_amx", "has_avx512_bf16", "used"),
+    [(True, True, "bfloat16"), (False, True, "bfloat16"), (True, False, "bfloat16"), (False, False, "float32")],
+)
+def test_bfloat16_is_used_only_where_it_is_fast(
+    monkeypatch: pytest.MonkeyPatch, has_amx: bool, has_avx512_bf16: bool, used: str
+) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx512_bf16)
     where = machine.resolve("cpu")
     assert where.precision("bfloat16") == used and where.precision("float32") == "float32"
     with where.autocast("bfloat16"):
