@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis import formats
@@ -166,17 +166,17 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
     """How each network is trained, printed from its spec."""
     for key, planned in results.view.experiments.items():
         if planned.trained:
-            for name, text in describe_recipe(planned.training, results.view.title).items():
+            for name, text in describe_recipe(planned.training).items():
                 yield text_fact(f"recipe/{key}/{name}", text, "analysis.facts.describe_recipe", results.view.names(key))
 
 
-def describe_recipe(training: Mapping[str, Any], title: Callable[[str], str] = str) -> dict[str, str]:
-    """A training spec in words, other experiments by their titles; what changes between stages is joined by "then"."""
+def describe_recipe(training: Mapping[str, Any]) -> dict[str, str]:
+    """A training spec in words; what changes between stages is joined by "then"."""
     recipe = training["recipe"]
     stages = recipe["stages"]
     return _where_used(stages) | {
         "architecture": training["architecture"]["backbone"],
-        "initialisation": _initialisation(training, title),
+        "initialisation": _initialisation(training),
         "optimizer": OPTIMIZERS.get(recipe["optimizer"], recipe["optimizer"]),
         "epochs": formats.setting(sum(stage["epochs"] for stage in stages)),
         "batch-size": formats.count(recipe["batch_size"]),
@@ -191,9 +191,7 @@ def describe_recipe(training: Mapping[str, Any], title: Callable[[str], str] = s
     }
 
 
-def _initialisation(training: Mapping[str, Any], title: Callable[[str], str]) -> str:
-    if training.get("starts_from"):
-        return f"the trained weights of {title(training['starts_from'])}"
+def _initialisation(training: Mapping[str, Any]) -> str:
     return "ImageNet weights" if training["architecture"]["pretrained"] else "random weights"
 
 
@@ -211,10 +209,6 @@ def _where_used(stages: list[Mapping[str, Any]]) -> dict[str, str]:
 
 def _views(recipe: Mapping[str, Any]) -> str:
     """What a network is shown at test, to follow "its logits for"."""
-    shift = recipe["shift_at_test"]
-    if shift:
-        shifted = f"the image and two copies shifted by ±{shift} px along a diagonal"
-        return f"{shifted}, averaged with those for their mirror images" if recipe["flip_at_test"] else shifted
     return "the image, averaged with those for its mirror image" if recipe["flip_at_test"] else "the image alone"
 
 

@@ -88,7 +88,8 @@ def _teaching(spec: Mapping[str, Any]) -> dict[str, str]:
     if not taught:
         return {}
     weight, temperature, best = (formats.setting(float(taught[name])) for name in ("weight", "temperature", "best"))
-    return {"distillation-weight": weight, "temperature": temperature, "teachers": best}
+    arithmetic = "eight-bit integers, quantised statically as below" if taught["int8"] else "floating point"
+    return {"distillation-weight": weight, "temperature": temperature, "teachers": best, "arithmetic": arithmetic}
 
 
 def _ranges(spec: Mapping[str, Any]) -> dict[str, str]:

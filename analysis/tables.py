@@ -77,12 +77,10 @@ def experiments(results: Results, findings: Findings) -> Table | None:
     planned = tuple(results.view.experiments.values())
     rows = tuple(_experiment_row(results, each) for each in planned if each.trained)
     controlled = sum(1 for each in planned if control_of(results.view, each.key, results.ensemble))
-    going_on = any(each.trained and each.training.get("starts_from") for each in planned)
     caption = join(
         f"{controlled} of {len(planned)} experiments have a control, from which they differ in a named respect.",
         f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
-        "Of a network that starts from another's weights, only its own epochs and time count." if going_on else "",
     )
     head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Time")
     return Table("experiments", caption, head, rows, "lllrrr")

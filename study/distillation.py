@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,11 +20,15 @@ from study.records import Run
 
 @dataclass(frozen=True)
 class Teaching:
-    """Distillation at work: ``logits`` maps float images (N, 3, H, W) in [0, 1] to the teacher's (N, C)."""
+    """Distillation at work: ``logits`` maps float images (N, 3, H, W) in [0, 1] to the teacher's (N, C).
+
+    The teacher is heard in the ``last_epochs`` of a training, 0 for all.
+    """
 
     logits: Callable[[Tensor], Tensor]
     temperature: float
     weight: float
+    last_epochs: int = 0
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -42,15 +47,25 @@ def teachers(distillation: Distillation, candidates: list[Run]) -> list[Run]:
     return ranked[: distillation.best]
 
 
-def teaching(distillation: Distillation, chosen: list[Run], classes: int, images: int, machine: Machine) -> Teaching:
-    """The chosen runs' networks as one teacher of that many images: the log of their mean probability."""
-    answers = [_answers(run, classes, images, machine) for run in chosen]
+def teaching(
+    distillation: Distillation,
+    chosen: list[Run],
+    classes: int,
+    images: int,
+    machine: Machine,
+    calibration: np.ndarray | None = None,
+) -> Teaching:
+    """The chosen runs' networks as one teacher of that many images: the log of their mean probability.
+
+    With ``calibration``, uint8 training images (n, 3, H, W), the networks answer in int8.
+    """
+    answers = [_answers(run, classes, images, machine, calibration) for run in chosen]
 
     @torch.no_grad()
     def logits(x: Tensor) -> Tensor:
         return torch.logsumexp(torch.stack([answer(x) for answer in answers]), dim=0) - math.log(len(answers))
 
-    return Teaching(logits, distillation.temperature, distillation.weight)
+    return Teaching(logits, distillation.temperature, distillation.weight, distillation.last_epochs)
 
 
 class _Teacher(nn.Module):
@@ -66,7 +81,12 @@ class _Teacher(nn.Module):
             return self.model(inputs).float().log_softmax(1)
 
 
-def _answers(run: Run, classes: int, images: int, machine: Machine) -> Callable[[Tensor], Tensor]:
-    model, precision = load_trained(run, classes).to(machine.device), training_spec(run)["recipe"]["precision"]
-    teacher = _Teacher(model, image_size(run), precision, machine)
+def _answers(
+    run: Run, classes: int, images: int, machine: Machine, calibration: np.ndarray | None
+) -> Callable[[Tensor], Tensor]:
+    model, precision = load_trained(run, classes), training_spec(run)["recipe"]["precision"]
+    if calibration is not None:
+        shown = torch.from_numpy(calibration).float().div(255)
+        return Frozen(_Teacher(model, image_size(run), "float32", machine), calibration=shown)
+    teacher = _Teacher(model.to(machine.device), image_size(run), precision, machine)
     return Frozen(teacher) if in_runtime(machine, precision, images) else teacher

@@ -81,14 +81,14 @@ class Estimator:
                 train, infer = self._per_image(experiment.architecture, recipe, replace(stage.at(epoch), first_size=0))
                 total += images * train + judged * infer
         evaluated = self.dataset.sizes["validation"] + self.dataset.sizes["test"]
-        taught = recipe.epochs * images * self._teaching(experiment.distillation) if experiment.distillation else 0.0
+        taught = images * self._teaching(experiment.distillation, recipe) if experiment.distillation else 0.0
         return total + infer * Setting.of(recipe).views * evaluated + taught
 
-    def _teaching(self, distillation: Distillation) -> float:
-        """Seconds in which the teachers answer one image: like the average candidate, as nobody knows the best yet."""
+    def _teaching(self, distillation: Distillation, recipe: Recipe) -> float:
+        """Seconds of the teachers per training image: like the average candidate, as nobody knows the best yet."""
         candidates = [e for e in self.experiments if isinstance(e, Training) and e.key in distillation.candidates]
         answers = (self._per_image(e.architecture, e.recipe, e.recipe.stages[-1])[1] for e in candidates)
-        return distillation.best * fmean(answers)
+        return (distillation.last_epochs or recipe.epochs) * distillation.best * fmean(answers)
 
     def _per_image(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
         """Seconds per image of training and of inference; weights are random, they do not matter here."""

@@ -24,17 +24,16 @@ class Setting:
     size: int
     precision: Precision = "float32"
     flip: bool = False
-    shift: int = 0
 
     @classmethod
     def of(cls, recipe: Recipe) -> Setting:
         """How networks trained by the recipe are evaluated."""
-        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test, recipe.shift_at_test)
+        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test)
 
     @property
     def views(self) -> int:
         """How many views of an image are averaged."""
-        return (2 if self.flip else 1) * (3 if self.shift else 1)
+        return 2 if self.flip else 1
 
 
 @torch.inference_mode()
@@ -52,7 +51,7 @@ def logits(
     for batch in images.split(BATCH):
         x = prepare(batch, setting.size, model)
         with machine.autocast(setting.precision):
-            shown = [network(view).float() for view in views(x, setting.flip, setting.shift)]
+            shown = [network(view).float() for view in views(x, setting.flip)]
         parts.append(torch.stack(shown).mean(0).cpu())
     return torch.cat(parts)
 

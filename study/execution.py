@@ -16,10 +16,10 @@ from torch import Tensor
 
 from study import checkpoints, distillation, evaluation, outliers, records, voting
 from study.data import Dataset
-from study.errors import StudyError
 from study.evaluation import Setting
 from study.experiment import (
-    Architecture,
+    CALIBRATION_IMAGES,
+    Distillation,
     Experiment,
     Latency,
     McDropout,
@@ -99,11 +99,10 @@ def train(experiment: Training, context: Context) -> Outcome:
 def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     """Train the experiment's architecture by ``recipe``, going on from a checkpoint where there is one."""
     started = time.perf_counter()
-    classes, taught = len(context.dataset.classes), experiment.distillation
+    taught = experiment.distillation
     chosen = distillation.teachers(taught, [context.run(key) for key in taught.candidates]) if taught else []
-    images = recipe.epochs * len(context.dataset.train)
-    teaching = distillation.teaching(taught, chosen, classes, images, context.machine) if taught else None
-    model = starting_network(experiment, classes, context)
+    teaching = _teaching(taught, chosen, recipe, context) if taught else None
+    model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
     start = checkpoints.load(context.folder)
     if len(start.rows) == recipe.epochs:
@@ -123,14 +122,11 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     return outcome
 
 
-def starting_network(experiment: Training, classes: int, context: Context) -> Classifier:
-    """The network that training starts with. StudyError when that of an earlier run has another architecture."""
-    if experiment.starts_from:
-        earlier = context.run(experiment.starts_from)
-        if Architecture(**training_spec(earlier)["architecture"]) != experiment.architecture:
-            raise StudyError(f"{experiment.key} cannot start from {earlier.key}: its architecture is another one")
-        return load_trained(earlier, classes)
-    return build(experiment.architecture, classes, derive(context.seed, "initialisation"))
+def _teaching(taught: Distillation, chosen: list[Run], recipe: Recipe, context: Context) -> distillation.Teaching:
+    calibration = calibration_images(CALIBRATION_IMAGES, context) if taught.int8 else None
+    images = (taught.last_epochs or recipe.epochs) * len(context.dataset.train)
+    classes = len(context.dataset.classes)
+    return distillation.teaching(taught, chosen, classes, images, context.machine, calibration)
 
 
 def _teacher_names(chosen: list[Run]) -> dict[str, str]:
@@ -181,7 +177,7 @@ def macs(model: Classifier, size: int) -> int:
 def _setting(run: Run) -> Setting:
     """How a Training or Search run was evaluated."""
     recipe = training_spec(run)["recipe"]
-    return Setting(image_size(run), recipe["precision"], recipe["flip_at_test"], recipe["shift_at_test"])
+    return Setting(image_size(run), recipe["precision"], recipe["flip_at_test"])
 
 
 @execute.register
@@ -289,7 +285,7 @@ def exported(run: Run, context: Context) -> Path:
     if not path.is_file():
         model = load_trained(run, len(context.dataset.classes))
         setting = _setting(run)
-        to_onnx(model, setting.size, path, setting.flip, setting.shift)
+        to_onnx(model, setting.size, path, setting.flip)
     return path
 
 
@@ -330,7 +326,7 @@ def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, conte
     setting = _setting(source)
 
     def shown(part: Tensor) -> list[Tensor]:
-        return views(prepare(part, setting.size, model), setting.flip, setting.shift)
+        return views(prepare(part, setting.size, model), setting.flip)
 
     def sample(view: int) -> np.ndarray:
         batches = (shown(part)[view] for part in images.split(evaluation.BATCH))

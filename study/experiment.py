@@ -24,6 +24,8 @@ MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.8, 3, 0.05
 # A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
 # only, the batch statistics see both.
 ROTATED_FRACTION = 0.25
+# Training images on which the ranges of activations are observed before static quantisation.
+CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,7 @@ class Recipe:
 
     ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
     wished for; a device without fast support for it computes in float32 and the run says so. At test the
-    logits of mirrored images are averaged in with ``flip_at_test``, those of images shifted by
-    ±``shift_at_test`` px along a diagonal unless it is 0.
+    logits of mirrored images are averaged in with ``flip_at_test``.
     """
 
     stages: tuple[Stage, ...]
@@ -108,7 +109,6 @@ class Recipe:
     auxiliary_weight: float = 0.3
     precision: Precision = "float32"
     flip_at_test: bool = False
-    shift_at_test: int = 0
 
     @property
     def epochs(self) -> int:
@@ -120,13 +120,17 @@ class Recipe:
 class Distillation:
     """Hinton et al. 2015: ``weight`` × T² × KL(teacher ‖ student) + (1 − weight) × cross-entropy.
 
-    The teacher is the mean probability of the ``best`` candidates, ranked by validation accuracy.
+    The teacher is the mean probability of the ``best`` candidates, ranked by validation accuracy. With
+    ``int8`` they answer as they do after static post-training quantisation, in ONNX Runtime. They are heard
+    in the ``last_epochs`` of the recipe, before which the student learns from labels alone; 0 for all.
     """
 
     candidates: tuple[str, ...]
     temperature: float = 4.0
     weight: float = 0.9
     best: int = 1
+    int8: bool = False
+    last_epochs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,21 +160,15 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Experiment):
-    """Train one network, with or without a teacher.
-
-    It goes on with the trained network of the experiment ``starts_from``, which has the same architecture;
-    "" for a new network.
-    """
+    """Train one network, with or without a teacher."""
 
     architecture: Architecture
     recipe: Recipe
     distillation: Distillation | None = None
-    starts_from: str = ""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        taught = self.distillation.candidates if self.distillation else ()
-        return (*taught, self.starts_from) if self.starts_from else taught
+        return self.distillation.candidates if self.distillation else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +208,7 @@ class Quantization(Experiment):
 
     source: str
     method: QuantizationMethod
-    calibration_images: int = 512
+    calibration_images: int = CALIBRATION_IMAGES
 
     @property
     def needs(self) -> tuple[str, ...]:

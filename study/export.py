@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 class Deployed(nn.Module):
     """uint8 images (N, 3, 32, 32) -> logits (N, C), prepared exactly as in training and evaluation."""
 
-    def __init__(self, model: nn.Module, size: int, flip: bool, shift: int) -> None:
+    def __init__(self, model: nn.Module, size: int, flip: bool) -> None:
         super().__init__()
-        self.model, self.size, self.flip, self.shift = model, size, flip, shift
+        self.model, self.size, self.flip = model, size, flip
 
     def forward(self, images: Tensor) -> Tensor:
-        shown = views(prepare(images, self.size, self.model), self.flip, self.shift)
+        shown = views(prepare(images, self.size, self.model), self.flip)
         if len(shown) == 1:
             return self.model(shown[0])
         # One pass over all of them: with every layer twice weights are shared, and quantisers fail on that.
         return self.model(torch.cat(shown)).unflatten(0, (len(shown), -1)).mean(dim=0)
 
 
-def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False, shift: int = 0) -> None:
+def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False) -> None:
     """Write ``model`` as one ONNX file: uint8 (N, 3, 32, 32) in, float logits (N, C) out, N free.
 
     ``model`` takes normalised images (N, 3, size, size) and has the buffers ``mean`` and ``std``.
-    Resizing and normalising go into the graph, so no caller can get them wrong. The logits of the
-    views that ``flip`` and ``shift`` ask for (``study.models.views``) are averaged. StudyError when the
-    model cannot be exported.
+    Resizing and normalising go into the graph, so no caller can get them wrong. With
+    ``flip`` the logits of an image and its mirror image are averaged. StudyError when the model cannot
+    be exported.
     """
     example = torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
-    write_bytes(path, serialized(Deployed(model, size, flip, shift), example))
+    write_bytes(path, serialized(Deployed(model, size, flip), example))
 
 
 def serialized(module: nn.Module, example: Tensor) -> bytes:

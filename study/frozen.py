@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,10 +40,12 @@ def in_runtime(machine: Machine, precision: Precision, images: int) -> bool:
 class Frozen:
     """``network``, a map from (N, C, H, W) to a tensor (N, …), in eval mode and without gradients, in ONNX Runtime.
 
-    Its weights are those at the first call with images of a size, which exports it for that size.
+    Its weights are those at the first call with images of a size, which exports it for that size. With
+    ``calibration``, inputs (n, C, H, W) that show how large activations get, it computes in int8.
     """
 
     network: nn.Module
+    calibration: Tensor | None = None
     sessions: dict[torch.Size, InferenceSession] = field(default_factory=dict)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -49,14 +53,27 @@ class Frozen:
 
         if x.shape[1:] not in self.sessions:
             self.sessions[x.shape[1:]] = self._open(x)
-        return torch.from_numpy(run_session(self.sessions[x.shape[1:]], x.detach().contiguous().numpy()))
+        found = run_session(self.sessions[x.shape[1:]], x.detach().cpu().numpy())
+        return torch.from_numpy(found).to(x.device)
 
     def _open(self, x: Tensor) -> InferenceSession:
         from study.export import serialized
         from study.runtime import open_session
 
-        example = x.new_zeros(2, *x.shape[1:])
-        return open_session(serialized(self.network, example), torch.get_num_threads())
+        model = serialized(self.network, torch.zeros(2, *x.shape[1:]))
+        if self.calibration is not None:
+            model = _in_int8(model, self.calibration)
+        return open_session(model, torch.get_num_threads())
+
+
+def _in_int8(model: bytes, calibration: Tensor) -> bytes:
+    from study.quantization import quantize_static
+
+    with TemporaryDirectory() as folder:
+        fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        fp32.write_bytes(model)
+        quantize_static(fp32, int8, calibration.numpy())
+        return int8.read_bytes()
 
 
 class _Tracer(fx.Tracer):

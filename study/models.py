@@ -157,13 +157,9 @@ def fit_input(x: Tensor, size: int, model: nn.Module) -> Tensor:
     return resize(normalise(x, model), size)
 
 
-def views(x: Tensor, flip: bool, shift: int) -> list[Tensor]:
-    """The images (N, 3, S, S), then those shifted by ±``shift`` px along a diagonal, then all of them mirrored."""
-    shown = [x]
-    if shift:
-        padded = functional.pad(x, (shift,) * 4, mode="reflect")
-        shown += [padded[..., : -2 * shift, : -2 * shift], padded[..., 2 * shift :, 2 * shift :]]
-    return shown + [view.flip(-1) for view in shown] if flip else shown
+def views(x: Tensor, flip: bool) -> list[Tensor]:
+    """The images (N, 3, S, S), and with ``flip`` their mirror images."""
+    return [x, x.flip(-1)] if flip else [x]
 
 
 def resize(x: Tensor, size: int) -> Tensor:

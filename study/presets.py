@@ -86,21 +86,24 @@ class MobileStudent:
 
 
 @dataclass(frozen=True)
-class CompactStudent:
-    """How level 3's CompactCNN is trained further as a student, by Muon; ``learning_rate`` is the peak."""
+class Teachers:
+    """Teaching in level 5: how many of the best networks are the ensemble, and how much teachers may cost.
 
-    epochs: int
-    learning_rate: float
+    With ``int8`` they answer in int8, which pays on CPUs. CompactCNN hears them in its last
+    ``compact_epochs``, 0 for all.
+    """
+
+    ensemble: int
+    int8: bool = False
+    compact_epochs: int = 0
 
 
 @dataclass(frozen=True)
 class Preset:
     """Scale of a study.
 
-    ``partner`` is an extra architecture for level 4 ("" for none), ``compact_student`` says how level 3's
-    own network goes on as a student, ``teachers`` how many of the best networks teach together as the
-    ensemble. With ``views_at_test`` mirrored images, for networks from scratch also shifted ones,
-    are averaged in at test; students see one view.
+    ``partner`` is an extra architecture for level 4 ("" for none). With ``views_at_test`` mirrored images
+    are averaged in at test.
     """
 
     name: str
@@ -114,8 +117,7 @@ class Preset:
     multi_task: MultiTask
     partner: str
     mobile_student: MobileStudent
-    compact_student: CompactStudent
-    teachers: int
+    teachers: Teachers
     precision: Precision
     mc_passes: int
     latency_repeats: int
@@ -142,8 +144,7 @@ QUICK = Preset(
     multi_task=MultiTask("compact_cnn_small", epochs=6),
     partner="",
     mobile_student=MobileStudent(epochs=3, image_size=40, batch_size=50, learning_rate=3e-3),
-    compact_student=CompactStudent(epochs=4, learning_rate=0.02),
-    teachers=3,
+    teachers=Teachers(ensemble=3),
     precision="float32",
     mc_passes=20,
     latency_repeats=25,
@@ -172,8 +173,7 @@ CPU = Preset(
     multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
     mobile_student=MobileStudent(epochs=4, image_size=64, batch_size=64, learning_rate=2e-3, first_size=40),
-    compact_student=CompactStudent(epochs=2, learning_rate=0.02),
-    teachers=2,
+    teachers=Teachers(ensemble=2, int8=True, compact_epochs=4),
     precision="float32",
     mc_passes=30,
     latency_repeats=200,
@@ -199,8 +199,7 @@ PAPER = Preset(
     multi_task=MultiTask("compact_cnn", epochs=60),
     partner="efficientnet_b0",
     mobile_student=MobileStudent(epochs=20, image_size=224, batch_size=128, learning_rate=2e-3, pretrained=True),
-    compact_student=CompactStudent(epochs=10, learning_rate=0.02),
-    teachers=4,
+    teachers=Teachers(ensemble=4),
     precision="bfloat16",
     mc_passes=50,
     latency_repeats=500,

@@ -24,7 +24,7 @@ INTEGER_OPERATORS = frozenset({"ConvInteger", "MatMulInteger"})
 
 
 class Calibration:
-    """Batches of uint8 images (N, 3, H, W), in the way ONNX Runtime's calibrator asks for them."""
+    """Batches of images (N, 3, H, W), in the way ONNX Runtime's calibrator asks for them."""
 
     def __init__(self, images: np.ndarray) -> None:
         starts = range(0, len(images), CALIBRATION_BATCH)
@@ -39,11 +39,11 @@ class Calibration:
 def quantize_static(fp32: Path, int8: Path, calibration_images: np.ndarray) -> int:
     """Write an int8 version of ``fp32`` with activation ranges observed on ``calibration_images``.
 
-    ``calibration_images`` (N, 3, H, W) uint8 must come from the training split. Weights are signed and
-    scaled per output channel, which MobileNets need (Nagel et al. 2021, https://arxiv.org/abs/2106.08295);
-    activations are unsigned, for which x86 has the faster instructions. Resizing and normalising stay in
-    float. Returns the number of convolutions and matrix products that now run on integers; StudyError when
-    there is none.
+    ``calibration_images`` (N, 3, H, W), of the type that the model takes, must come from the training
+    split. Weights are signed and scaled per output channel, which MobileNets need (Nagel et al. 2021,
+    https://arxiv.org/abs/2106.08295); activations are unsigned, for which x86 has the faster instructions.
+    Resizing and normalising stay in float. Returns the number of convolutions and matrix products that now
+    run on integers; StudyError when there is none.
     """
     from onnxruntime.quantization import QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "images", "logits"
 ERRORS_ONLY = 3
+# A processor's caches hold what a network makes of this many images, not of the hundreds in a batch of training.
+CACHED_IMAGES = 10
 
 
 def open_session(model: Path | bytes, threads: int) -> InferenceSession:
@@ -39,13 +41,13 @@ def open_session(model: Path | bytes, threads: int) -> InferenceSession:
         ) from error
 
 
-def run_session(session: InferenceSession, images: np.ndarray) -> np.ndarray:
-    """The session's only output for a batch of images (N, …)."""
-    return session.run([OUTPUT], {INPUT: images})[0]
-
-
-def run_onnx(path: Path, images: np.ndarray, batch_size: int = 256, threads: int = 1) -> np.ndarray:
-    """Logits (N, C) float32 of uint8 images (N, 3, H, W), computed in batches of ``batch_size``."""
-    session, images = open_session(path, threads), np.ascontiguousarray(images)
+def run_session(session: InferenceSession, images: np.ndarray, batch_size: int = CACHED_IMAGES) -> np.ndarray:
+    """The session's only output for images (N, …), computed in batches of ``batch_size``."""
+    images = np.ascontiguousarray(images)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-    return np.concatenate([run_session(session, batch) for batch in batches])
+    return np.concatenate([session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])
+
+
+def run_onnx(path: Path, images: np.ndarray, batch_size: int = CACHED_IMAGES, threads: int = 1) -> np.ndarray:
+    """Logits (N, C) float32 of uint8 images (N, 3, H, W) by a model file, computed in batches of ``batch_size``."""
+    return run_session(open_session(path, threads), images, batch_size)

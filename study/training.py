@@ -138,6 +138,7 @@ class Trainer:
             )
         self.network = torch.compile(model) if machine.compile else model
         superclass = torch.tensor(dataset.superclass, device=machine.device)
+        self.teaching = teaching
         self.objective = Objective(model, self.network, recipe, machine, superclass, teaching)
 
     def fit(self, start: Progress | None = None, hooks: Hooks | None = None) -> list[Row]:
@@ -212,6 +213,7 @@ class Trainer:
     def _train_epoch(self, phase: Phase, epoch: int, hooks: Hooks) -> tuple[float, float]:
         """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
         self.train_mode(phase.stage)
+        self.objective.teaching = self.teaching if self.is_taught(epoch) else None
         total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
         draws, steps = Draws.of(self.seed, epoch), self.steps_per_epoch
         with torch.random.fork_rng(devices=[self.machine.device] if self.machine.device.type == "cuda" else []):
@@ -222,6 +224,12 @@ class Trainer:
                 correct += hits
                 hooks.step(len(chosen))
         return float(total) / steps, float(correct) / (steps * self.recipe.batch_size)
+
+    def is_taught(self, epoch: int) -> bool:
+        """Whether a teacher is heard in an epoch (from 0) of the recipe."""
+        if self.teaching is None:
+            return False
+        return epoch >= self.recipe.epochs - (self.teaching.last_epochs or self.recipe.epochs)
 
     def train_mode(self, stage: Stage) -> None:
         """Switch to training; a frozen backbone keeps its batch statistics too."""
@@ -268,7 +276,7 @@ class Trainer:
 
     def features_are_fixed(self, stage: Stage) -> bool:
         """Whether every epoch of the stage would compute the same pooled features."""
-        varied = stage.augmentation != Augmentation() or stage.mixup or stage.first_size or self.objective.teaching
+        varied = stage.augmentation != Augmentation() or stage.mixup or stage.first_size or self.teaching
         learnt = not isinstance(self.model.attention, nn.Identity) or self.model.auxiliary is not None
         return stage.trains == "head" and not varied and not learnt
 

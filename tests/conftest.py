@@ -29,7 +29,6 @@ TINY = replace(
     scratch=replace(QUICK.scratch, epochs=1, batch_size=20),
     multi_task=replace(QUICK.multi_task, epochs=1),
     mobile_student=replace(QUICK.mobile_student, epochs=1, image_size=32, batch_size=20),
-    compact_student=replace(QUICK.compact_student, epochs=1),
     mc_passes=3,
     latency_repeats=3,
 )

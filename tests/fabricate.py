@@ -51,8 +51,7 @@ ACCURACY = {
     "level5/student": 0.86,
     "level5/student-alone": 0.84,
     "level5/compact-student": 0.87,
-    "level5/compact-student-alone": 0.85,
-    "level5/compact-student-ensemble": 0.88,
+    "level5/student-ensemble": 0.88,
 }
 
 

@@ -152,23 +152,15 @@ def _level4() -> list[Experiment]:
     return [_training(4, "partner", "Partner"), *votes]
 
 
-def _going_on(
-    name: str, title: str, control: str = "", differs: str = "", distillation: Distillation | None = None
-) -> Training:
-    student = _training(5, name, title, COMPACT, control, differs, distillation)
-    return dataclasses.replace(student, starts_from="level3/scratch-cnn")
-
-
 def _level5() -> list[Experiment]:
-    student, compact = "level5/student-alone", "level5/compact-student-alone"
+    student, compact = "level5/student-alone", "level3/scratch-cnn"
     taught, ensemble = Distillation(TEACHERS), Distillation(MEMBERS, best=len(MEMBERS))
     source = "level5/compact-student"
     return [
         _training(5, "student-alone", "MobileNetV3-Small alone", SMALL),
         _training(5, "student", "MobileNetV3-Small distilled", SMALL, student, "teacher", taught),
-        _going_on("compact-student-alone", "Compact CNN continued"),
-        _going_on("compact-student", "Compact CNN, distilled", compact, "teacher", taught),
-        _going_on("compact-student-ensemble", "Compact CNN, ensemble", compact, "ensemble teacher", ensemble),
+        _training(5, "compact-student", "Compact CNN, distilled", COMPACT, compact, "teacher", taught),
+        _training(5, "student-ensemble", "MobileNetV3-Small, ensemble", SMALL, student, "ensemble", ensemble),
         Quantization(level=5, name="int8-static", title="int8 static", source=source, method="static"),
         Quantization(level=5, name="int8-dynamic", title="int8 dynamic", source=source, method="dynamic"),
         Latency(level=5, name="latency", title="Latency", sources=(source, "level3/se-head", "level5/int8-static")),

@@ -61,6 +61,16 @@ def test_teachers_answer_by_the_log_of_their_mean_probability(tmp_path: Path, cp
     assert (taught.temperature, taught.weight) == (3.0, 0.6)
 
 
+def test_quantised_teachers_answer_much_like_the_others_and_the_same_again(tmp_path: Path, cpu: Machine) -> None:
+    runs = [trained(tmp_path / str(seed), seed, 0.5) for seed in range(2)]
+    shown = random_images(64)
+    x = torch.from_numpy(shown).float() / 255
+    wanted = Distillation((), best=2, int8=True)
+    exact, int8, again = (teaching(wanted, runs, 10, 1, cpu, images).logits(x) for images in (None, shown, shown))
+    assert not torch.equal(int8, exact) and torch.equal(int8, again)
+    assert (int8 - exact).abs().mean() < 0.2 * exact.std(dim=1).mean()
+
+
 def test_a_single_teacher_answers_by_its_log_probabilities(tmp_path: Path, cpu: Machine) -> None:
     run = trained(tmp_path / "one", 0, 0.5)
     x = torch.from_numpy(random_images(3)).float() / 255

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss
-from torchvision.transforms.v2.functional import crop, pad
 
 from study import evaluation
 from study.data import Dataset
@@ -26,15 +25,6 @@ def test_flip_averages_the_mirrored_logits(digits: Dataset, cpu: Machine) -> Non
         x = prepare(images, 32, model)
         expected = (model(x) + model(x.flip(-1))) / 2
     assert torch.allclose(evaluation.logits(model, images, Setting(32, flip=True), cpu), expected, atol=1e-5)
-
-
-def test_shifted_views_are_averaged_with_their_mirror_images(digits: Dataset, cpu: Machine) -> None:
-    model, images = build(Architecture("compact_cnn_small"), 10, seed=0).eval(), digits.images[:6]
-    with torch.no_grad():
-        x = prepare(images, 32, model)
-        up, down = (crop(pad(x, [2], padding_mode="reflect"), at, at, 32, 32) for at in (0, 4))
-        expected = torch.stack([model(side) for view in (x, up, down) for side in (view, view.flip(-1))]).mean(0)
-    assert torch.allclose(evaluation.logits(model, images, Setting(32, flip=True, shift=2), cpu), expected, atol=1e-5)
 
 
 def test_split_logits_follow_the_splits_order(digits: Dataset, cpu: Machine) -> None:

@@ -10,11 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from study import evaluation
 from study.errors import StudyError
-from study.evaluation import Setting
 from study.export import to_onnx
-from study.machine import Machine
 from study.models import prepare
 from study.runtime import run_onnx
 from tests.exported_models import FLIPS, MOBILENET, OWN, SIZES, classifier, exported, random_images
@@ -43,15 +40,6 @@ def test_mirroring_is_part_of_the_graph_when_asked_for(tmp_path: Path) -> None:
     mirrored = np.ascontiguousarray(images[..., ::-1])
     np.testing.assert_allclose(run_onnx(path, images), run_onnx(path, mirrored), atol=1e-4)
     assert np.abs(torch_logits(OWN, images) - torch_logits(OWN, mirrored)).max() > 0.01
-
-
-def test_shifted_views_are_part_of_the_graph_when_asked_for(tmp_path: Path, cpu: Machine) -> None:
-    path, images, model = tmp_path / "model.onnx", random_images(4, seed=3), classifier(OWN)
-    to_onnx(model, SIZES[OWN], path, flip=True, shift=1)
-    setting = Setting(SIZES[OWN], flip=True, shift=1)
-    expected = evaluation.logits(model, torch.from_numpy(images), setting, cpu).numpy()
-    assert np.abs(expected - torch_logits(OWN, images, flip=True)).max() > 0.01
-    np.testing.assert_allclose(run_onnx(path, images), expected, atol=1e-3)
 
 
 def test_exported_file_takes_stored_images_and_reveals_no_paths() -> None:

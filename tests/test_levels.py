@@ -57,21 +57,15 @@ def test_leave_one_out_runs_change_one_ingredient(preset: Preset) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_networks_that_go_on_have_the_architecture_they_start_from(preset: Preset) -> None:
+def test_students_differ_from_their_controls_in_the_teacher_alone(preset: Preset) -> None:
     by_key = {e.key: e for e in levels.experiments(preset) if isinstance(e, Training)}
-    going_on = [e for e in by_key.values() if e.starts_from]
-    assert {e.level for e in going_on} == {5}
-    assert all(e.architecture == by_key[e.starts_from].architecture for e in going_on)
-
-
-def test_network_that_goes_on_needs_what_it_starts_from_and_is_not_taught_by_it() -> None:
-    chosen = levels.selected(presets.CPU, tuple(levels.LEVELS), ("level5/compact-student-alone",))
-    assert [e.key for e in chosen] == ["level3/scratch-cnn", "level5/compact-student-alone"]
-    for name in ("compact-student", "compact-student-ensemble"):
-        *_, student = levels.selected(presets.CPU, tuple(levels.LEVELS), (f"level5/{name}",))
-        assert isinstance(student, Training) and student.distillation
-        assert {*student.distillation.candidates} == {*level4_ensemble.members(presets.CPU)} - {student.starts_from}
-        assert {*student.needs} == {*level4_ensemble.members(presets.CPU)}
+    students = [e for e in by_key.values() if e.distillation]
+    assert {e.control for e in students} == {"level5/student-alone", "level3/scratch-cnn"}
+    for student in students:
+        control = by_key[student.control]
+        assert not control.distillation
+        assert (student.architecture, student.recipe) == (control.architecture, control.recipe)
+        assert student.distillation and student.needs == level4_ensemble.members(preset)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)

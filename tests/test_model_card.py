@@ -53,19 +53,12 @@ def test_int8_is_recommended_unless_it_costs_more_than_a_point(
     assert export(tmp_path, wrong)[0]["deployed"] == deployed
 
 
-@pytest.mark.parametrize(
-    ("earlier", "described"),
-    [
-        ("", "| Starts from | ImageNet weights |"),
-        ("level3/scratch-cnn", "| Starts from | the trained weights of level3/scratch-cnn |"),
-    ],
-)
-def test_card_says_what_the_network_started_from(tmp_path: Path, earlier: str, described: str) -> None:
+@pytest.mark.parametrize(("pretrained", "described"), [(True, "ImageNet weights"), (False, "random weights")])
+def test_card_says_what_the_network_started_from(tmp_path: Path, pretrained: bool, described: str) -> None:
     write_json(tmp_path / "study.json", plan())
-    source = write_run(tmp_path, replace(SOURCE, starts_from=earlier), 4)
-    folder = write_export(tmp_path, source, write_run(tmp_path, INT8, 4), plan())
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    assert described in card and ("| Epochs since then |" in card) == bool(earlier)
+    begun = replace(SOURCE, architecture=replace(SOURCE.architecture, pretrained=pretrained))
+    folder = write_export(tmp_path, write_run(tmp_path, begun, 4), write_run(tmp_path, INT8, 4), plan())
+    assert f"| Starts from | {described} |" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_card_reports_accuracy_interval_and_classes(tmp_path: Path) -> None:

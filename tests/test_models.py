@@ -71,6 +71,5 @@ def test_unknown_attention_is_refused() -> None:
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("shift", [0, 1])
-def test_setting_counts_the_views_that_are_shown(flip: bool, shift: int) -> None:
-    assert Setting(8, flip=flip, shift=shift).views == len(models.views(torch.zeros(1, 3, 8, 8), flip, shift))
+def test_setting_counts_the_views_that_are_shown(flip: bool) -> None:
+    assert Setting(8, flip=flip).views == len(models.views(torch.zeros(1, 3, 8, 8), flip))

@@ -46,7 +46,6 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
         label_smoothing=0.1,
         precision="bfloat16",
         flip_at_test=preset.views_at_test,
-        shift_at_test=int(preset.views_at_test),
     )
 
 

@@ -1,8 +1,8 @@
 """Level 5, deployment: what survives of the accuracy in a model that someone could ship?
 
 Students learn from the best single member of level 4 (by validation) or from the mean of the best few;
-each has an untaught control with the same start, images and epochs. One is a mobile network, new to the
-task; the other is level 3's own network, which starts from the weights that its training there ended with.
+each has an untaught control with the same start, images and epochs. One is a mobile network; the other is
+CompactCNN, whose control is level 3's training of it.
 int8 models are measured by the runtime that would execute them. Whether an uncertainty also tells images
 of none of the classes is measured on a second dataset, where one is at hand.
 """
@@ -23,29 +23,34 @@ from study.experiment import (
     Stage,
     Training,
 )
-from study.levels.level3_architecture import SCRATCH, scratch, scratch_recipe
+from study.levels.level3_architecture import SCRATCH, scratch
 from study.levels.level4_ensemble import members
 from study.presets import Preset
 
 MOBILE = "mobilenetv3_small_100"
+TEMPERATURE = 2.0  # teachers trained with label smoothing are soft already
 
 
-def _taught(alone: Training, preset: Preset, name: str, title: str, best: int = 1) -> Training:
-    teacher = "the best single model" if best == 1 else "the ensemble"
-    candidates = tuple(key for key in members(preset) if key != alone.starts_from)
+def _taught(alone: Training, name: str, title: str, distillation: Distillation) -> Training:
+    teacher = "the best single model" if distillation.best == 1 else "the ensemble"
     return replace(
         alone,
+        level=5,
         name=name,
         title=title,
         control=alone.key,
         differs=f"being taught by {teacher}",
-        distillation=Distillation(candidates, best=best),
+        distillation=distillation,
     )
 
 
+def _by_the_best(preset: Preset) -> Distillation:
+    return Distillation(members(preset), TEMPERATURE, int8=preset.teachers.int8)
+
+
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
-    """MobileNetV3-Small alone, and taught by the best single model."""
-    budget = preset.mobile_student
+    """MobileNetV3-Small alone, taught by the best single model, and taught by the ensemble."""
+    budget, best = preset.mobile_student, _by_the_best(preset)
     stage = Stage(
         budget.epochs,
         budget.learning_rate,
@@ -62,36 +67,22 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         architecture=Architecture(MOBILE, pretrained=budget.pretrained),
         recipe=recipe,
     )
-    return alone, _taught(alone, preset, "student", "MobileNetV3-Small, distilled")
-
-
-def compact_students(preset: Preset) -> tuple[Training, ...]:
-    """Level 3's CompactCNN trained on: alone, taught by the best single model, and taught by the ensemble.
-
-    From scratch it would need all of its epochs, and the teacher's answers for them, again. It does not teach
-    itself, and at test it is shown an image once.
-    """
-    budget, begun = preset.compact_student, scratch(preset)
-    stage = replace(scratch_recipe(preset, budget.epochs).stages[0], learning_rate=budget.learning_rate, first_size=0)
-    alone = replace(
-        begun,
-        level=5,
-        name="compact-student-alone",
-        title="CompactCNN continued, no teacher",
-        starts_from=begun.key,
-        recipe=Recipe(
-            (stage,),
-            begun.recipe.batch_size,
-            optimizer=begun.recipe.optimizer,
-            weight_decay=budget.learning_rate / 2,
-            precision=begun.recipe.precision,
-        ),
-    )
     return (
         alone,
-        _taught(alone, preset, "compact-student", "CompactCNN continued, distilled"),
-        _taught(alone, preset, "compact-student-ensemble", "CompactCNN continued, taught by ensemble", preset.teachers),
+        _taught(alone, "student", "MobileNetV3-Small, distilled", best),
+        _taught(
+            alone,
+            "student-ensemble",
+            "MobileNetV3-Small, taught by ensemble",
+            replace(best, best=preset.teachers.ensemble),
+        ),
     )
+
+
+def compact_student(preset: Preset) -> Training:
+    """Level 3's CompactCNN, taught by the best single model."""
+    heard = replace(_by_the_best(preset), last_epochs=preset.teachers.compact_epochs)
+    return _taught(scratch(preset), "compact-student", "CompactCNN, distilled", heard)
 
 
 def quantizations() -> tuple[Quantization, ...]:
@@ -119,7 +110,7 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
     timed = tuple(q.key for q in int8) + ("level3/se-head",)
     return (
         *mobile_students(preset),
-        *compact_students(preset),
+        compact_student(preset),
         *int8,
         Latency(level=5, name="latency", title="Latency", sources=timed, repeats=preset.latency_repeats),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=preset.mc_passes),
