@@ -88,8 +88,19 @@ def _teaching(spec: Mapping[str, Any]) -> dict[str, str]:
     if not taught:
         return {}
     weight, temperature, best = (formats.setting(float(taught[name])) for name in ("weight", "temperature", "best"))
-    arithmetic = "eight-bit integers, quantised statically as below" if taught["int8"] else "floating point"
-    return {"distillation-weight": weight, "temperature": temperature, "teachers": best, "arithmetic": arithmetic}
+    return {
+        "distillation-weight": weight,
+        "temperature": temperature,
+        "teachers": best,
+        "arithmetic": "eight-bit integers" if taught["int8"] else "floating point",
+        "heard": _heard(taught["last_epochs"]),
+    }
+
+
+def _heard(last_epochs: int) -> str:
+    if not last_epochs:
+        return "in all epochs"
+    return f"in the last {formats.plural(last_epochs, 'epoch')} and learns from labels alone before"
 
 
 def _ranges(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the trainer costs over a bare loop, and what ONNX Runtime saves on frozen layers, in images per second.
+"""What the trainer costs over a bare loop, and what ONNX Runtime saves where nothing changes, in images per second.
 
 Both loops of a pair run in one process, interleaved. The bare loop runs forward, backward and step on one
 batch that is already augmented, resized and normalised; the trainer's own step does the indexing,
@@ -21,12 +21,13 @@ from torch.nn import functional
 from study import data, machine
 from study.data import Subset
 from study.experiment import Stage, Training
-from study.frozen import with_trunk
+from study.frozen import Frozen, with_trunk
 from study.levels import level2_regularisation, level3_architecture
 from study.machine import Machine
 from study.models import build, prepare
 from study.objective import Draws
 from study.presets import CPU
+from study.runtime import CACHED_IMAGES, run_session
 from study.training import TIMM_OPTIMIZERS, Trainer
 
 ROUNDS = 27
@@ -86,6 +87,19 @@ class Bench:
 
         return step
 
+    def answered(self, int8: bool = False, at_a_time: int = CACHED_IMAGES) -> Step:
+        """The whole network's forward in ONNX Runtime, as teachers and large evaluations use it."""
+        trainer, model = self.trainer(), build(self.experiment.architecture, 10, seed=0).eval()
+        x = prepare(trainer.images[trainer.order(epoch=0)[0]], self.stage.image_size, model)
+        network = Frozen(model, calibration=x if int8 else None)
+        network(x)  # opens the session
+        session, images = network.sessions[x.shape[1:]], x.numpy()
+
+        def step() -> None:
+            run_session(session, images, at_a_time)
+
+        return step
+
 
 def images_per_second(work: Step, batch: int, where: Machine) -> float:
     """Throughput of one round."""
@@ -118,6 +132,9 @@ def main() -> None:
     scratch = Bench(level3_architecture.scratch(CPU), where)
     rows = [compare("trainer", bench, bench.trained(), bench.bare()) for bench in (tuned, scratch)]
     rows.append(compare("frozen-trunk", tuned, tuned.bare(trunk=True), tuned.bare()))
+    all_at_once = tuned.answered(at_a_time=tuned.experiment.recipe.batch_size)
+    rows.append(compare("few-at-a-time", tuned, tuned.answered(), all_at_once))
+    rows.append(compare("int8", tuned, tuned.answered(int8=True), tuned.answered()))
     table = Table("benchmark", "images/s", "baseline, images/s", "ratio")
     for row in rows:
         table.add_row(*(value if isinstance(value, str) else f"{value:.3g}" for value in row.values()))

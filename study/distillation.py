@@ -20,15 +20,10 @@ from study.records import Run
 
 @dataclass(frozen=True)
 class Teaching:
-    """Distillation at work: ``logits`` maps float images (N, 3, H, W) in [0, 1] to the teacher's (N, C).
-
-    The teacher is heard in the ``last_epochs`` of a training, 0 for all.
-    """
+    """Distillation at work: ``logits`` maps float images (N, 3, H, W) in [0, 1] to the teacher's (N, C)."""
 
     logits: Callable[[Tensor], Tensor]
-    temperature: float
-    weight: float
-    last_epochs: int = 0
+    plan: Distillation
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -65,7 +60,7 @@ def teaching(
     def logits(x: Tensor) -> Tensor:
         return torch.logsumexp(torch.stack([answer(x) for answer in answers]), dim=0) - math.log(len(answers))
 
-    return Teaching(logits, distillation.temperature, distillation.weight, distillation.last_epochs)
+    return Teaching(logits, distillation)
 
 
 class _Teacher(nn.Module):

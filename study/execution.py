@@ -124,7 +124,7 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
 
 def _teaching(taught: Distillation, chosen: list[Run], recipe: Recipe, context: Context) -> distillation.Teaching:
     calibration = calibration_images(CALIBRATION_IMAGES, context) if taught.int8 else None
-    images = (taught.last_epochs or recipe.epochs) * len(context.dataset.train)
+    images = taught.taught_epochs(recipe.epochs) * len(context.dataset.train)
     classes = len(context.dataset.classes)
     return distillation.teaching(taught, chosen, classes, images, context.machine, calibration)
 

@@ -120,17 +120,22 @@ class Recipe:
 class Distillation:
     """Hinton et al. 2015: ``weight`` × T² × KL(teacher ‖ student) + (1 − weight) × cross-entropy.
 
-    The teacher is the mean probability of the ``best`` candidates, ranked by validation accuracy. With
-    ``int8`` they answer as they do after static post-training quantisation, in ONNX Runtime. They are heard
-    in the ``last_epochs`` of the recipe, before which the student learns from labels alone; 0 for all.
+    The teacher is the mean probability of the ``best`` candidates, ranked by their validation accuracy as
+    recorded. With ``int8`` they answer as they do after static post-training quantisation, in ONNX Runtime.
+    They are heard in the ``last_epochs`` of the recipe, before which the student learns from labels alone;
+    0 for all.
     """
 
     candidates: tuple[str, ...]
-    temperature: float = 4.0
+    temperature: float = 2.0
     weight: float = 0.9
     best: int = 1
     int8: bool = False
     last_epochs: int = 0
+
+    def taught_epochs(self, epochs: int) -> int:
+        """In how many epochs of a recipe with that many the teachers are heard."""
+        return min(self.last_epochs or epochs, epochs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,5 +93,5 @@ class Objective:
         own = functional.cross_entropy(logits, targets, label_smoothing=self.recipe.label_smoothing)
         if taught is None or self.teaching is None:
             return own
-        learned = distillation_loss(logits, taught, self.teaching.temperature)
-        return self.teaching.weight * learned + (1 - self.teaching.weight) * own
+        plan = self.teaching.plan
+        return plan.weight * distillation_loss(logits, taught, plan.temperature) + (1 - plan.weight) * own

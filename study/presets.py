@@ -89,8 +89,8 @@ class MobileStudent:
 class Teachers:
     """Teaching in level 5: how many of the best networks are the ensemble, and how much teachers may cost.
 
-    With ``int8`` they answer in int8, which pays on CPUs. CompactCNN hears them in its last
-    ``compact_epochs``, 0 for all.
+    With ``int8`` they answer in int8, on the CPU whatever the device, where that pays. CompactCNN hears
+    them in its last ``compact_epochs``, 0 for all.
     """
 
     ensemble: int
@@ -103,7 +103,7 @@ class Preset:
     """Scale of a study.
 
     ``partner`` is an extra architecture for level 4 ("" for none). With ``views_at_test`` mirrored images
-    are averaged in at test.
+    are averaged in at test, except for MobileNetV3-Small.
     """
 
     name: str

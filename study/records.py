@@ -25,7 +25,7 @@ import pandas as pd
 from study.errors import StudyError
 
 # Raised whenever what is read from a record was not in those of earlier versions; these are then redone.
-FORMAT = 1
+FORMAT = 2
 RESULT = "result.json"
 CHECKPOINT = "checkpoint.pt"
 PREDICTIONS = "predictions.npz"

@@ -229,7 +229,7 @@ class Trainer:
         """Whether a teacher is heard in an epoch (from 0) of the recipe."""
         if self.teaching is None:
             return False
-        return epoch >= self.recipe.epochs - (self.teaching.last_epochs or self.recipe.epochs)
+        return epoch >= self.recipe.epochs - self.teaching.plan.taught_epochs(self.recipe.epochs)
 
     def train_mode(self, stage: Stage) -> None:
         """Switch to training; a frozen backbone keeps its batch statistics too."""

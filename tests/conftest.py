@@ -26,9 +26,10 @@ TINY = replace(
     transfer=replace(QUICK.transfer, epochs=2, head_epochs=2, image_size=32, batch_size=20),
     ablations=presets.Ablations(epochs=2, image_size=32),
     search=presets.SearchBudget(trials=3, epochs=2, images=40),
-    scratch=replace(QUICK.scratch, epochs=1, batch_size=20),
+    scratch=replace(QUICK.scratch, epochs=2, batch_size=20),
     multi_task=replace(QUICK.multi_task, epochs=1),
     mobile_student=replace(QUICK.mobile_student, epochs=1, image_size=32, batch_size=20),
+    teachers=replace(QUICK.teachers, int8=True, compact_epochs=1),
     mc_passes=3,
     latency_repeats=3,
 )

@@ -155,11 +155,12 @@ def _level4() -> list[Experiment]:
 def _level5() -> list[Experiment]:
     student, compact = "level5/student-alone", "level3/scratch-cnn"
     taught, ensemble = Distillation(TEACHERS), Distillation(MEMBERS, best=len(MEMBERS))
+    late = dataclasses.replace(taught, int8=True, last_epochs=2)
     source = "level5/compact-student"
     return [
         _training(5, "student-alone", "MobileNetV3-Small alone", SMALL),
         _training(5, "student", "MobileNetV3-Small distilled", SMALL, student, "teacher", taught),
-        _training(5, "compact-student", "Compact CNN, distilled", COMPACT, compact, "teacher", taught),
+        _training(5, "compact-student", "Compact CNN, distilled", COMPACT, compact, "teacher", late),
         _training(5, "student-ensemble", "MobileNetV3-Small, ensemble", SMALL, student, "ensemble", ensemble),
         Quantization(level=5, name="int8-static", title="int8 static", source=source, method="static"),
         Quantization(level=5, name="int8-dynamic", title="int8 dynamic", source=source, method="dynamic"),

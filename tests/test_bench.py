@@ -38,6 +38,6 @@ def test_bench_prints_a_line_of_json_per_comparison(
     assert {row["name"] for row in rows} == {
         f"trainer/{QUICK.transfer.backbone}",
         f"trainer/{QUICK.scratch.network}",
-        f"frozen-trunk/{QUICK.transfer.backbone}",
+        *(f"{what}/{QUICK.transfer.backbone}" for what in ("frozen-trunk", "few-at-a-time", "int8")),
     }
     assert all(row["ratio"] > 0 for row in rows)

@@ -58,7 +58,7 @@ def test_teachers_answer_by_the_log_of_their_mean_probability(tmp_path: Path, cp
         logits = np.stack([model(fit_input(x, 32, model)).numpy() for model in models])
     expected = np.log(softmax(logits, axis=-1).mean(0))
     assert np.allclose(taught.logits(x).numpy(), expected, atol=1e-4)
-    assert (taught.temperature, taught.weight) == (3.0, 0.6)
+    assert taught.plan == wanted
 
 
 def test_quantised_teachers_answer_much_like_the_others_and_the_same_again(tmp_path: Path, cpu: Machine) -> None:

@@ -103,9 +103,11 @@ def test_training_with_a_frozen_trunk_agrees_with_training_in_torch(
     for used in (True, False):
         monkeypatch.setattr("study.training.in_runtime", lambda *_, used=used: used)
         model = build(Architecture("tf_efficientnet_lite0"), 10, seed=0)
-        (row,) = Trainer(model, Recipe((STAGE,), 20), digits, cpu, seed=0).fit()
+        # At a usual rate, rounding that puts an activation on the other side of a kink shows after few steps.
+        recipe = Recipe((replace(STAGE, learning_rate=1e-4),), 20)
+        (row,) = Trainer(model, recipe, digits, cpu, seed=0).fit()
         rows.append([row["train_loss"], row["validation_loss"]])
-    assert rows[0] == pytest.approx(rows[1], rel=1e-2)  # rounding puts a few activations on the other side of a kink
+    assert rows[0] == pytest.approx(rows[1], rel=1e-3)
 
 
 def test_evaluation_in_bulk_agrees_with_torch(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

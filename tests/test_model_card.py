@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from study.experiment import Distillation
 from study.model_card import escape, write_export
 from study.records import read_json, sha256, write_json
 from tests.deployed_study import INT8, SOURCE, plan, write_run
@@ -59,6 +60,17 @@ def test_card_says_what_the_network_started_from(tmp_path: Path, pretrained: boo
     begun = replace(SOURCE, architecture=replace(SOURCE.architecture, pretrained=pretrained))
     folder = write_export(tmp_path, write_run(tmp_path, begun, 4), write_run(tmp_path, INT8, 4), plan())
     assert f"| Starts from | {described} |" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_card_says_how_the_network_was_taught_and_what_it_averages(tmp_path: Path) -> None:
+    late = Distillation(("level3/se-head",), int8=True, last_epochs=4)
+    taught = replace(SOURCE, distillation=late, recipe=replace(SOURCE.recipe, flip_at_test=True))
+    cards = []
+    for study, source in ((tmp_path / "plain", SOURCE), (tmp_path / "taught", taught)):
+        folder = write_export(study, write_run(study, source, 4), write_run(study, INT8, 4), plan())
+        cards.append((folder / "README.md").read_text(encoding="utf-8"))
+    for words in ("in the last epochs: 4, answering in int8 |", "averages the logits of an image and its mirror image"):
+        assert [words in card for card in cards] == [False, True]
 
 
 def test_card_reports_accuracy_interval_and_classes(tmp_path: Path) -> None:

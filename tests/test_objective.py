@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from study.data import Dataset
 from study.distillation import Teaching, distillation_loss
-from study.experiment import Architecture, Recipe, Stage
+from study.experiment import Architecture, Distillation, Recipe, Stage
 from study.machine import Machine
 from study.models import build, prepare
 from study.objective import Batch, Draws, Objective
@@ -35,7 +35,7 @@ def test_plain_loss_is_torchs_cross_entropy(digits: Dataset, cpu: Machine) -> No
 
 def test_teacher_and_labels_are_weighed(digits: Dataset, cpu: Machine) -> None:
     images, labels, taught = digits.images[:8], digits.labels[:8], torch.randn(8, 10)
-    o = objective(cpu, Teaching(lambda x: taught, temperature=4.0, weight=0.7))
+    o = objective(cpu, Teaching(lambda x: taught, Distillation((), temperature=4.0, weight=0.7)))
     loss, _ = o.loss(eight(digits), STAGE, Draws.of(0, 0))
     logits = o.model(prepare(images, 32, o.model))
     expected = 0.7 * distillation_loss(logits, taught, 4.0) + 0.3 * functional.cross_entropy(logits, labels)
@@ -49,6 +49,6 @@ def test_teacher_sees_the_same_augmented_images_as_the_student(digits: Dataset, 
         seen.append(x)
         return torch.zeros(len(x), 10)
 
-    o = objective(cpu, Teaching(teacher, 4.0, 0.9))
+    o = objective(cpu, Teaching(teacher, Distillation(())))
     o.loss(eight(digits), STAGE, Draws.of(0, 0))
     assert torch.equal(seen[0], digits.images[:8] / 255)

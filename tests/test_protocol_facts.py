@@ -28,6 +28,12 @@ def test_specs_give_teaching_ranges_and_passes_where_an_experiment_has_them(resu
     student = results.view.experiments["level5/student"].spec["distillation"]
     assert float(printed["recipe/level5/student/temperature"]) == student["temperature"]
     assert "recipe/level5/student-alone/temperature" not in printed
+    assert printed["recipe/level5/student/heard"] == "in all epochs"
+    assert printed["recipe/level5/compact-student/heard"] == (
+        "in the last 2 epochs and learns from labels alone before"
+    )
+    assert printed["recipe/level5/student/arithmetic"] == "floating point"
+    assert printed["recipe/level5/compact-student/arithmetic"] == "eight-bit integers"
     assert printed["search/level2/search/range-label-smoothing"] == "0 to 0.2"
     assert printed["mc-dropout/level5/mc-dropout/passes"] == "10"
     assert printed["recipe/level3/se-head/dropout"] == "0.2" and "recipe/level1/finetuned/dropout" not in printed

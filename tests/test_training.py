@@ -14,7 +14,7 @@ from study import evaluation, frozen
 from study.data import Dataset
 from study.distillation import Teaching
 from study.errors import StudyError
-from study.experiment import Architecture, Augmentation, Recipe, Stage
+from study.experiment import Architecture, Augmentation, Distillation, Recipe, Stage
 from study.frozen import Frozen
 from study.machine import Machine
 from study.models import build
@@ -194,8 +194,27 @@ def test_features_are_fixed_only_where_nothing_before_the_head_changes(
 
 
 def test_features_that_a_teacher_must_see_are_not_fixed(digits: Dataset, cpu: Machine) -> None:
-    t = Trainer(build(SMALL, 10, 0), Recipe((HEAD,), 20), digits, cpu, 0, Teaching(lambda x: x, 4.0, 0.9))
+    t = Trainer(build(SMALL, 10, 0), Recipe((HEAD,), 20), digits, cpu, 0, Teaching(lambda x: x, Distillation(())))
     assert not t.features_are_fixed(HEAD)
+
+
+def test_a_late_teacher_is_heard_in_the_last_epochs_alone(digits: Dataset, cpu: Machine) -> None:
+    recipe = Recipe((Stage(1, 1e-3, 32), Stage(2, 1e-3, 32)), 20)
+    asked: list[int] = []
+
+    def answer(x: torch.Tensor) -> torch.Tensor:
+        asked.append(len(x))
+        return torch.zeros(len(x), 10)
+
+    losses = []
+    for teaching in (None, Teaching(answer, Distillation((), last_epochs=1)), Teaching(answer, Distillation(()))):
+        asked.clear()
+        rows = Trainer(build(SMALL, 10, 0), recipe, digits, cpu, 0, teaching).fit()
+        losses.append([row["train_loss"] for row in rows])
+        epochs = teaching.plan.taught_epochs(3) if teaching else 0
+        assert asked == [20] * epochs * (len(digits.train) // 20)
+    alone, late, always = losses
+    assert late[:2] == alone[:2] and late[2] != alone[2] and always[0] != alone[0]
 
 
 def test_same_seed_gives_bit_identical_weights(digits: Dataset, cpu: Machine) -> None:
@@ -214,6 +233,17 @@ class Killed(Exception):
 @pytest.mark.parametrize("killed_after", [1, 2])
 def test_resumed_run_equals_uninterrupted_run(digits: Dataset, cpu: Machine, killed_after: int) -> None:
     resumed, whole = resumed_and_whole(lambda: trainer(TWO_STAGES, digits, cpu), killed_after)
+    assert resumed == whole
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_resumed_run_with_a_late_teacher_equals_uninterrupted_run(
+    digits: Dataset, cpu: Machine, killed_after: int
+) -> None:
+    teaching = Teaching(lambda x: x.mean((2, 3)).repeat(1, 4)[:, :10], Distillation((), last_epochs=2))
+    resumed, whole = resumed_and_whole(
+        lambda: Trainer(build(SMALL, 10, 0), TWO_STAGES, digits, cpu, 0, teaching), killed_after
+    )
     assert resumed == whole
 
 

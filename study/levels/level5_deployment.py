@@ -28,7 +28,6 @@ from study.levels.level4_ensemble import members
 from study.presets import Preset
 
 MOBILE = "mobilenetv3_small_100"
-TEMPERATURE = 2.0  # teachers trained with label smoothing are soft already
 
 
 def _taught(alone: Training, name: str, title: str, distillation: Distillation) -> Training:
@@ -44,13 +43,9 @@ def _taught(alone: Training, name: str, title: str, distillation: Distillation) 
     )
 
 
-def _by_the_best(preset: Preset) -> Distillation:
-    return Distillation(members(preset), TEMPERATURE, int8=preset.teachers.int8)
-
-
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
     """MobileNetV3-Small alone, taught by the best single model, and taught by the ensemble."""
-    budget, best = preset.mobile_student, _by_the_best(preset)
+    budget, best = preset.mobile_student, Distillation(members(preset), int8=preset.teachers.int8)
     stage = Stage(
         budget.epochs,
         budget.learning_rate,
@@ -80,9 +75,11 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
 
 
 def compact_student(preset: Preset) -> Training:
-    """Level 3's CompactCNN, taught by the best single model."""
-    heard = replace(_by_the_best(preset), last_epochs=preset.teachers.compact_epochs)
-    return _taught(scratch(preset), "compact-student", "CompactCNN, distilled", heard)
+    """Level 3's CompactCNN taught by the best single model, but never by its own control."""
+    alone, how = scratch(preset), preset.teachers
+    candidates = tuple(key for key in members(preset) if key != alone.key)
+    best = Distillation(candidates, int8=how.int8, last_epochs=how.compact_epochs)
+    return _taught(alone, "compact-student", "CompactCNN, distilled", best)
 
 
 def quantizations() -> tuple[Quantization, ...]:
