@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,12 @@ def _options(flags: dict[str, Any]) -> Options:
     if "runs" in given:
         given["runs"] = Path(given["runs"])
     return Options(**given)
+
+
+def _images(text: str) -> list[Path]:
+    """The files that names separated by commas, or patterns such as ``photos/*.png``, stand for."""
+    names = [text] if Path(text).exists() else text.split(",")
+    return [Path(found) for name in names for found in (sorted(glob(name)) or [name])]
 
 
 STUDY_HELP = {
@@ -187,7 +194,7 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 
 @task(
     help={
-        "image": "image file in any format Pillow reads; several separated by commas",
+        "image": "image file in any format Pillow reads; several separated by commas, or a quoted pattern",
         "study": "name of the study; default the one that ran last",
         "runs": STUDY_HELP["runs"],
         "top": "how many classes to print; default 3",
@@ -198,8 +205,7 @@ def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str 
     """Classify image files with a study's exported model, and say where it would abstain."""
     from study.prediction import predict as classify
 
-    paths = [Path(image)] if Path(image).exists() else [Path(name) for name in image.split(",")]
-    for prediction in classify(_study_folder(study, runs), paths, _number(top, "top")):
+    for prediction in classify(_study_folder(study, runs), _images(image), _number(top, "top")):
         print(prediction)
 
 

@@ -86,6 +86,7 @@ def test_predict_prints_a_line_per_image(invoke: Invoke, tiny_study: Path, tmp_p
     runs = ["--runs", str(tiny_study.parent)]
     assert invoke("predict", str(paths[0]), *runs).stdout.count("%") >= 3
     both = invoke("predict", ",".join(map(str, paths)), *runs)
+    assert invoke("predict", str(tmp_path / "*.*"), *runs).stdout == both.stdout
     assert [line.split(":")[0] for line in both.stdout.splitlines()] == [str(path) for path in paths]
 
 
