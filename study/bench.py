@@ -18,7 +18,7 @@ from rich.table import Table
 from timm.optim import create_optimizer_v2
 from torch.nn import functional
 
-from study import data, machine
+from study import data, evaluation, machine
 from study.data import Subset
 from study.experiment import Stage, Training
 from study.frozen import Frozen, with_trunk
@@ -88,9 +88,9 @@ class Bench:
         return step
 
     def answered(self, int8: bool = False, at_a_time: int = CACHED_IMAGES) -> Step:
-        """The whole network's forward in ONNX Runtime, as teachers and large evaluations use it."""
+        """The whole network's forward of a batch of evaluation in ONNX Runtime, as teachers compute it, too."""
         trainer, model = self.trainer(), build(self.experiment.architecture, 10, seed=0).eval()
-        x = prepare(trainer.images[trainer.order(epoch=0)[0]], self.stage.image_size, model)
+        x = prepare(trainer.images[: evaluation.BATCH], self.stage.image_size, model)
         network = Frozen(model, calibration=x if int8 else None)
         network(x)  # opens the session
         session, images = network.sessions[x.shape[1:]], x.numpy()
@@ -110,9 +110,12 @@ def images_per_second(work: Step, batch: int, where: Machine) -> float:
     return BATCHES_PER_ROUND * batch / (time.perf_counter() - started)
 
 
-def compare(name: str, bench: Bench, ours: Step, baseline: Step) -> dict[str, float | str]:
-    """Median images per second of both and the median of the ratios of neighbouring rounds."""
-    batch, both = bench.experiment.recipe.batch_size, (ours, baseline)
+def compare(name: str, bench: Bench, ours: Step, baseline: Step, images: int = 0) -> dict[str, float | str]:
+    """Median images per second of both and the median of the ratios of neighbouring rounds.
+
+    A step takes ``images``, 0 for the batch of the recipe.
+    """
+    batch, both = images or bench.experiment.recipe.batch_size, (ours, baseline)
     for first_call in both:  # pays for allocation and export
         first_call()
     pairs = np.array([[images_per_second(work, batch, bench.where) for work in both] for _ in range(ROUNDS)])
@@ -132,9 +135,9 @@ def main() -> None:
     scratch = Bench(level3_architecture.scratch(CPU), where)
     rows = [compare("trainer", bench, bench.trained(), bench.bare()) for bench in (tuned, scratch)]
     rows.append(compare("frozen-trunk", tuned, tuned.bare(trunk=True), tuned.bare()))
-    all_at_once = tuned.answered(at_a_time=tuned.experiment.recipe.batch_size)
-    rows.append(compare("few-at-a-time", tuned, tuned.answered(), all_at_once))
-    rows.append(compare("int8", tuned, tuned.answered(int8=True), tuned.answered()))
+    few, whole = tuned.answered(), tuned.answered(at_a_time=evaluation.BATCH)
+    rows.append(compare("few-at-a-time", tuned, few, whole, evaluation.BATCH))
+    rows.append(compare("int8", tuned, tuned.answered(int8=True), few, evaluation.BATCH))
     table = Table("benchmark", "images/s", "baseline, images/s", "ratio")
     for row in rows:
         table.add_row(*(value if isinstance(value, str) else f"{value:.3g}" for value in row.values()))
