@@ -87,7 +87,7 @@ class Estimator:
     def _teaching(self, distillation: Distillation, recipe: Recipe) -> float:
         """Seconds of the teachers per training image: like the average candidate, as nobody knows the best yet.
 
-        In PyTorch and float32; teachers in ONNX Runtime are faster, in int8 several times.
+        Timed in PyTorch and float32, which is too long for teachers in ONNX Runtime, more so in int8.
         """
         candidates = [e for e in self.experiments if isinstance(e, Training) and e.key in distillation.candidates]
         answers = (self._per_image(e.architecture, e.recipe, e.recipe.stages[-1])[1] for e in candidates)
