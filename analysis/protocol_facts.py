@@ -66,6 +66,8 @@ def spec_facts(results: Results) -> Iterator[Fact]:
     for key, planned in results.view.experiments.items():
         for name, text in {**_trained(planned.training), **_teaching(planned.spec)}.items():
             yield text_fact(f"recipe/{key}/{name}", text, source)
+        if planned.shared_epochs:
+            yield count_fact(f"recipe/{key}/shared-epochs", planned.shared_epochs, source)
         for name, text in _ranges(planned.spec).items():
             yield text_fact(f"search/{key}/{name}", text, source)
         for name, what in COUNTS.items():

@@ -37,6 +37,14 @@ class Planned:
         """Spec of what is trained: its own, or for a search that of the base experiment."""
         return self.spec.get("base") or self.spec
 
+    @property
+    def shared_epochs(self) -> int:
+        """How many of its first epochs the run that it branches off has trained for it."""
+        if not self.spec.get("branches_off"):
+            return 0
+        epochs = sum(stage["epochs"] for stage in self.spec["recipe"]["stages"])
+        return epochs - self.spec["distillation"]["last_epochs"]
+
 
 @dataclass(frozen=True)
 class StudyView:

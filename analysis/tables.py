@@ -81,9 +81,15 @@ def experiments(results: Results, findings: Findings) -> Table | None:
         f"{controlled} of {len(planned)} experiments have a control, from which they differ in a named respect.",
         f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
+        _shared_sentence(planned),
     )
     head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Time")
     return Table("experiments", caption, head, rows, "lllrrr")
+
+
+def _shared_sentence(planned: Sequence[Planned]) -> str:
+    branching = formats.listing([each.title for each in planned if each.shared_epochs])
+    return f"That of {branching} leaves out the epochs that its control trained for it." if branching else ""
 
 
 def _experiment_row(results: Results, planned: Planned) -> tuple[str, ...]:

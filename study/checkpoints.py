@@ -8,20 +8,19 @@ from pathlib import Path
 import torch
 
 from study.errors import StudyError
-from study.records import CHECKPOINT, write_bytes
+from study.records import write_bytes
 from study.training import Progress
 
 
-def save(folder: Path, progress: Progress) -> None:
-    """Replace the run's checkpoint atomically."""
+def save(path: Path, progress: Progress) -> None:
+    """Replace a checkpoint atomically."""
     buffer = io.BytesIO()
     torch.save({"rows": progress.rows, "state": progress.state, "seconds": progress.seconds}, buffer)
-    write_bytes(folder / CHECKPOINT, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
-def load(folder: Path) -> Progress:
-    """The progress in the run's checkpoint, none when there is no checkpoint. StudyError when it is damaged."""
-    path = folder / CHECKPOINT
+def load(path: Path) -> Progress:
+    """The progress in a checkpoint, none when there is no checkpoint. StudyError when it is damaged."""
     if not path.is_file():
         return Progress()
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from statistics import fmean
 
-from study import evaluation
+from study import evaluation, outliers
 from study.data import Dataset, Subset, cut
 from study.evaluation import Setting
 from study.experiment import (
@@ -32,13 +32,14 @@ from study.training import MONITORED_IMAGES, Trainer
 EXPORT_SECONDS = 6.0
 LATENCY_SECONDS_PER_REPEAT = 0.25
 START_SECONDS = 0.5
+NETWORKS = (Training, Search)  # experiments that leave a network of their own
 
 
 @dataclass
 class Estimator:
     """Times each (architecture, recipe, stage) once and scales by the number of images.
 
-    ``experiments`` holds those that teach others.
+    ``experiments`` holds those whose networks others use.
     """
 
     dataset: Dataset
@@ -56,15 +57,34 @@ class Estimator:
             return 2 * EXPORT_SECONDS
         if isinstance(experiment, Latency):
             return EXPORT_SECONDS + LATENCY_SECONDS_PER_REPEAT * experiment.repeats
-        return EXPORT_SECONDS if isinstance(experiment, McDropout | OutOfDistribution) else START_SECONDS
+        if isinstance(experiment, McDropout):
+            return START_SECONDS + self._answer(experiment.source) * (self._evaluated + self._outliers)
+        if isinstance(experiment, OutOfDistribution):
+            return START_SECONDS + sum(map(self._answer, experiment.sources)) * self._outliers
+        return START_SECONDS
 
     def images(self, experiment: Experiment) -> int:
         """Training images the run will report as processed."""
         if isinstance(experiment, Training):
-            return experiment.recipe.epochs * self.dataset.sizes["train"]
+            return (experiment.recipe.epochs - experiment.shared_epochs) * self.dataset.sizes["train"]
         if isinstance(experiment, Search):
             return self.images(experiment.base) + experiment.trials * experiment.trial_epochs * experiment.trial_images
         return 0
+
+    @property
+    def _evaluated(self) -> int:
+        return self.dataset.sizes["validation"] + self.dataset.sizes["test"]
+
+    @cached_property
+    def _outliers(self) -> int:
+        others = outliers.at_hand(self.dataset)
+        return len(others.images) if others else 0
+
+    def _answer(self, key: str) -> float:
+        """Seconds in which the network of another experiment evaluates an image, all views included."""
+        trained = {e.key: e.base if isinstance(e, Search) else e for e in self.experiments if isinstance(e, NETWORKS)}
+        architecture, recipe = trained[key].architecture, trained[key].recipe
+        return self._per_image(architecture, recipe, recipe.stages[-1])[1] * Setting.of(recipe).views
 
     def _search(self, experiment: Search) -> float:
         stage = replace(experiment.base.recipe.stages[-1], epochs=experiment.trial_epochs)
@@ -76,13 +96,12 @@ class Estimator:
     def _training(self, experiment: Training, recipe: Recipe, images: int) -> float:
         total = 0.0
         judged = min(images, self.dataset.sizes["validation"], MONITORED_IMAGES)
-        for stage in recipe.stages:
-            for epoch in range(stage.epochs):
-                train, infer = self._per_image(experiment.architecture, recipe, replace(stage.at(epoch), first_size=0))
-                total += images * train + judged * infer
-        evaluated = self.dataset.sizes["validation"] + self.dataset.sizes["test"]
+        epochs = [replace(stage.at(epoch), first_size=0) for stage in recipe.stages for epoch in range(stage.epochs)]
+        for stage in epochs[experiment.shared_epochs :]:
+            train, infer = self._per_image(experiment.architecture, recipe, stage)
+            total += images * train + judged * infer
         taught = images * self._teaching(experiment.distillation, recipe) if experiment.distillation else 0.0
-        return total + infer * Setting.of(recipe).views * evaluated + taught
+        return total + infer * Setting.of(recipe).views * self._evaluated + taught
 
     def _teaching(self, distillation: Distillation, recipe: Recipe) -> float:
         """Seconds of the teachers per training image: like the average candidate, as nobody knows the best yet.

@@ -104,7 +104,7 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     teaching = _teaching(taught, chosen, recipe, context) if taught else None
     model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, teaching)
-    start = checkpoints.load(context.folder)
+    start = _start(experiment, context)
     if len(start.rows) == recipe.epochs:
         trainer.restore(start)
     before = start.seconds
@@ -112,7 +112,9 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     def keep(progress: Progress) -> None:
         progress.seconds = before + time.perf_counter() - started
         records.write_epochs(context.folder, progress.rows)
-        checkpoints.save(context.folder, progress)  # last: what it holds is not done again
+        if len(progress.rows) == experiment.kept_epochs:
+            checkpoints.save(context.folder / records.BRANCH, progress)
+        checkpoints.save(context.folder / records.CHECKPOINT, progress)  # last: what it holds is not done again
 
     rows = trainer.fit(start, Hooks(epoch=keep, step=context.advance))
     outcome = _evaluate(trainer.model, recipe, context)
@@ -120,6 +122,15 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     outcome.metrics |= _training_metrics(trainer, rows) | _teacher_names(chosen)
     outcome.durations = {"train": start.seconds, "earlier": before}
     return outcome
+
+
+def _start(experiment: Training, context: Context) -> Progress:
+    """Where to go on: after this run's last epoch, or where it leaves the run that it branches off."""
+    own = checkpoints.load(context.folder / records.CHECKPOINT)
+    if own.rows or not experiment.branches_off:
+        return own
+    kept = checkpoints.load(context.run(experiment.branches_off).folder / records.BRANCH)
+    return Progress(kept.rows, kept.state)  # the time it took is the other run's
 
 
 def _teaching(taught: Distillation, chosen: list[Run], recipe: Recipe, context: Context) -> distillation.Teaching:

@@ -165,15 +165,30 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Experiment):
-    """Train one network, with or without a teacher."""
+    """Train one network, with or without a teacher.
+
+    The state in which the first ``kept_epochs`` leave it stays in its record, 0 for none. A run that ``branches_off``
+    another, given by its key, with the same architecture and recipe, goes on from that state to hear its teacher:
+    the epochs before are the other's, bit for bit, and are not trained again.
+    """
 
     architecture: Architecture
     recipe: Recipe
     distillation: Distillation | None = None
+    kept_epochs: int = 0
+    branches_off: str = ""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return self.distillation.candidates if self.distillation else ()
+        candidates = self.distillation.candidates if self.distillation else ()
+        return (*candidates, self.branches_off) if self.branches_off else candidates
+
+    @property
+    def shared_epochs(self) -> int:
+        """How many of its first epochs another run has trained for it."""
+        if not (self.branches_off and self.distillation):
+            return 0
+        return self.recipe.epochs - self.distillation.taught_epochs(self.recipe.epochs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """The run record: how a run is written so that it survives anything, and how it is read back.
 
 ``runs/<study>/<level>/<experiment>/seed-<n>/`` holds spec.json, epochs.jsonl, environment.json,
-model.safetensors, predictions.npz and, written last, result.json with the digest of every other
-file. A run is complete when result.json is there, in the format of this version, and its digests hold.
+model.safetensors, predictions.npz, branch.pt where other runs go on from this one, and, written last,
+result.json with the digest of every other file. A run is complete when result.json is there, in the format
+of this version, and its digests hold.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ import pandas as pd
 from study.errors import StudyError
 
 # Raised whenever what is read from a record was not in those of earlier versions; these are then redone.
-FORMAT = 2
+FORMAT = 3
 RESULT = "result.json"
 CHECKPOINT = "checkpoint.pt"
+BRANCH = "branch.pt"  # a checkpoint that stays, for others to go on from
 PREDICTIONS = "predictions.npz"
 MODEL = "model.safetensors"
 EPOCHS = "epochs.jsonl"
@@ -171,7 +173,7 @@ class Run:
 
     @property
     def digest(self) -> str:
-        """What other runs build on: the digests of its predictions and weights."""
+        """What other runs build on: the digests of its predictions, its weights and the state it keeps for others."""
         return _digest(self.files)
 
     @property
@@ -236,7 +238,7 @@ def results_digest(folder: Path) -> str:
 
 
 def _digest(files: dict[str, str]) -> str:
-    return " ".join(files[name] for name in (PREDICTIONS, MODEL) if name in files)
+    return " ".join(files[name] for name in (PREDICTIONS, MODEL, BRANCH) if name in files)
 
 
 def load_plan(study: Path) -> dict[str, Any]:

@@ -37,10 +37,13 @@ def run_side_by_side(
 ) -> None:
     """Run the jobs, given in the plan's order, each as soon as what it needs is complete and a worker is free.
 
+    Of the runs of a level, those begin first that most of the work waits for, so that the workers end together.
     ``images`` says how many each will process. Latency is measured in this process while the workers rest.
     The first error ends the workers, whose runs can be resumed, and is raised.
     """
-    waiting, running = list(jobs), dict[Outcome, Job]()
+    ahead = _work_ahead(jobs, reporter.estimates)
+    waiting = sorted(jobs, key=lambda job: (study.seeds.index(job.seed), job.experiment.level, -ahead[job.name]))
+    running = dict[Outcome, Job]()
     decided = replace(  # or a worker might find another dataset than the one that the others run on
         options, preset=study.preset.name, dataset=study.dataset.name, device=str(study.machine.device)
     )
@@ -58,6 +61,15 @@ def run_side_by_side(
                 running[pool.submit(_run_own, decided, job)] = job
             else:
                 reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
+
+
+def _work_ahead(jobs: Sequence[Job], estimates: dict[str, float]) -> dict[str, float]:
+    """Estimated seconds from the beginning of each run to the end of the longest chain of runs that build on it."""
+    ahead: dict[str, float] = {}
+    for job in reversed(jobs):  # what needs a run comes after it
+        after = (ahead[other.name] for other in jobs if job.name in other.needs)
+        ahead[job.name] = estimates[job.name] + max(after, default=0.0)
+    return ahead
 
 
 def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Reporter) -> None:

@@ -160,7 +160,10 @@ def _level5() -> list[Experiment]:
     return [
         _training(5, "student-alone", "MobileNetV3-Small alone", SMALL),
         _training(5, "student", "MobileNetV3-Small distilled", SMALL, student, "teacher", taught),
-        _training(5, "compact-student", "Compact CNN, distilled", COMPACT, compact, "teacher", late),
+        dataclasses.replace(
+            _training(5, "compact-student", "Compact CNN, distilled", COMPACT, compact, "teacher", late),
+            branches_off=compact,
+        ),
         _training(5, "student-ensemble", "MobileNetV3-Small, ensemble", SMALL, student, "ensemble", ensemble),
         Quantization(level=5, name="int8-static", title="int8 static", source=source, method="static"),
         Quantization(level=5, name="int8-dynamic", title="int8 dynamic", source=source, method="dynamic"),

@@ -3,12 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
+from study import outliers
 from study.data import Dataset
 from study.estimate import Estimator
 from study.experiment import Search, Training
 from study.levels import experiments
 from study.machine import Machine
+from study.outliers import Outliers
 from tests.conftest import TINY
 
 PLAN = experiments(TINY)
@@ -44,7 +47,31 @@ def test_teachers_answers_are_counted(digits: Dataset, cpu: Machine, monkeypatch
     student = BY_KEY["level5/compact-student"]
     assert isinstance(student, Training) and student.distillation
     assert student.distillation.last_epochs == 1 < student.recipe.epochs
-    assert estimator.seconds(student) - estimator.seconds(BY_KEY[student.control]) == pytest.approx(80)
+    whole = replace(student, branches_off="")
+    assert estimator.seconds(whole) - estimator.seconds(BY_KEY[student.control]) == pytest.approx(80)
+
+
+def test_epochs_that_another_run_trained_are_not_counted(
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator, student = Estimator(digits, cpu, PLAN), BY_KEY["level5/compact-student"]
+    monkeypatch.setattr(estimator, "_per_image", lambda *_: (1.0, 0.0))
+    assert isinstance(student, Training) and student.shared_epochs == student.recipe.epochs - 1
+    whole = replace(student, branches_off="")
+    assert estimator.seconds(whole) - estimator.seconds(student) == pytest.approx(80 * student.shared_epochs)
+    assert (estimator.images(whole), estimator.images(student)) == (80 * student.recipe.epochs, 80)
+
+
+def test_networks_that_are_only_evaluated_count_their_images_and_views(
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewed = replace(TINY, views_at_test=True)
+    estimator = Estimator(digits, cpu, experiments(viewed))
+    monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
+    monkeypatch.setattr(outliers, "at_hand", lambda _: Outliers("dots", torch.zeros(5, 3, 32, 32)))
+    dropout, others = BY_KEY["level5/mc-dropout"], BY_KEY["level5/out-of-distribution"]
+    assert estimator.seconds(dropout) == pytest.approx(2 * (40 + 70 + 5), rel=0.01)
+    assert estimator.seconds(others) == pytest.approx(len(others.needs) * 2 * 5, rel=0.02)
 
 
 def test_images_are_those_the_trainer_will_report(digits: Dataset, cpu: Machine) -> None:

@@ -66,7 +66,9 @@ def test_students_differ_from_their_controls_in_the_teacher_alone(preset: Preset
         assert not control.distillation
         assert (student.architecture, student.recipe) == (control.architecture, control.recipe)
         assert student.distillation and student.distillation.last_epochs < student.recipe.epochs
-        assert {*student.needs} == {*level4_ensemble.members(preset)} - {student.control}
+        assert {*student.distillation.candidates} == {*level4_ensemble.members(preset)} - {student.control}
+        assert student.branches_off == (student.control if student.shared_epochs else "")
+        assert student.shared_epochs == control.kept_epochs and not student.kept_epochs
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)

@@ -32,6 +32,8 @@ def test_specs_give_teaching_ranges_and_passes_where_an_experiment_has_them(resu
     assert printed["recipe/level5/compact-student/heard"] == (
         "in the last 2 epochs and learns from labels alone before"
     )
+    assert printed["recipe/level5/compact-student/shared-epochs"] == "3"
+    assert "recipe/level5/student/shared-epochs" not in printed
     assert printed["recipe/level5/student/arithmetic"] == "floating point"
     assert printed["recipe/level5/compact-student/arithmetic"] == "eight-bit integers"
     assert printed["search/level2/search/range-label-smoothing"] == "0 to 0.2"

@@ -15,7 +15,7 @@ from study.data import Dataset
 from study.errors import StudyError
 from study.evaluation import Setting
 from study.execution import Context, execute
-from study.experiment import Experiment, Search, Vote, identity
+from study.experiment import Experiment, Search, Training, Vote, identity
 from study.jobs import Job, Options, Study, prepare
 from study.levels import experiments
 from study.machine import Machine
@@ -111,6 +111,25 @@ def test_same_spec_and_seed_give_bit_identical_predictions(
     assert np.array_equal(_rerun(study, experiment, tmp_path), recorded)
 
 
+def test_branch_equals_training_in_one_go_and_trains_only_what_is_left(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path
+) -> None:
+    study, key = prepare(tiny_options), "level5/compact-student"
+    experiment = next(e for e in experiments(study.preset) if e.key == key)
+    assert isinstance(experiment, Training) and experiment.branches_off == experiment.control
+    student, control = (records.load_run(records.run_folder(tiny_study, k, 0)) for k in (key, experiment.control))
+    seen: list[int] = []
+    whole = _rerun(study, replace(experiment, branches_off=""), tmp_path / "whole", seen.append)
+    assert np.array_equal(whole, student.arrays["test_logits"])
+    assert len(seen) == student.metrics["steps"]
+    seen.clear()
+    branched = _rerun(study, experiment, tmp_path / "branched", seen.append)
+    assert np.array_equal(branched, student.arrays["test_logits"])
+    assert len(seen) == student.metrics["steps"] // 2, "one of two epochs is the control's"
+    assert student.epochs.iloc[0].equals(control.epochs.iloc[0]) and not student.epochs.equals(control.epochs)
+    assert records.BRANCH in control.files and records.BRANCH not in student.files
+
+
 class Killed(Exception):
     pass
 
@@ -122,9 +141,9 @@ def test_killed_and_resumed_run_equals_the_recorded_one(
     experiment = next(e for e in experiments(study.preset) if e.key == key)
 
     def save_then_die(
-        folder: Path, progress: Progress, save: Callable[[Path, Progress], None] = checkpoints.save
+        path: Path, progress: Progress, save: Callable[[Path, Progress], None] = checkpoints.save
     ) -> None:
-        save(folder, progress)
+        save(path, progress)
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -151,8 +170,8 @@ def test_curves_of_a_run_killed_after_its_last_epoch_are_whole(
     experiment = next(e for e in experiments(study.preset) if e.key == key)
     epochs = records.load_run(records.run_folder(tiny_study, key, 0)).metrics["epochs"]
 
-    def die_at_the_end(folder: Path, progress: Progress, save: Callable = checkpoints.save) -> None:
-        save(folder, progress)
+    def die_at_the_end(path: Path, progress: Progress, save: Callable = checkpoints.save) -> None:
+        save(path, progress)
         if len(progress.rows) == epochs:
             raise Killed
 

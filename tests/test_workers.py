@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -69,6 +69,7 @@ def run_in_threads(
     ledger: Ledger,
     options: Options = SMALL,
     told: set[Options] | None = None,
+    estimates: Callable[[Sequence[Job]], dict[str, float]] = lambda jobs: {job.name: 1.0 for job in jobs},
 ) -> None:
     @contextmanager
     def pool(*_: object) -> Iterator[tuple[ThreadPoolExecutor, queue.SimpleQueue]]:
@@ -85,7 +86,7 @@ def run_in_threads(
     monkeypatch.setattr(workers, "_run_own", run_own)
     monkeypatch.setattr(workers, "run_job", lambda study, job, advance: ledger.run(job))
     jobs = study.jobs
-    with Reporter({job.name: 1.0 for job in jobs}) as reporter:
+    with Reporter(estimates(jobs)) as reporter:
         workers.run_side_by_side(study, options, jobs, {job.name: 1 for job in jobs}, reporter)
 
 
@@ -97,6 +98,33 @@ def test_runs_start_when_what_they_need_is_complete(study: Study, monkeypatch: p
         needed = {f"{key}/seed-{job.seed}" for key in job.experiment.needs}
         assert needed <= set(ledger.events[: ledger.events.index(job.name)])
     assert max(map(len, ledger.beside.values())) == 1, "two at a time, so one beside another"
+
+
+def test_longest_chain_of_a_level_begins_first(study: Study) -> None:
+    jobs = [job for job in study.jobs if job.experiment.level == 5]
+    seconds = {job.name: 1.0 for job in jobs} | {"level5/student-ensemble/seed-0": 3.5}
+    ahead = workers._work_ahead(jobs, seconds)
+    assert ahead["level5/student-ensemble/seed-0"] == 3.5
+    assert ahead["level5/student/seed-0"] == 3.0, "its int8 version and then latency wait for it"
+    assert ahead["level5/student-alone/seed-0"] == ahead["level5/latency/seed-0"] == 1.0
+
+
+def test_levels_begin_in_order_and_the_longest_of_each_first(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Job] = []
+
+    class Noting(Ledger):
+        def run(self, job: Job) -> tuple[str, float]:
+            begun.append(job)
+            return super().run(job)
+
+    def estimates(jobs: Sequence[Job]) -> dict[str, float]:
+        return {job.name: float(number) for number, job in enumerate(jobs)}
+
+    run_in_threads(study, monkeypatch, Noting(), estimates=estimates)
+    first = [job.experiment.key for job in begun if job.experiment.level == 1]
+    assert first == ["level1/finetuned", "level1/head-only"]
+    started = [job.experiment.level for job in begun if job.experiment.level < 3]
+    assert started == sorted(started)
 
 
 def test_workers_are_told_what_was_decided(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study.experiment import Architecture, Augmentation, Auxiliary, Experiment, Recipe, Stage, Training, identity
+from study.experiment import Architecture, Augmentation, Auxiliary, Experiment, Recipe, Stage, Training
 from study.levels.level2_regularisation import augmented
 from study.presets import Preset
 
@@ -50,13 +50,15 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
 
 
 def scratch(preset: Preset) -> Training:
-    """CompactCNN, single-task."""
+    """CompactCNN, single-task; where level 5's student hears its teacher late, it goes on from this run until then."""
+    late = preset.teachers.compact_epochs
     return Training(
         level=3,
         name="scratch-cnn",
         title="CompactCNN",
         architecture=Architecture(preset.scratch.network),
         recipe=scratch_recipe(preset, preset.scratch.epochs),
+        kept_epochs=max(0, preset.scratch.epochs - late) if late else 0,
     )
 
 
@@ -69,8 +71,9 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
         title="CompactCNN, small and short",
         architecture=Architecture(preset.multi_task.network),
         recipe=scratch_recipe(preset, preset.multi_task.epochs),
+        kept_epochs=0,
     )
-    same = identity(single) | {"name": main.name} == identity(main)
+    same = (single.architecture, single.recipe) == (main.architecture, main.recipe)
     single = main if same else single
     tasks: dict[Auxiliary, str] = {"superclass": "coarse class", "rotation": "rotation of extra turned copies"}
     runs = tuple(
@@ -81,6 +84,7 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
             control=single.key,
             differs=f"a second head for the {what}",
             architecture=replace(single.architecture, auxiliary=task),
+            kept_epochs=0,
         )
         for task, what in tasks.items()
     )

@@ -40,6 +40,8 @@ def _taught(alone: Training, name: str, title: str, distillation: Distillation) 
         control=alone.key,
         differs=f"being taught by {teacher}",
         distillation=distillation,
+        kept_epochs=0,
+        branches_off=alone.key if alone.kept_epochs else "",
     )
 
 
@@ -106,8 +108,8 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
     int8 = quantizations()
     timed = tuple(q.key for q in int8) + ("level3/se-head",)
     return (
-        compact_student(preset),  # first, since it takes longest and runs go side by side
         *mobile_students(preset),
+        compact_student(preset),
         *int8,
         Latency(level=5, name="latency", title="Latency", sources=timed, repeats=preset.latency_repeats),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=preset.mc_passes),
