@@ -94,6 +94,11 @@ def cost_facts(results: Results, planned: Planned) -> Iterator[Fact]:
     for name, metric in (("parameters", "parameters"), ("macs", "macs")):
         value = view.metric(key, metric)
         yield Fact(f"{name}/{key}", value, "count", formats.quantity(value), source, runs)
+    if planned.spec.get("distillation"):
+        told = view.metric(key, "teacher_validation_accuracy")
+        yield percent_fact(f"teacher-accuracy/{key}", told, "study.distillation.accuracy", runs)
+        monitored = view.metric(key, "monitored_images")
+        yield count_fact(f"teacher-images/{key}", int(monitored), source, runs)
     value, unit, text = formats.duration(train_seconds(results, key))
     yield Fact(f"training-time/{key}", value, unit, text, source, runs)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from study import evaluation
 from study.experiment import Distillation, Precision
 from study.frozen import Frozen, in_runtime
 from study.machine import Machine
@@ -61,6 +62,12 @@ def teaching(
         return torch.logsumexp(torch.stack([answer(x) for answer in answers]), dim=0) - math.log(len(answers))
 
     return Teaching(logits, distillation)
+
+
+def accuracy(teaching: Teaching, images: Tensor, labels: Tensor) -> float:
+    """Fraction of uint8 images (N, 3, H, W) on which the teacher is right in the way it answers its student."""
+    answers = torch.cat([teaching.logits(part.float().div(255)) for part in images.split(evaluation.BATCH)])
+    return float((answers.argmax(1) == labels).float().mean())
 
 
 class _Teacher(nn.Module):

@@ -119,7 +119,7 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
     rows = trainer.fit(start, Hooks(epoch=keep, step=context.advance))
     outcome = _evaluate(trainer.model, recipe, context)
     _keep_weights(trainer.model, context.folder)
-    outcome.metrics |= _training_metrics(trainer, rows) | _teacher_names(chosen)
+    outcome.metrics |= _training_metrics(trainer, rows) | _teacher_metrics(trainer, chosen)
     outcome.durations = {"train": start.seconds, "earlier": before}
     return outcome
 
@@ -140,8 +140,14 @@ def _teaching(taught: Distillation, chosen: list[Run], recipe: Recipe, context: 
     return distillation.teaching(taught, chosen, classes, images, context.machine, calibration)
 
 
-def _teacher_names(chosen: list[Run]) -> dict[str, str]:
-    return {"teacher": ", ".join(run.key for run in chosen)} if chosen else {}
+def _teacher_metrics(trainer: Trainer, chosen: list[Run]) -> dict[str, Any]:
+    """Who taught, and the fraction of monitored validation images on which they are right; empty without a teacher."""
+    if not trainer.teaching:
+        return {}
+    data, device = trainer.dataset, trainer.machine.device
+    images, labels = data.images[trainer.monitored].to(device), data.labels[trainer.monitored].to(device)
+    accuracy = distillation.accuracy(trainer.teaching, images, labels)
+    return {"teacher": ", ".join(run.key for run in chosen), "teacher_validation_accuracy": accuracy}
 
 
 def _evaluate(model: Classifier, recipe: Recipe, context: Context) -> Outcome:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from scipy.special import log_softmax, softmax
+from sklearn.metrics import accuracy_score
 
-from study.distillation import distillation_loss, teachers, teaching
+from study.distillation import accuracy, distillation_loss, teachers, teaching
 from study.experiment import Architecture, Distillation, Recipe
 from study.frozen import WORTH_EXPORTING
 from study.machine import Machine
@@ -69,6 +70,17 @@ def test_quantised_teachers_answer_much_like_the_others_and_the_same_again(tmp_p
     exact, int8, again = (teaching(wanted, runs, 10, 1, cpu, images).logits(x) for images in (None, shown, shown))
     assert not torch.equal(int8, exact) and torch.equal(int8, again)
     assert (int8 - exact).abs().mean() < 0.2 * exact.std(dim=1).mean()
+
+
+def test_teachers_accuracy_is_that_of_what_the_student_hears(tmp_path: Path, cpu: Machine) -> None:
+    runs = [trained(tmp_path / str(seed), seed, 0.5) for seed in range(2)]
+    taught = teaching(Distillation((), best=2), runs, 10, 1, cpu)
+    images = torch.from_numpy(random_images(300))
+    answers = taught.logits(images.float() / 255).argmax(1)
+    labels = torch.where(torch.rand(300) < 0.7, answers, 9 - answers)
+    expected = accuracy_score(labels.numpy(), answers.numpy())
+    assert 0.5 < expected < 0.9
+    assert accuracy(taught, images, labels) == pytest.approx(expected)
 
 
 def test_a_single_teacher_answers_by_its_log_probabilities(tmp_path: Path, cpu: Machine) -> None:

@@ -61,6 +61,8 @@ def test_teachers_are_the_best_members_by_validation(tiny_study: Path, key: str,
     judged = {name: runs[name].metrics["validation_accuracy"] for name in candidates}
     teachers = runs[key].metrics["teacher"].split(", ")
     assert [judged[name] for name in teachers] == sorted(judged.values(), reverse=True)[:count]
+    if count == 1:  # in int8, or it would be the very accuracy recorded
+        assert abs(runs[key].metrics["teacher_validation_accuracy"] - judged[teachers[0]]) <= 0.1
 
 
 def test_dropout_was_active(tiny_study: Path) -> None:
