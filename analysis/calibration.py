@@ -9,6 +9,8 @@ import pandas as pd
 
 from study.calibration import fit_temperature as fit_temperature
 
+BINS = 15  # as Guo et al. 2017
+
 
 @dataclass(frozen=True)
 class CalibrationScores:
@@ -27,7 +29,7 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return softmax(np.asarray(logits, dtype=float) / temperature, axis=-1)
 
 
-def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """ECE of the predicted class over equal-width bins; probs (N, C), labels (N,).
 
     Guo et al. 2017, https://arxiv.org/abs/1706.04599
@@ -35,7 +37,7 @@ def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int 
     return _gap(reliability(probs, labels, bins))
 
 
-def adaptive_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+def adaptive_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """ECE of the predicted class over bins of equal mass; probs (N, C), labels (N,).
 
     Equal confidences share a bin, so the result does not depend on the order of the images.
@@ -45,7 +47,7 @@ def adaptive_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int 
     return _gap(_binned(probs, labels, edges))
 
 
-def reliability(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> pd.DataFrame:
+def reliability(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.DataFrame:
     """Reliability diagram: per equal-width bin its mean confidence, accuracy and count of images.
 
     Bins are open on the left as in Guo et al. 2017; an empty bin has count 0 and NaN. Columns
@@ -73,7 +75,7 @@ def brier(probs: np.ndarray, labels: np.ndarray) -> float:
 
 
 def calibration_scores(probs: np.ndarray, labels: np.ndarray) -> CalibrationScores:
-    """All four scores of probs (N, C) against labels (N,), with 15 bins."""
+    """All four scores of probs (N, C) against labels (N,), with ``BINS`` bins."""
     return CalibrationScores(
         expected_calibration_error(probs, labels),
         adaptive_calibration_error(probs, labels),

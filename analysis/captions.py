@@ -17,6 +17,12 @@ def join(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
+def shared_sentence(results: Results, times: str) -> str:
+    """What ``times`` leave out where a run goes on from its control's state."""
+    branching = formats.listing([each.title for each in results.view.experiments.values() if each.shared_epochs])
+    return f"{times} leaves out the epochs that a control trained for its student ({branching})." if branching else ""
+
+
 def progress_sentence(results: Results) -> str:
     """How far accuracy moves over the levels with a pass mark."""
     marked = [level for level in results.best if str(level) in results.view.plan["pass_marks"]]

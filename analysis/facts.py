@@ -88,7 +88,7 @@ def accuracy_facts(results: Results) -> Iterator[Fact]:
 
 
 def cost_facts(results: Results, planned: Planned) -> Iterator[Fact]:
-    """Size and cost of a trained network, means over seeds."""
+    """Size and cost of a trained network, and how right its teacher is where it has one; means over seeds."""
     view, key, source = results.view, planned.key, "analysis.facts.cost_facts"
     runs = view.names(key)
     for name, metric in (("parameters", "parameters"), ("macs", "macs")):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analysis import formats
-from analysis.captions import accuracy_interval, cells, join, one_seed, pooled, takeaway
+from analysis.calibration import BINS
+from analysis.captions import accuracy_interval, cells, join, one_seed, pooled, shared_sentence, takeaway
 from analysis.deployed import LATENCY_FILE
 from analysis.evidence import Finding, Table
 from analysis.facts import revision_of, threads_of
@@ -134,7 +135,7 @@ def trust(results: Results, findings: Findings) -> Table | None:
         takeaway(findings, "calibration/temperature"),
         f"Single model: {results.view.title(results.trust.model)}; its temperature is fitted on validation.",
         f"Ensemble: {results.view.title(results.trust.vote)}." if results.trust.vote else "",
-        "ECE: expected calibration error, 15 bins; NLL: negative log-likelihood in nats; AUROC: errors "
+        f"ECE: expected calibration error, {BINS} bins; NLL: negative log-likelihood in nats; AUROC: errors "
         "found by the uncertainty; AURC: area under the risk-coverage curve.",
         f"OOD AUROC: test images told from {formats.count(measured.images)} of {measured.title}." if measured else "",
         pooled(results) + (" AUROC and AURC are means over them." if len(results.view.plan["seeds"]) > 1 else ""),
@@ -213,6 +214,7 @@ def runs(results: Results, findings: Findings) -> Table | None:
         f"{formats.count(len(done))} of {formats.plural(planned, 'planned run')} are complete.",
         f"The digest is the first {SHORT_DIGEST} digits of the SHA-256 of what the run predicted or timed; "
         "equal digests mean equal results.",
+        shared_sentence(results, "Duration"),
     )
     rows = tuple((run.key, str(run.seed), _test_accuracy(run), _total(run), _digest(run)) for run in done)
     head = ("Experiment", "Seed", "Test accuracy, %", "Duration", "Digest")

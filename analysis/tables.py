@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from analysis import formats
-from analysis.captions import accuracy_interval, cells, difference_interval, join, progress_sentence, takeaway
+from analysis.captions import (
+    accuracy_interval,
+    cells,
+    difference_interval,
+    join,
+    progress_sentence,
+    shared_sentence,
+    takeaway,
+)
 from analysis.comparison import compare
 from analysis.evidence import Finding, Table
 from analysis.facts import describe_recipe, train_seconds
@@ -81,15 +89,10 @@ def experiments(results: Results, findings: Findings) -> Table | None:
         f"{controlled} of {len(planned)} experiments have a control, from which they differ in a named respect.",
         f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
-        _shared_sentence(planned),
+        shared_sentence(results, "Time"),
     )
     head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Time")
     return Table("experiments", caption, head, rows, "lllrrr")
-
-
-def _shared_sentence(planned: Sequence[Planned]) -> str:
-    branching = formats.listing([each.title for each in planned if each.shared_epochs])
-    return f"That of {branching} leaves out the epochs that its control trained for it." if branching else ""
 
 
 def _experiment_row(results: Results, planned: Planned) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ from study.training import MONITORED_IMAGES, Trainer
 EXPORT_SECONDS = 6.0
 LATENCY_SECONDS_PER_REPEAT = 0.25
 START_SECONDS = 0.5
-NETWORKS = (Training, Search)  # experiments that leave a network of their own
 
 
 @dataclass
@@ -80,11 +79,17 @@ class Estimator:
         others = outliers.at_hand(self.dataset)
         return len(others.images) if others else 0
 
+    @cached_property
+    def _networks(self) -> dict[str, Training]:
+        """What is trained, by the experiment's key."""
+        networks = (e for e in self.experiments if isinstance(e, Training | Search))
+        return {e.key: e.base if isinstance(e, Search) else e for e in networks}
+
     def _answer(self, key: str) -> float:
-        """Seconds in which the network of another experiment evaluates an image, all views included."""
-        trained = {e.key: e.base if isinstance(e, Search) else e for e in self.experiments if isinstance(e, NETWORKS)}
-        architecture, recipe = trained[key].architecture, trained[key].recipe
-        return self._per_image(architecture, recipe, recipe.stages[-1])[1] * Setting.of(recipe).views
+        """Seconds in which another experiment's network evaluates an image in PyTorch, all views included."""
+        network = self._networks[key]
+        inference = self._per_image(network.architecture, network.recipe, network.recipe.stages[-1])[1]
+        return inference * Setting.of(network.recipe).views
 
     def _search(self, experiment: Search) -> float:
         stage = replace(experiment.base.recipe.stages[-1], epochs=experiment.trial_epochs)
@@ -96,7 +101,7 @@ class Estimator:
     def _training(self, experiment: Training, recipe: Recipe, images: int) -> float:
         total = 0.0
         judged = min(images, self.dataset.sizes["validation"], MONITORED_IMAGES)
-        epochs = [replace(stage.at(epoch), first_size=0) for stage in recipe.stages for epoch in range(stage.epochs)]
+        epochs = [stage.at(epoch) for stage in recipe.stages for epoch in range(stage.epochs)]
         for stage in epochs[experiment.shared_epochs :]:
             train, infer = self._per_image(experiment.architecture, recipe, stage)
             total += images * train + judged * infer
@@ -113,7 +118,8 @@ class Estimator:
         return distillation.taught_epochs(recipe.epochs) * distillation.best * fmean(answers)
 
     def _per_image(self, architecture: Architecture, recipe: Recipe, stage: Stage) -> tuple[float, float]:
-        """Seconds per image of training and of inference; weights are random, they do not matter here."""
+        """Seconds per image of training and of inference in the stage's last epoch; weights are random here."""
+        stage = replace(stage, first_size=0)
         alike = Stage(1, 0.0, stage.image_size, trains=stage.trains, frozen_groups=stage.frozen_groups)
         key = (architecture, replace(alike, frozen_depthwise=stage.frozen_depthwise), recipe.batch_size)
         if key not in self.known:

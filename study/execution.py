@@ -16,6 +16,7 @@ from torch import Tensor
 
 from study import checkpoints, distillation, evaluation, outliers, records, voting
 from study.data import Dataset
+from study.errors import StudyError
 from study.evaluation import Setting
 from study.experiment import (
     CALIBRATION_IMAGES,
@@ -125,11 +126,18 @@ def train_recipe(experiment: Training, recipe: Recipe, context: Context) -> Outc
 
 
 def _start(experiment: Training, context: Context) -> Progress:
-    """Where to go on: after this run's last epoch, or where it leaves the run that it branches off."""
+    """Where to go on: after this run's last epoch, or where it leaves the run that it branches off.
+
+    StudyError when that run does not hold the state after the epochs that the two share.
+    """
     own = checkpoints.load(context.folder / records.CHECKPOINT)
     if own.rows or not experiment.branches_off:
         return own
-    kept = checkpoints.load(context.run(experiment.branches_off).folder / records.BRANCH)
+    other = context.run(experiment.branches_off).folder
+    kept = checkpoints.load(other / records.BRANCH)
+    if len(kept.rows) != experiment.shared_epochs:
+        epochs = experiment.shared_epochs
+        raise StudyError(f"{other} does not hold its state after {epochs} epochs; remove it to have it trained again")
     return Progress(kept.rows, kept.state)  # the time it took is the other run's
 
 
@@ -206,10 +214,12 @@ def search(experiment: Search, context: Context) -> Outcome:
     trials = run_trials(experiment, context.dataset, context.machine, context.seed, context.folder, context.advance)
     records.write_json(context.folder / "trials.json", trials)
     searched = time.perf_counter() - started
+    earlier = max(0.0, sum(trial["seconds"] for trial in trials) - searched)  # trials of interrupted sessions
     winner, recipe = best_recipe(experiment, trials)
     outcome = train_recipe(experiment.base, recipe, context)
     outcome.metrics |= {"best_trial": winner["number"]}
-    outcome.durations["search"] = searched
+    outcome.durations["search"] = earlier + searched
+    outcome.durations["earlier"] += earlier
     return outcome
 
 

@@ -123,6 +123,12 @@ class Preset:
     latency_repeats: int
     views_at_test: bool
 
+    @property
+    def shared_epochs(self) -> int:
+        """How many of CompactCNN's first epochs its student shares with it, since neither hears a teacher in them."""
+        late = self.teachers.compact_epochs
+        return max(0, self.scratch.epochs - late) if late else 0
+
 
 QUICK = Preset(
     name="quick",

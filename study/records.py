@@ -173,7 +173,7 @@ class Run:
 
     @property
     def digest(self) -> str:
-        """What other runs build on: the digests of its predictions, its weights and the state it keeps for others."""
+        """What other runs build on: the digests of its predictions and weights, equal whenever the result is."""
         return _digest(self.files)
 
     @property
@@ -238,7 +238,7 @@ def results_digest(folder: Path) -> str:
 
 
 def _digest(files: dict[str, str]) -> str:
-    return " ".join(files[name] for name in (PREDICTIONS, MODEL, BRANCH) if name in files)
+    return " ".join(files[name] for name in (PREDICTIONS, MODEL) if name in files)
 
 
 def load_plan(study: Path) -> dict[str, Any]:

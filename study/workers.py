@@ -37,7 +37,7 @@ def run_side_by_side(
 ) -> None:
     """Run the jobs, given in the plan's order, each as soon as what it needs is complete and a worker is free.
 
-    Of the runs of a level, those begin first that most of the work waits for, so that the workers end together.
+    Of a level, those runs begin first that head the longest chains, by estimate, so that the workers end together.
     ``images`` says how many each will process. Latency is measured in this process while the workers rest.
     The first error ends the workers, whose runs can be resumed, and is raised.
     """

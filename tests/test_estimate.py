@@ -51,6 +51,20 @@ def test_teachers_answers_are_counted(digits: Dataset, cpu: Machine, monkeypatch
     assert estimator.seconds(whole) - estimator.seconds(BY_KEY[student.control]) == pytest.approx(80)
 
 
+def test_estimates_do_not_depend_on_what_was_estimated_before(
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(_: object, *timed: object) -> tuple[float, float]:
+        size = float(timed[-1].at(0).image_size)  # type: ignore[attr-defined]
+        return size, size
+
+    monkeypatch.setattr(Estimator, "_measure", measure)
+    student = BY_KEY["level5/compact-student"]
+    first, later = (Estimator(digits, cpu, PLAN) for _ in range(2))
+    later.seconds(BY_KEY["level5/student"])  # asks for level 3's network, whose images grow
+    assert first.seconds(student) == later.seconds(student)
+
+
 def test_epochs_that_another_run_trained_are_not_counted(
     digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,14 @@ def test_level_facts_hold_selected_models_and_published_figures(results: Results
     assert "pass-mark/level5" not in facts
 
 
+def test_teachers_are_as_right_as_recorded(results: Results) -> None:
+    facts = by_name(accuracy_facts(results))
+    told = facts["teacher-accuracy/level5/student"]
+    assert told.text == "90.00 %" and {name.split("/seed")[0] for name in told.runs} == {"level5/student"}
+    assert facts["teacher-images/level5/student"].value == 40
+    assert "teacher-accuracy/level5/student-alone" not in facts
+
+
 def test_compute_adds_up_every_run(results: Results) -> None:
     fact = by_name(study_facts(results))["study/compute"]
     assert fact.value == pytest.approx(60 * 30 / 60)  # 60 runs of 30 s, in minutes

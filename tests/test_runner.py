@@ -10,7 +10,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from study import checkpoints, execution, records, runner
+from study import checkpoints, execution, records, runner, searching
 from study.data import Dataset
 from study.errors import StudyError
 from study.evaluation import Setting
@@ -130,16 +130,42 @@ def test_branch_equals_training_in_one_go_and_trains_only_what_is_left(
     assert len(seen) == student.metrics["steps"] // 2, "one of two epochs is the control's"
     assert student.epochs.iloc[0].equals(control.epochs.iloc[0]) and not student.epochs.equals(control.epochs)
     assert records.BRANCH in control.files and records.BRANCH not in student.files
+    assert student.durations["earlier"] == 0.0, "the time of the shared epochs is the control's"
+
+
+def test_branch_at_another_epoch_is_refused(tiny_options: Options, tmp_path: Path, tiny_study: Path) -> None:
+    study, key = prepare(tiny_options), "level5/compact-student"
+    experiment = next(e for e in experiments(study.preset) if e.key == key)
+    assert isinstance(experiment, Training) and experiment.distillation
+    longer = replace(experiment, distillation=replace(experiment.distillation, last_epochs=2))
+    with pytest.raises(StudyError, match="scratch-cnn/seed-0 does not hold its state after 0 epochs"):
+        _rerun(study, longer, tmp_path)
+
+
+def test_control_redone_to_the_same_result_leaves_what_builds_on_it_alone(copied: Options, tiny_study: Path) -> None:
+    study = copied.runs / tiny_study.name
+    shutil.rmtree(study / "level3/scratch-cnn")
+    runner.run(copied)
+    assert records.is_complete(study / "level3/scratch-cnn/seed-0")
+    for key in ("level4/hard", "level5/compact-student", "level5/int8-static-compact"):
+        name = f"{key}/seed-0/{records.RESULT}"
+        assert (study / name).read_bytes() == (tiny_study / name).read_bytes()
+    assert not (study / records.SUPERSEDED).exists()
 
 
 class Killed(Exception):
     pass
 
 
+@pytest.mark.parametrize(
+    ("key", "left"),
+    [("level3/se-head", 1), ("level3/scratch-cnn", 2), ("level5/compact-student", 0)],
+    ids=["after an epoch", "after the branch alone was kept", "after the epoch of its own"],
+)
 def test_killed_and_resumed_run_equals_the_recorded_one(
-    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, left: int
 ) -> None:
-    study, key = prepare(tiny_options), "level3/se-head"
+    study = prepare(tiny_options)
     experiment = next(e for e in experiments(study.preset) if e.key == key)
 
     def save_then_die(
@@ -155,7 +181,8 @@ def test_killed_and_resumed_run_equals_the_recorded_one(
     recorded = records.load_run(records.run_folder(tiny_study, key, 0))
     seen: list[int] = []
     assert np.array_equal(_rerun(study, experiment, tmp_path, seen.append), recorded.arrays["test_logits"])
-    assert len(seen) == recorded.metrics["steps"] // 2, "only the second of two epochs was left to train"
+    assert len(seen) == left * recorded.metrics["steps"] // 2, "of two epochs"
+    assert (tmp_path / records.BRANCH).exists() == (records.BRANCH in recorded.files)
 
 
 @pytest.fixture
@@ -183,6 +210,21 @@ def test_curves_of_a_run_killed_after_its_last_epoch_are_whole(
             _rerun(study, experiment, tmp_path)
     _rerun(study, experiment, tmp_path)
     assert len(records.read_epochs(tmp_path)) == epochs
+
+
+def test_trials_of_an_interrupted_session_count_in_the_time_of_a_search(
+    tiny_study: Path, tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, key = prepare(tiny_options), "level2/search"
+    experiment = next(e for e in experiments(study.preset) if e.key == key)
+    recorded = records.load_run(records.run_folder(tiny_study, key, 0))
+    trials = [trial | {"seconds": 50.0} for trial in records.read_json(recorded.folder / "trials.json")]
+    monkeypatch.setattr(searching, "run_trials", lambda *_: trials)
+    context = Context(study.dataset, study.machine, study.folder, tmp_path, 0, lambda _: None)
+    durations = execute(experiment, context).durations
+    assert recorded.durations["earlier"] == 0.0
+    assert durations["earlier"] == pytest.approx(50 * len(trials), abs=5.0)
+    assert durations["search"] == pytest.approx(50 * len(trials))
 
 
 def test_altered_run_is_set_aside_and_done_again(copied: Options, tiny_study: Path) -> None:

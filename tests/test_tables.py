@@ -87,7 +87,7 @@ def test_experiments_that_train_are_listed_before_they_have_run(tmp_path: Path) 
     planned = list(empty.view.experiments.values())
     assert [row[1] for row in table.rows] == [each.title for each in planned if "recipe" in each.training]
     assert 0 < len(table.rows) < len(planned)
-    assert "That of Compact CNN, distilled leaves out the epochs that its control trained for it." in table.caption
+    assert "Time leaves out the epochs that a control trained for its student (Compact CNN, " in table.caption
     assert {row[-1] for row in table.rows} == {"pending"}
     made = {name for name, build in builders().items() if build(empty, {}) is not None}
     assert made == {"experiments", "recipes"}

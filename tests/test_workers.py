@@ -100,7 +100,7 @@ def test_runs_start_when_what_they_need_is_complete(study: Study, monkeypatch: p
     assert max(map(len, ledger.beside.values())) == 1, "two at a time, so one beside another"
 
 
-def test_longest_chain_of_a_level_begins_first(study: Study) -> None:
+def test_work_ahead_is_the_longest_chain(study: Study) -> None:
     jobs = [job for job in study.jobs if job.experiment.level == 5]
     seconds = {job.name: 1.0 for job in jobs} | {"level5/student-ensemble/seed-0": 3.5}
     ahead = workers._work_ahead(jobs, seconds)
@@ -109,22 +109,21 @@ def test_longest_chain_of_a_level_begins_first(study: Study) -> None:
     assert ahead["level5/student-alone/seed-0"] == ahead["level5/latency/seed-0"] == 1.0
 
 
-def test_levels_begin_in_order_and_the_longest_of_each_first(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[Job] = []
+def test_levels_begin_in_order_and_the_longest_chain_of_each_first(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
 
-    class Noting(Ledger):
-        def run(self, job: Job) -> tuple[str, float]:
-            begun.append(job)
-            return super().run(job)
+    def note(reporter: Reporter, name: str, images: int, begin: Callable = Reporter.begin) -> None:
+        begun.append(name)
+        begin(reporter, name, images)
 
-    def estimates(jobs: Sequence[Job]) -> dict[str, float]:
-        return {job.name: float(number) for number, job in enumerate(jobs)}
-
-    run_in_threads(study, monkeypatch, Noting(), estimates=estimates)
-    first = [job.experiment.key for job in begun if job.experiment.level == 1]
-    assert first == ["level1/finetuned", "level1/head-only"]
-    started = [job.experiment.level for job in begun if job.experiment.level < 3]
-    assert started == sorted(started)
+    monkeypatch.setattr(Reporter, "begin", note)
+    longest = {"level1/head-only/seed-0": 1.5}  # but no run builds on it
+    run_in_threads(study, monkeypatch, Ledger(), estimates=lambda jobs: {j.name: 1.0 for j in jobs} | longest)
+    assert begun[:2] == ["level1/finetuned/seed-0", "level1/head-only/seed-0"]
+    levels = [name[:6] for name in begun if name < "level3"]
+    assert levels == sorted(levels)
 
 
 def test_workers_are_told_what_was_decided(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats
-from analysis.calibration import reliability
+from analysis.calibration import BINS, reliability
 from analysis.captions import join, pooled, takeaway
 from analysis.evidence import Figure, Finding
 from analysis.figures import style
@@ -21,11 +21,11 @@ def build(results: Results, findings: dict[str, Finding]) -> Figure | None:
         return None
     caption = join(
         takeaway(findings, "calibration/temperature"),
-        f"Accuracy against mean confidence of {results.view.title(trust.model)} in 15 bins (top), on the "
+        f"Accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins (top), on the "
         "diagonal where confidence can be believed, and the share of images per bin (bottom).",
         pooled(results),
     )
-    alt = "Accuracy against confidence in 15 bins before and after temperature scaling, with histograms"
+    alt = f"Accuracy against confidence in {BINS} bins before and after temperature scaling, with histograms"
     return Figure("reliability", caption, lambda: draw(trust), alt)
 
 

@@ -50,15 +50,13 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
 
 
 def scratch(preset: Preset) -> Training:
-    """CompactCNN, single-task; where level 5's student hears its teacher late, it goes on from this run until then."""
-    late = preset.teachers.compact_epochs
+    """CompactCNN, single-task."""
     return Training(
         level=3,
         name="scratch-cnn",
         title="CompactCNN",
         architecture=Architecture(preset.scratch.network),
         recipe=scratch_recipe(preset, preset.scratch.epochs),
-        kept_epochs=max(0, preset.scratch.epochs - late) if late else 0,
     )
 
 
@@ -71,7 +69,6 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
         title="CompactCNN, small and short",
         architecture=Architecture(preset.multi_task.network),
         recipe=scratch_recipe(preset, preset.multi_task.epochs),
-        kept_epochs=0,
     )
     same = (single.architecture, single.recipe) == (main.architecture, main.recipe)
     single = main if same else single
@@ -84,7 +81,6 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
             control=single.key,
             differs=f"a second head for the {what}",
             architecture=replace(single.architecture, auxiliary=task),
-            kept_epochs=0,
         )
         for task, what in tasks.items()
     )
@@ -103,4 +99,5 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
         differs="an SE head with dropout",
         architecture=replace(full.architecture, attention="se", dropout=DROPOUT),
     )
-    return (attended, scratch(preset), *multi_task(preset))
+    alone = replace(scratch(preset), kept_epochs=preset.shared_epochs)  # from where level 5 goes on with a teacher
+    return (attended, alone, *multi_task(preset))

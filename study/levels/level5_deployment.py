@@ -40,8 +40,6 @@ def _taught(alone: Training, name: str, title: str, distillation: Distillation) 
         control=alone.key,
         differs=f"being taught by {teacher}",
         distillation=distillation,
-        kept_epochs=0,
-        branches_off=alone.key if alone.kept_epochs else "",
     )
 
 
@@ -77,11 +75,12 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
 
 
 def compact_student(preset: Preset) -> Training:
-    """Level 3's CompactCNN taught by the best single model, but never by its own control."""
+    """Level 3's CompactCNN, from which it branches off, taught by the best single model but never by that control."""
     alone, how = scratch(preset), preset.teachers
     candidates = tuple(key for key in members(preset) if key != alone.key)
     best = Distillation(candidates, int8=how.int8, last_epochs=how.compact_epochs)
-    return _taught(alone, "compact-student", "CompactCNN, distilled", best)
+    student = _taught(alone, "compact-student", "CompactCNN, distilled", best)
+    return replace(student, branches_off=alone.key if preset.shared_epochs else "")
 
 
 def quantizations() -> tuple[Quantization, ...]:
