@@ -90,12 +90,13 @@ class Teachers:
     """Teaching in level 5: how many of the best networks are the ensemble, and how much teachers may cost.
 
     With ``int8`` they answer in int8, on the CPU whatever the device, where that pays. CompactCNN hears
-    them in its last ``compact_epochs``, 0 for all.
+    them in its last ``compact_epochs``, 0 for all; ``compact_weight`` is then their share in its loss.
     """
 
     ensemble: int
     int8: bool = False
     compact_epochs: int = 0
+    compact_weight: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ CPU = Preset(
     multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
     mobile_student=MobileStudent(epochs=4, image_size=64, batch_size=64, learning_rate=2e-3, first_size=40),
-    teachers=Teachers(ensemble=2, int8=True, compact_epochs=3),
+    teachers=Teachers(ensemble=2, int8=True, compact_epochs=3, compact_weight=0.5),
     precision="float32",
     mc_passes=30,
     latency_repeats=200,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = "images", "logits"
 ERRORS_ONLY = 3
 # A processor's caches hold what a network makes of this many images, not of the hundreds in a batch of training.
-CACHED_IMAGES = 10
+CACHED_IMAGES = 4
 
 
 def open_session(model: Path | bytes, threads: int) -> InferenceSession:

@@ -78,7 +78,7 @@ def compact_student(preset: Preset) -> Training:
     """Level 3's CompactCNN, from which it branches off, taught by the best single model but never by that control."""
     alone, how = scratch(preset), preset.teachers
     candidates = tuple(key for key in members(preset) if key != alone.key)
-    best = Distillation(candidates, int8=how.int8, last_epochs=how.compact_epochs)
+    best = Distillation(candidates, weight=how.compact_weight, int8=how.int8, last_epochs=how.compact_epochs)
     student = _taught(alone, "compact-student", "CompactCNN, distilled", best)
     return replace(student, branches_off=alone.key if preset.shared_epochs else "")
 
