@@ -244,7 +244,7 @@ def vote(experiment: Vote, context: Context) -> Outcome:
 def quantize(experiment: Quantization, context: Context) -> Outcome:
     """Export the source, quantise it, and evaluate the int8 model itself in ONNX Runtime."""
     from study.quantization import quantize_dynamic, quantize_static
-    from study.runtime import run_onnx
+    from study.runtime import CACHED_IMAGES, run_onnx
 
     source = context.run(experiment.source)
     fp32, int8 = context.folder / "model-fp32.onnx", context.folder / "model-int8.onnx"
@@ -253,8 +253,9 @@ def quantize(experiment: Quantization, context: Context) -> Outcome:
         operators = quantize_static(fp32, int8, calibration_images(experiment.calibration_images, context))
     else:
         operators = quantize_dynamic(fp32, int8)
-    threads = torch.get_num_threads()
-    logits = {split: run_onnx(int8, context.images(split).numpy(), threads=threads) for split in records.SPLITS}
+    # Dynamic ranges are those of the whole batch: one image at a time, no answer depends on its neighbours.
+    at_a_time, threads = 1 if experiment.method == "dynamic" else CACHED_IMAGES, torch.get_num_threads()
+    logits = {split: run_onnx(int8, context.images(split).numpy(), at_a_time, threads) for split in records.SPLITS}
     outcome = context.predicted(logits)
     same = logits["test"].argmax(1) == source.predictions("test").predicted
     outcome.metrics |= {

@@ -21,6 +21,7 @@ from study.levels import experiments
 from study.machine import Machine
 from study.models import image_size
 from study.progress import Reporter
+from study.runtime import run_onnx
 from study.training import Progress
 
 Contents = Callable[[Path], dict[str, bytes]]
@@ -63,6 +64,17 @@ def test_teachers_are_the_best_members_by_validation(tiny_study: Path, key: str,
     assert [judged[name] for name in teachers] == sorted(judged.values(), reverse=True)[:count]
     if count == 1:  # in int8, or it would be the very accuracy recorded
         assert abs(runs[key].metrics["teacher_validation_accuracy"] - judged[teachers[0]]) <= 0.1
+
+
+@pytest.mark.parametrize("key", ["level5/int8-static", "level5/int8-dynamic"])
+def test_int8_answers_to_an_image_do_not_depend_on_its_neighbours(
+    tiny_study: Path, tiny_options: Options, key: str
+) -> None:
+    run = records.load_run(records.run_folder(tiny_study, key, 0))
+    dataset = prepare(tiny_options).dataset
+    images = dataset.images[dataset.test].numpy()[::-1][:5]
+    alone = run_onnx(run.folder / "model-int8.onnx", images, batch_size=1)
+    assert np.array_equal(alone, run.predictions("test").logits[::-1][:5])
 
 
 def test_dropout_was_active(tiny_study: Path) -> None:
