@@ -67,7 +67,7 @@ def teaching(
 def accuracy(teaching: Teaching, images: Tensor, labels: Tensor) -> float:
     """Fraction of uint8 images (N, 3, H, W) on which the teacher is right in the way it answers its student."""
     answers = torch.cat([teaching.logits(part.float().div(255)) for part in images.split(evaluation.BATCH)])
-    return float((answers.argmax(1) == labels).float().mean())
+    return evaluation.loss_and_accuracy(answers, labels)[1]
 
 
 class _Teacher(nn.Module):

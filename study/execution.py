@@ -135,9 +135,8 @@ def _start(experiment: Training, context: Context) -> Progress:
         return own
     other = context.run(experiment.branches_off).folder
     kept = checkpoints.load(other / records.BRANCH)
-    if len(kept.rows) != experiment.shared_epochs:
-        epochs = experiment.shared_epochs
-        raise StudyError(f"{other} does not hold its state after {epochs} epochs; remove it to have it trained again")
+    if len(kept.rows) != (shared := experiment.shared_epochs):
+        raise StudyError(f"{other} does not hold its state after {shared} epochs; remove it to have it trained again")
     return Progress(kept.rows, kept.state)  # the time it took is the other run's
 
 
