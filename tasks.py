@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Collection, Context, task
 
 if TYPE_CHECKING:
-    from study.jobs import Options
+    from study.running.jobs import Options
 
 RUNS = "runs"
 
@@ -62,7 +62,7 @@ def _number(text: str, what: str) -> int:
 
 def _options(flags: dict[str, Any]) -> Options:
     """Flags as given on the command line to the runner's options; empty ones keep their defaults."""
-    from study.jobs import Options
+    from study.running.jobs import Options
 
     given = {name: value for name, value in flags.items() if value not in (None, "")}
     for name in ("levels", "seeds"):
@@ -133,7 +133,7 @@ def study(
         "deterministic": deterministic,
         "workers": workers,
     }
-    from study import runner
+    from study.running import runner
 
     options = _options(flags)
     if dry_run:
@@ -145,7 +145,7 @@ def study(
 def _print_plan(rows: list[tuple[str, str, float]]) -> None:
     from tabulate import tabulate
 
-    from study.progress import duration
+    from study.running.progress import duration
 
     print(tabulate([(name, state, duration(s)) for name, state, s in rows], headers=("run", "state", "estimate")))
     print(f"{len(rows)} runs, about {duration(sum(seconds for *_, seconds in rows))} to go on this machine")
@@ -203,7 +203,7 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 @one_line_errors
 def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str = "3") -> None:
     """Classify image files with a study's exported model, and say where it would abstain."""
-    from study.prediction import predict as classify
+    from study.deployment.predict import predict as classify
 
     for prediction in classify(_study_folder(study, runs), _images(image), _number(top, "top")):
         print(prediction)
@@ -224,7 +224,7 @@ def test(context: Context, all: bool = False, keyword: str = "") -> None:
 @task
 def bench(context: Context) -> None:
     """Measure the trainer against a bare loop on the same batch; ratios as a table and as JSON lines."""
-    _run(context, [sys.executable, "-m", "study.bench"])
+    _run(context, [sys.executable, "-m", "study.running.bench"])
 
 
 @task

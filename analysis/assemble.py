@@ -13,7 +13,7 @@ from analysis.figures import builders, gradcam
 from analysis.findings import all_findings
 from analysis.gradcam import Gallery, gallery
 from analysis.results import Results, results_of
-from analysis.study_view import StudyView, view_study
+from analysis.view import StudyView, view_study
 
 FACTS = (
     facts.study_facts,

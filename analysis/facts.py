@@ -9,7 +9,7 @@ from analysis import formats
 from analysis.evidence import Fact
 from analysis.fact_makers import count_fact, interval_fact, percent_fact, points_fact, text_fact
 from analysis.results import Judged, Results
-from analysis.study_view import Planned
+from analysis.view import Planned
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
 
@@ -74,7 +74,7 @@ def revision_of(environments: Sequence[Mapping[str, Any]]) -> str:
 
 def accuracy_facts(results: Results) -> Iterator[Fact]:
     """Accuracy of every experiment, and what training it took."""
-    view, source = results.view, "analysis.accuracy.summarise"
+    view, source = results.view, "analysis.statistics.accuracy.summarise"
     for key, accuracy in results.accuracies.items():
         runs = view.names(key)
         yield percent_fact(f"accuracy/{key}", accuracy.mean, source, runs)
@@ -96,7 +96,7 @@ def cost_facts(results: Results, planned: Planned) -> Iterator[Fact]:
         yield Fact(f"{name}/{key}", value, "count", formats.quantity(value), source, runs)
     if planned.spec.get("distillation"):
         told = view.metric(key, "teacher_validation_accuracy")
-        yield percent_fact(f"teacher-accuracy/{key}", told, "study.distillation.accuracy", runs)
+        yield percent_fact(f"teacher-accuracy/{key}", told, "study.training.distillation.accuracy", runs)
         monitored = view.metric(key, "monitored_images")
         yield count_fact(f"teacher-images/{key}", int(monitored), source, runs)
     value, unit, text = formats.duration(train_seconds(results, key))
@@ -116,33 +116,33 @@ def comparison_facts(results: Results) -> Iterator[Fact]:
     for level, judged in results.progress.items():
         yield from _judged_facts(results, f"level{level}-over-previous", judged)
     family = results.view.names(*results.judged)
-    yield count_fact("comparisons/count", len(results.judged), "analysis.comparison.holm", family)
+    yield count_fact("comparisons/count", len(results.judged), "analysis.statistics.comparison.holm", family)
 
 
 def _judged_facts(results: Results, name: str, judged: Judged) -> Iterator[Fact]:
-    source, c = "analysis.comparison.compare", judged.comparison
+    source, c = "analysis.statistics.comparison.compare", judged.comparison
     runs = results.view.names(judged.key, judged.control)
     yield points_fact(f"difference/{name}", c.difference, source, runs)
     text = f"{formats.points_interval(c.low, c.high)} points"
     yield Fact(f"difference-interval/{name}", [c.low, c.high], "points", text, source, runs)
-    yield Fact(f"p/{name}", judged.p, "p", formats.p_value(judged.p), "analysis.comparison.holm", runs)
+    yield Fact(f"p/{name}", judged.p, "p", formats.p_value(judged.p), "analysis.statistics.comparison.holm", runs)
     detectable = f"{formats.percent(c.detectable)} points"
     yield Fact(
         f"detectable/{name}",
         c.detectable,
         "points",
         detectable,
-        "analysis.comparison.detectable_effect",
+        "analysis.statistics.comparison.detectable_effect",
         runs,
     )
 
 
 def level_facts(results: Results) -> Iterator[Fact]:
     """The model each level selects, beside pass marks and reference figures."""
-    view, source = results.view, "analysis.study_view.StudyView.selected"
+    view, source = results.view, "analysis.view.StudyView.selected"
     for level, key in results.best.items():
         runs, accuracy = view.names(*(planned.key for planned in view.at(level))), results.accuracies[key]
-        measured = "analysis.accuracy.summarise"
+        measured = "analysis.statistics.accuracy.summarise"
         yield text_fact(f"best/level{level}", view.title(key), source, runs)
         yield text_fact(f"best-key/level{level}", key, source, runs)
         yield percent_fact(f"best-accuracy/level{level}", accuracy.mean, measured, view.names(key))

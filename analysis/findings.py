@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from analysis import formats
-from analysis.accuracy import Accuracy
-from analysis.comparison import ALPHA, BootstrapResult, Comparison
 from analysis.evidence import Finding, Verdict
 from analysis.results import SEED_NOISE, Judged, Results
 from analysis.section_facts import Speed, int8_speeds
+from analysis.statistics.accuracy import Accuracy
+from analysis.statistics.comparison import ALPHA, BootstrapResult, Comparison
 
 SAME_SPEED = 0.05
 LEFT_OUT = ("leaving out", "without", "removing")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.calibration import probabilities
-from analysis.study_view import StudyView
+from analysis.statistics.calibration import probabilities
+from analysis.view import StudyView
 from study.errors import StudyError
 from study.records import MODEL, Predictions, Run
 
@@ -92,7 +92,7 @@ def gallery(view: StudyView, keys: Sequence[str]) -> Gallery | None:
     present = data["stand_in"] or (data["folder"] and Path(data["folder"]).is_dir())
     if len(runs) < len(keys) or not runs or not present or any(MODEL not in run.files for run in runs):
         return None
-    from study.data import reload
+    from study.data.datasets import reload
 
     try:
         dataset = reload(view.plan)
@@ -113,7 +113,7 @@ def activation_maps(run: Run, images: Tensor, targets: np.ndarray) -> np.ndarray
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     from torch import from_numpy
 
-    from study.models import image_size, load_trained, prepare, resize
+    from study.models.classifier import image_size, load_trained, prepare, resize
 
     model = load_trained(run, _classes(run))
     with GradCAM(model=model, target_layers=[model.feature_layer]) as cam:
@@ -133,7 +133,7 @@ def road(run: Run, images: Tensor, maps: np.ndarray, targets: np.ndarray) -> flo
     from pytorch_grad_cam.metrics.road import ROADCombined
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
-    from study.models import image_size, load_trained, prepare, resize
+    from study.models.classifier import image_size, load_trained, prepare, resize
 
     model, size = load_trained(run, _classes(run)), image_size(run)
     stored = prepare(images, images.shape[-1], model)

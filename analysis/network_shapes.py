@@ -11,7 +11,7 @@ from analysis import formats
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from study.models import Classifier
+    from study.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def blocks_of(architecture: dict[str, Any], size: int, classes: int) -> list[Blo
     import torch
 
     from study.experiment import Architecture
-    from study.models import build
+    from study.models.classifier import build
 
     described = Architecture(**{**architecture, "pretrained": False})
     model = build(described, classes, seed=0).eval()

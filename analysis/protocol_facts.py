@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from analysis import formats
-from analysis.calibration import expected_calibration_error
-from analysis.comparison import compare, detectable_effect, paired_interval
 from analysis.evidence import Fact, Finding
 from analysis.fact_makers import count_fact, text_fact
 from analysis.findings import ALPHA
 from analysis.results import SEED_NOISE, Results
-from analysis.trust import aurc_gain
+from analysis.statistics.calibration import expected_calibration_error
+from analysis.statistics.comparison import compare, detectable_effect, paired_interval
+from analysis.statistics.trust import aurc_gain
 from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, ROTATED_FRACTION
 
 # Facts that are plain counts in the spec of a search, of MC dropout, of latency or of int8.
@@ -44,12 +44,12 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
 
 def training_facts(results: Results) -> Iterator[Fact]:
     """Constants of the trainer that no spec holds."""
-    source = "study.training.Trainer.optimizer"
+    source = "study.training.trainer.Trainer.optimizer"
     yield text_fact("protocol/muon-momentum", formats.setting(MUON_MOMENTUM), source)
     yield count_fact("protocol/muon-iterations", MUON_ITERATIONS, source)
     yield text_fact("protocol/muon-rest", f"{formats.setting(100 * MUON_REST)} %", source)
     rotated = f"{formats.setting(100 * ROTATED_FRACTION)} %"
-    yield text_fact("protocol/rotated", rotated, "study.objective.Objective.loss")
+    yield text_fact("protocol/rotated", rotated, "study.training.objective.Objective.loss")
 
 
 def _default(function: Callable[..., Any], parameter: str) -> float:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.accuracy import Accuracy, summarise
-from analysis.comparison import ALPHA, Comparison, compare, holm, seeds_needed
-from analysis.deployed import deployment_frame
-from analysis.ensemble import Ensemble, ensemble_of
-from analysis.study_view import Planned, StudyView
-from analysis.trust import Trust, trust_of
+from analysis.statistics.accuracy import Accuracy, summarise
+from analysis.statistics.comparison import ALPHA, Comparison, compare, holm, seeds_needed
+from analysis.statistics.deployed import deployment_frame
+from analysis.statistics.ensemble import Ensemble, ensemble_of
+from analysis.statistics.trust import Trust, trust_of
+from analysis.view import Planned, StudyView
 from study.records import Predictions
 
 # Standard deviation of the difference between two trainings that differ in nothing but chance, at 0.15 points between

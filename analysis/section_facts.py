@@ -18,11 +18,11 @@ from analysis.fact_makers import (
     points_fact,
     text_fact,
 )
-from analysis.labels import LabelAudit, audited_errors, human_agreement
-from analysis.per_class import confused_pairs, confusion, scores
 from analysis.results import Results
-from analysis.study_view import Planned, StudyView
-from analysis.trust import Uncertainty
+from analysis.statistics.labels import LabelAudit, audited_errors, human_agreement
+from analysis.statistics.per_class import confused_pairs, confusion, scores
+from analysis.statistics.trust import Uncertainty
+from analysis.view import Planned, StudyView
 from study.errors import StudyError
 from study.records import Predictions
 
@@ -40,14 +40,14 @@ def class_facts(results: Results) -> Iterator[Fact]:
     predictions = view.predictions(key)
     pairs = confused_pairs(confusion(predictions, view.classes), view.classes, top=1)
     for true, predicted, number in pairs:
-        source = "analysis.per_class.confused_pairs"
+        source = "analysis.statistics.per_class.confused_pairs"
         yield text_fact("confused/true", true, source, runs)
         yield text_fact("confused/predicted", predicted, source, runs)
         yield count_fact("confused/count", number, source, runs)
     table = scores(predictions, view.classes)
     for name, row in (("worst", table["recall"].idxmin()), ("best", table["recall"].idxmax())):
-        yield text_fact(f"{name}-class/name", table["class"][row], "analysis.per_class.scores", runs)
-        yield percent_fact(f"{name}-class/recall", table["recall"][row], "analysis.per_class.scores", runs)
+        yield text_fact(f"{name}-class/name", table["class"][row], "analysis.statistics.per_class.scores", runs)
+        yield percent_fact(f"{name}-class/recall", table["recall"][row], "analysis.statistics.per_class.scores", runs)
 
 
 def ensemble_facts(results: Results) -> Iterator[Fact]:
@@ -56,15 +56,21 @@ def ensemble_facts(results: Results) -> Iterator[Fact]:
     if ensemble is None:
         return
     runs, voted = view.names(*ensemble.members), view.names(*ensemble.members, ensemble.best_vote)
-    yield count_fact("ensemble/members", len(ensemble.members), "analysis.ensemble.ensemble_of", runs)
-    yield text_fact("ensemble/best-vote", view.title(ensemble.best_vote), "analysis.ensemble.ensemble_of", voted)
-    yield text_fact("ensemble/best-member", view.title(ensemble.best_member), "analysis.ensemble.ensemble_of", runs)
-    yield count_fact("ensemble/fixed", ensemble.fixed, "analysis.diversity.fixed_and_broken", voted)
-    yield count_fact("ensemble/broken", ensemble.broken, "analysis.diversity.fixed_and_broken", voted)
-    yield percent_fact("oracle/accuracy", ensemble.oracle, "analysis.diversity.oracle_accuracy", runs)
+    yield count_fact("ensemble/members", len(ensemble.members), "analysis.statistics.ensemble.ensemble_of", runs)
+    yield text_fact(
+        "ensemble/best-vote", view.title(ensemble.best_vote), "analysis.statistics.ensemble.ensemble_of", voted
+    )
+    yield text_fact(
+        "ensemble/best-member", view.title(ensemble.best_member), "analysis.statistics.ensemble.ensemble_of", runs
+    )
+    yield count_fact("ensemble/fixed", ensemble.fixed, "analysis.statistics.diversity.fixed_and_broken", voted)
+    yield count_fact("ensemble/broken", ensemble.broken, "analysis.statistics.diversity.fixed_and_broken", voted)
+    yield percent_fact("oracle/accuracy", ensemble.oracle, "analysis.statistics.diversity.oracle_accuracy", runs)
     judged = results.judged.get(ensemble.best_vote)
     if judged:
-        yield points_fact("ensemble/gain", judged.comparison.difference, "analysis.comparison.compare", voted)
+        yield points_fact(
+            "ensemble/gain", judged.comparison.difference, "analysis.statistics.comparison.compare", voted
+        )
 
 
 def trust_facts(results: Results) -> Iterator[Fact]:
@@ -75,22 +81,28 @@ def trust_facts(results: Results) -> Iterator[Fact]:
     view = results.view
     model, runs = view.names(trust.model), view.names(*trust.sources)
     before, after = trust.before.calibration, trust.after.calibration
-    yield text_fact("calibration/model", view.title(trust.model), "analysis.trust.trust_of", model)
-    source = "analysis.calibration.expected_calibration_error"
+    yield text_fact("calibration/model", view.title(trust.model), "analysis.statistics.trust.trust_of", model)
+    source = "analysis.statistics.calibration.expected_calibration_error"
     yield percent_fact("calibration/ece-before", before.ece, source, model)
     yield percent_fact("calibration/ece-after", after.ece, source, model)
-    source = "analysis.calibration.negative_log_likelihood"
+    source = "analysis.statistics.calibration.negative_log_likelihood"
     yield number_fact("calibration/nll-before", before.nll, source, model)
     yield number_fact("calibration/nll-after", after.nll, source, model)
-    yield number_fact("calibration/temperature", trust.temperature, "analysis.calibration.fit_temperature", model, 2)
+    yield number_fact(
+        "calibration/temperature", trust.temperature, "analysis.statistics.calibration.fit_temperature", model, 2
+    )
     for name, uncertainty in trust.uncertainties.items():
-        yield number_fact(f"uncertainty/auroc-{name}", uncertainty.auroc, "analysis.uncertainty.error_auroc", runs)
-        yield number_fact(f"uncertainty/aurc-{name}", uncertainty.aurc, "analysis.uncertainty.aurc", runs, 4)
+        yield number_fact(
+            f"uncertainty/auroc-{name}", uncertainty.auroc, "analysis.statistics.uncertainty.error_auroc", runs
+        )
+        yield number_fact(f"uncertainty/aurc-{name}", uncertainty.aurc, "analysis.statistics.uncertainty.aurc", runs, 4)
     if trust.vote:
-        yield text_fact("uncertainty/vote", view.title(trust.vote), "analysis.trust.sampled", view.names(trust.vote))
+        yield text_fact(
+            "uncertainty/vote", view.title(trust.vote), "analysis.statistics.trust.sampled", view.names(trust.vote)
+        )
     chosen = trust.uncertainties[trust.chosen]
-    yield text_fact("uncertainty/best", chosen.title, "analysis.trust.trust_of", runs)
-    yield number_fact("uncertainty/best-auroc", chosen.auroc, "analysis.uncertainty.error_auroc", runs)
+    yield text_fact("uncertainty/best", chosen.title, "analysis.statistics.trust.trust_of", runs)
+    yield number_fact("uncertainty/best-auroc", chosen.auroc, "analysis.statistics.uncertainty.error_auroc", runs)
     yield from _selective_facts(chosen, runs)
     yield from _outlier_facts(results)
 
@@ -101,7 +113,7 @@ def _outlier_facts(results: Results) -> Iterator[Fact]:
     if trust is None or trust.outliers is None:
         return
     keys = [planned.key for planned in view.of_kind("OutOfDistribution")]
-    runs, source = view.names(*keys), "analysis.outliers.outliers_of"
+    runs, source = view.names(*keys), "analysis.statistics.ood.outliers_of"
     if trust.outliers.skipped:
         yield text_fact("outliers/skipped", trust.outliers.skipped, source, runs)
         return
@@ -110,13 +122,13 @@ def _outlier_facts(results: Results) -> Iterator[Fact]:
     for name in trust.outliers.scores:
         used = view.names(*keys, *trust.sources)
         yield number_fact(
-            f"outliers/auroc-{name}", trust.outlier_auroc(name), "analysis.outliers.separation_auroc", used
+            f"outliers/auroc-{name}", trust.outlier_auroc(name), "analysis.statistics.ood.separation_auroc", used
         )
 
 
 def _selective_facts(chosen: Uncertainty, runs: tuple[str, ...]) -> Iterator[Fact]:
     """Error rate with every image answered, and with the least certain tenth refused."""
-    source = "analysis.uncertainty.risk_coverage"
+    source = "analysis.statistics.uncertainty.risk_coverage"
     yield percent_fact("selective/coverage", SELECTIVE_COVERAGE, source, runs)
     yield percent_fact("selective/risk", chosen.risk_at(SELECTIVE_COVERAGE), source, runs)
     yield percent_fact("selective/risk-of-all", chosen.risk_at(1), source, runs)
@@ -143,7 +155,7 @@ def audit_of(audit: Path, predictions: Predictions) -> LabelAudit:
 
 
 def _audit_facts(audit: LabelAudit, runs: tuple[str, ...]) -> Iterator[Fact]:
-    source = "analysis.labels.audited_errors"
+    source = "analysis.statistics.labels.audited_errors"
     yield count_fact("labels/wrong", audit.wrong, source, runs)
     yield count_fact("labels/suspected", audit.suspected, source, runs)
     yield count_fact("labels/faulty", audit.faulty, source, runs)
@@ -152,7 +164,7 @@ def _audit_facts(audit: LabelAudit, runs: tuple[str, ...]) -> Iterator[Fact]:
 
 
 def _people_facts(people: Path, predictions: Predictions, runs: tuple[str, ...]) -> Iterator[Fact]:
-    from analysis.calibration import probabilities
+    from analysis.statistics.calibration import probabilities
 
     try:
         counts = np.load(people, allow_pickle=False)[predictions.indices - CIFAR_TRAINING_IMAGES]
@@ -160,7 +172,7 @@ def _people_facts(people: Path, predictions: Predictions, runs: tuple[str, ...])
         raise StudyError(f"{people} is damaged or of another test set; replace or remove it") from error
     agreement, source = (
         human_agreement(counts, probabilities(predictions.logits)),
-        "analysis.labels.human_agreement",
+        "analysis.statistics.labels.human_agreement",
     )
     yield percent_fact("people/same-choice", agreement.same_choice, source, runs)
     yield number_fact("people/entropy-correlation", agreement.entropy_correlation, source, runs)
@@ -174,7 +186,7 @@ def deployment_facts(results: Results) -> Iterator[Fact]:
     for planned in view.of_kind("Quantization"):
         yield from _quantization_facts(results, planned)
     frame, timed = results.deployment, view.names(*(planned.key for planned in view.of_kind("Latency")))
-    source = "analysis.deployed.deployment_frame"
+    source = "analysis.statistics.deployed.deployment_frame"
     for row in frame.itertuples():
         name = f"latency/{row.model}/{row.precision}"
         yield milliseconds_fact(f"{name}/p50", row.p50_ms, source, timed)
@@ -196,7 +208,7 @@ def _quantization_facts(results: Results, planned: Planned) -> Iterator[Fact]:
     runs, judged = view.names(key, planned.spec["source"]), results.judged.get(key)
     if judged:
         change = judged.comparison.difference
-        yield points_fact(f"int8/{key}/accuracy-change", change, "analysis.comparison.compare", runs)
+        yield points_fact(f"int8/{key}/accuracy-change", change, "analysis.statistics.comparison.compare", runs)
     ratio = view.metric(key, "fp32_bytes") / view.metric(key, "int8_bytes")
     yield number_fact(f"int8/{key}/size-ratio", ratio, "analysis.section_facts.deployment_facts", runs, 1)
     agreement = view.metric(key, "agreement")

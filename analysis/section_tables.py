@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from analysis import formats
-from analysis.calibration import BINS
 from analysis.captions import accuracy_interval, cells, join, one_seed, pooled, shared_sentence, takeaway
-from analysis.deployed import LATENCY_FILE
 from analysis.evidence import Finding, Table
 from analysis.facts import revision_of, threads_of
 from analysis.results import Results
-from analysis.study_view import TRAINED
-from analysis.trust import Uncertainty
+from analysis.statistics.calibration import BINS
+from analysis.statistics.deployed import LATENCY_FILE
+from analysis.statistics.trust import Uncertainty
+from analysis.view import TRAINED
 from study.records import PREDICTIONS, Run
 
 Findings = dict[str, Finding]

@@ -18,14 +18,14 @@ from analysis.captions import (
     shared_sentence,
     takeaway,
 )
-from analysis.comparison import compare
 from analysis.evidence import Finding, Table
 from analysis.facts import describe_recipe, train_seconds
 from analysis.findings import ALPHA
-from analysis.per_class import scores
 from analysis.results import Results, control_of
 from analysis.section_tables import deployment, diversity, environment, members, runs, trust
-from analysis.study_view import Planned
+from analysis.statistics.comparison import compare
+from analysis.statistics.per_class import scores
+from analysis.view import Planned
 
 Findings = dict[str, Finding]
 Builder = Callable[[Results, Findings], Table | None]

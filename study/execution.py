@@ -14,10 +14,10 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from study import checkpoints, distillation, evaluation, outliers, records, voting
-from study.data import Dataset
+from study import records
+from study.data import ood
+from study.data.datasets import Dataset
 from study.errors import StudyError
-from study.evaluation import Setting
 from study.experiment import (
     CALIBRATION_IMAGES,
     Distillation,
@@ -31,12 +31,16 @@ from study.experiment import (
     Training,
     Vote,
 )
-from study.frozen import Frozen, Method, in_runtime
+from study.inference import evaluation
+from study.inference.evaluation import Setting
+from study.inference.frozen import Frozen, Method, in_runtime
 from study.machine import Machine, available_threads
-from study.models import Classifier, build, image_size, load_trained, prepare, training_spec, views
+from study.metrics import voting
+from study.models.classifier import Classifier, build, image_size, load_trained, prepare, training_spec, views
 from study.records import Run
-from study.streams import derive, numpy_generator
-from study.training import Hooks, Progress, Trainer
+from study.training import checkpoints, distillation
+from study.training.streams import derive, numpy_generator
+from study.training.trainer import Hooks, Progress, Trainer
 
 
 @dataclass
@@ -207,7 +211,7 @@ def _setting(run: Run) -> Setting:
 @execute.register
 def search(experiment: Search, context: Context) -> Outcome:
     """Run the trials, then train the winning recipe in full."""
-    from study.searching import best_recipe, run_trials
+    from study.training.searching import best_recipe, run_trials
 
     started = time.perf_counter()
     trials = run_trials(experiment, context.dataset, context.machine, context.seed, context.folder, context.advance)
@@ -242,8 +246,8 @@ def vote(experiment: Vote, context: Context) -> Outcome:
 @execute.register
 def quantize(experiment: Quantization, context: Context) -> Outcome:
     """Export the source, quantise it, and evaluate the int8 model itself in ONNX Runtime."""
-    from study.quantization import quantize_dynamic, quantize_static
-    from study.runtime import CACHED_IMAGES, run_onnx
+    from study.deployment.int8 import quantize_dynamic, quantize_static
+    from study.inference.runtime import CACHED_IMAGES, run_onnx
 
     source = context.run(experiment.source)
     fp32, int8 = context.folder / "model-fp32.onnx", context.folder / "model-int8.onnx"
@@ -277,7 +281,7 @@ def calibration_images(count: int, context: Context) -> np.ndarray:
 @execute.register
 def latency(experiment: Latency, context: Context) -> Outcome:
     """Time all sources against each other: fp32 and int8 of the quantised ones, fp32 of the others."""
-    from study.latency import measure
+    from study.deployment.latency import measure
 
     rows = measure(
         _candidates(experiment.sources, context),
@@ -293,7 +297,7 @@ def latency(experiment: Latency, context: Context) -> Outcome:
 
 def _candidates(sources: tuple[str, ...], context: Context) -> list[Any]:
     """The int8 model of each quantised source, and the fp32 model of every network once."""
-    from study.latency import Candidate
+    from study.deployment.latency import Candidate
 
     runs = [context.run(key) for key in sources]
     int8 = [run for run in runs if run.spec["experiment"]["kind"] == "Quantization"]
@@ -306,7 +310,7 @@ def _candidates(sources: tuple[str, ...], context: Context) -> list[Any]:
 
 def exported(run: Run, context: Context) -> Path:
     """The run's network as an ONNX file in the study's cache of exports, which several experiments share."""
-    from study.export import to_onnx
+    from study.deployment.export import to_onnx
 
     path = context.study / "onnx" / run.key / f"{run.files[records.MODEL][:16]}.onnx"
     if not path.is_file():
@@ -325,7 +329,7 @@ def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
         for split in records.SPLITS
     }
     outcome = context.predicted({split: np.log(p.mean(0) + voting.TINY) for split, p in probabilities.items()})
-    others = outliers.at_hand(context.dataset)
+    others = ood.at_hand(context.dataset)
     if others is not None:
         name = records.OUTLIERS
         probabilities[name] = _dropout_samples(source, name, others.images, experiment.passes, context)
@@ -337,7 +341,7 @@ def sample_dropout(experiment: McDropout, context: Context) -> Outcome:
 
 def _uncertainty(prefix: str, probabilities: np.ndarray) -> dict[str, np.ndarray]:
     """Predictive entropy and mutual information of every image, in nats, from samples (M, N, C)."""
-    from study.uncertainty import mutual_information, predictive_entropy
+    from study.inference.mc_dropout import mutual_information, predictive_entropy
 
     return {
         f"{prefix}_entropy": predictive_entropy(probabilities),
@@ -347,7 +351,7 @@ def _uncertainty(prefix: str, probabilities: np.ndarray) -> dict[str, np.ndarray
 
 def _dropout_samples(source: Run, split: str, images: Tensor, passes: int, context: Context) -> np.ndarray:
     """Probabilities (passes, N, C) of the source under the setting it was evaluated in, all views included."""
-    from study.uncertainty import mc_dropout
+    from study.inference.mc_dropout import mc_dropout
 
     model = load_trained(source, len(context.dataset.classes)).to(context.machine.device)
     setting = _setting(source)
@@ -373,9 +377,9 @@ def score_outliers(experiment: OutOfDistribution, context: Context) -> Outcome:
 
     Skipped where there are none at hand.
     """
-    others = outliers.at_hand(context.dataset)
+    others = ood.at_hand(context.dataset)
     if others is None:
-        return Outcome(metrics={"skipped": outliers.NONE_AT_HAND})
+        return Outcome(metrics={"skipped": ood.NONE_AT_HAND})
     logits = np.stack([_logits(context.run(key), others.images, context) for key in experiment.sources])
     described = {"title": others.title, "images": len(others.images), "fingerprint": others.fingerprint}
     arrays = {f"{records.OUTLIERS}_logits": logits.astype(np.float32)}

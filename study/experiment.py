@@ -48,7 +48,7 @@ class Augmentation:
 class Architecture:
     """A backbone with the head this study puts on it.
 
-    ``backbone`` is a timm name or one of this package's own networks (``study.networks``).
+    ``backbone`` is a timm name or one of this package's own networks (``study.models.compact_cnn``).
     ``attention`` is a timm attention module between feature map and pooling ("se", "eca", "cbam").
     """
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from study import data, machine, presets, runner
-from study.data import Dataset, Subset
-from study.jobs import Options
+from study import machine
+from study.data import datasets
+from study.data.datasets import Dataset, Subset
+from study.design import presets
+from study.design.presets import Preset
 from study.machine import Machine
-from study.presets import Preset
+from study.running import runner
+from study.running.jobs import Options
 
 QUICK = presets.QUICK
 TINY = replace(
@@ -64,7 +67,7 @@ def skip_without_tools(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     """Eighty training, forty validation and seventy test digits."""
-    return data.load("digits", subset=TINY.subset)
+    return datasets.load("digits", subset=TINY.subset)
 
 
 @pytest.fixture(scope="session")

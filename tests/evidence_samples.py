@@ -13,7 +13,7 @@ KEYS = ("level1/finetuned", "level2/augmented")
 
 def sample_fact(name: str, text: str = "91.34 %", value: float = 0.9134) -> Fact:
     """A percentage with one source run."""
-    return Fact(name, value, "percent", text, "analysis.accuracy.summarise", ("level1/finetuned/seed-0",))
+    return Fact(name, value, "percent", text, "analysis.statistics.accuracy.summarise", ("level1/finetuned/seed-0",))
 
 
 def sample_figure(name: str = "curves") -> Figure:

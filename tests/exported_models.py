@@ -12,9 +12,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from study.deployment.export import to_onnx
 from study.experiment import Architecture
-from study.export import to_onnx
-from study.models import Classifier, build
+from study.models.classifier import Classifier, build
 
 MOBILENET, OWN = "mobilenetv3_small_100", "compact_cnn_small"
 SIZES = {MOBILENET: 48, OWN: 32}
@@ -38,7 +38,7 @@ def classifier(name: str) -> Classifier:
 
 
 def _settle_batch_norms(model: Classifier, size: int) -> None:
-    from study.models import prepare
+    from study.models.classifier import prepare
 
     x: Tensor = prepare(torch.from_numpy(random_images(32)), size, model)
     model.train()

@@ -15,10 +15,11 @@ from PIL import Image
 from pypdf import PdfReader
 
 from report.build import build
-from study import records, runner
-from study.jobs import Options, prepare
-from study.prediction import predict
-from study.presets import Preset
+from study import records
+from study.deployment.predict import predict
+from study.design.presets import Preset
+from study.running import runner
+from study.running.jobs import Options, prepare
 
 ROOT = Path(__file__).parent.parent
 

@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "report": {"report", "analysis", "study"},
 }
 ANALYSIS_MAY_IMPORT_FROM_STUDY = {
-    "study.records", "study.models", "study.data", "study.errors", "study.experiment", "study.calibration",
+    "study.records", "study.models.classifier", "study.data.datasets", "study.errors", "study.experiment",
+    "study.metrics.calibration",
 }  # fmt: skip
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 

@@ -6,13 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import join
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
 from analysis.network_shapes import Block, blocks_of
 from analysis.results import Results
-from analysis.study_view import Planned
+from analysis.view import Planned
 
 ROW = 0.95  # inches
 SHADES = {

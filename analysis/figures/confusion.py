@@ -6,12 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import join
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
-from analysis.per_class import confused_pairs, confusion
 from analysis.results import Results
+from analysis.statistics.per_class import confused_pairs, confusion
 
 MANY_CLASSES = 20
 

@@ -6,10 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import join, takeaway
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
 from analysis.results import Results
 
 LEVEL = 1

@@ -7,10 +7,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import difference_interval, join
 from analysis.evidence import Figure, Finding, Verdict
-from analysis.figures import style
 from analysis.findings import summary_finding, verdict_of
 from analysis.results import Judged, Results
 

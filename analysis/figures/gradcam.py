@@ -11,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import join
 from analysis.evidence import Figure
-from analysis.figures import style
 from analysis.gradcam import Gallery
 from analysis.results import Results
-from analysis.study_view import Planned
+from analysis.view import Planned
 
 TILE, GAP = 96, 6  # px
 OPACITY = 0.55

@@ -7,10 +7,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import accuracy_interval, join, progress_sentence
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
 from analysis.results import Results
 
 

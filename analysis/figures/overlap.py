@@ -6,12 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import join, one_seed
-from analysis.ensemble import Ensemble
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
 from analysis.results import Results
+from analysis.statistics.ensemble import Ensemble
 
 SHOWN = 16
 

@@ -7,12 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import join
-from analysis.deployment import pareto_front
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
 from analysis.results import Results
+from analysis.statistics.deployment import pareto_front
 
 COSTS = {"p50_ms": "Median latency at batch 1, ms", "bytes": "File size, MB"}
 

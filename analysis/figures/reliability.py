@@ -5,13 +5,12 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from analysis import formats
-from analysis.calibration import BINS, reliability
+from analysis import formats, style
 from analysis.captions import join, pooled, takeaway
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
 from analysis.results import Results
-from analysis.trust import Trust, Uncertainty
+from analysis.statistics.calibration import BINS, reliability
+from analysis.statistics.trust import Trust, Uncertainty
 
 
 def build(results: Results, findings: dict[str, Finding]) -> Figure | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import formats
+from analysis import formats, style
 from analysis.captions import averaged, join, takeaway
 from analysis.evidence import Figure, Finding
-from analysis.figures import style
 from analysis.results import Results
 from analysis.section_facts import SELECTIVE_COVERAGE
-from analysis.trust import Trust, Uncertainty
+from analysis.statistics.trust import Trust, Uncertainty
 
 POINTS = 400
 

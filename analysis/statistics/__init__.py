@@ -1,0 +1,1 @@
+"""What recorded predictions say: pure functions with intervals and tests."""

@@ -1,0 +1,1 @@
+"""Datasets, the out-of-distribution images, augmentation."""

@@ -1,0 +1,71 @@
+"""Images that belong to none of the classes: a second dataset to tell from the study's own.
+
+Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else scikit-learn's
+digits, unless those are what the study classifies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from study.data import datasets
+from study.data.datasets import IMAGE_SIZE, Dataset
+from study.errors import StudyError
+
+FASHION = "FashionMNIST"
+NONE_AT_HAND = (
+    "no second dataset is at hand: place Fashion-MNIST in torchvision's layout (FashionMNIST/raw) beside the data"
+)
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """Images (N, 3, 32, 32) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
+
+    title: str
+    images: Tensor
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over all pixels."""
+        return hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
+
+
+def at_hand(dataset: Dataset) -> Outliers | None:
+    """Outliers for a study of ``dataset``, at most as many as it has test images; None where none are at hand.
+
+    StudyError when Fashion-MNIST is there but cannot be read.
+    """
+    limit = len(dataset.test)
+    folder = Path(dataset.folder or os.environ.get("STUDY_DATA") or "data")
+    if (folder / FASHION / "raw").is_dir():
+        return Outliers("Fashion-MNIST", _evenly(_fashion_mnist(folder), limit))
+    if dataset.name != "digits":
+        return Outliers("scikit-learn's digits", _evenly(datasets.load("digits").images, limit))
+    return None
+
+
+def _evenly(images: Tensor, limit: int) -> Tensor:
+    """At most ``limit`` of the images, evenly spaced, the same every time."""
+    count = min(limit, len(images))
+    return images[torch.linspace(0, len(images) - 1, count).round().long()].contiguous()
+
+
+def _fashion_mnist(folder: Path) -> Tensor:
+    from torchvision.datasets import FashionMNIST
+
+    try:
+        grey = FashionMNIST(str(folder), train=False, download=False).data
+    except Exception as error:  # torchvision raises what its parser stumbles over
+        raise StudyError(
+            f"Fashion-MNIST in {folder / FASHION} is damaged or incomplete; replace or remove it"
+        ) from error
+    large = functional.interpolate(grey[:, None].float(), size=IMAGE_SIZE, mode="bilinear", align_corners=False)
+    return large.round().to(torch.uint8).expand(-1, 3, -1, -1)

@@ -1,0 +1,1 @@
+"""What is shipped: export, int8, latency, predictions, the model card."""

@@ -1,0 +1,1 @@
+"""What is run, as pure data: presets and the levels' experiments."""

@@ -1,0 +1,66 @@
+"""Level 1, transfer learning: how far do ImageNet features carry, frozen and fine-tuned?
+
+Both runs use Adam and plain cross-entropy without augmentation, as the challenge prescribes. The
+head-only run keeps the backbone and its batch statistics frozen and trains the linear head alone.
+Where the preset says so, fine-tuning leaves the first layer groups alone too: the filters they hold are
+the most general ones (Yosinski et al. 2014, https://arxiv.org/abs/1411.1792), and a step that does not
+change them is cheaper. So is one that leaves depthwise filters alone, a few per cent of the weights
+whose gradients take a CPU as long as a third of the step.
+"""
+
+from __future__ import annotations
+
+from study.design.presets import Preset
+from study.experiment import Architecture, Experiment, Recipe, Stage, Training
+
+
+def fine_tuning(preset: Preset) -> Stage:
+    """Training of the whole network but for the groups that the preset freezes, without augmentation."""
+    budget = preset.transfer
+    return Stage(
+        budget.epochs,
+        budget.learning_rate,
+        budget.image_size,
+        warmup=0.2,
+        frozen_groups=budget.frozen_groups,
+        frozen_depthwise=budget.frozen_depthwise,
+        first_size=budget.first_size,
+    )
+
+
+def experiments(preset: Preset) -> tuple[Experiment, ...]:
+    """Fine-tuned and head-only transfer."""
+    budget = preset.transfer
+    tuned = fine_tuning(preset)
+    head = Stage(budget.head_epochs, 3e-3, budget.image_size, trains="head")
+    return (
+        Training(
+            level=1,
+            name="head-only",
+            title="Head only",
+            architecture=Architecture(budget.head_only, pretrained=True),
+            recipe=Recipe(
+                (head,),
+                budget.batch_size,
+                optimizer="adam",
+                precision=preset.precision,
+                flip_at_test=preset.views_at_test,
+            ),
+        ),
+        Training(
+            level=1,
+            name="finetuned",
+            title="Fine-tuned",
+            control="level1/head-only",
+            differs="fine-tuning, by a schedule of its own"
+            + ("" if budget.backbone == budget.head_only else " and on another backbone"),
+            architecture=Architecture(budget.backbone, pretrained=True),
+            recipe=Recipe(
+                (tuned,),
+                budget.batch_size,
+                optimizer="adam",
+                precision=preset.precision,
+                flip_at_test=preset.views_at_test,
+            ),
+        ),
+    )

@@ -1,0 +1,103 @@
+"""Level 3, architecture: what do an attention head, a network of one's own and a second task add?
+
+The squeeze-and-excitation head (Hu et al. 2018) with dropout is trained by level 2's full recipe, so
+that run without it is its control. CompactCNN (``study.models.compact_cnn``) is trained from scratch. The
+multi-task runs add a second head to it: the coarse class (animal or vehicle), or which of four
+rotations a turned copy of a quarter of the batch has (Gidaris et al. 2018); where the preset gives them
+a smaller network or a shorter schedule, they get a single-task control of just that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from study.design.levels.level2_regularisation import augmented
+from study.design.presets import Preset
+from study.experiment import Architecture, Augmentation, Auxiliary, Experiment, Recipe, Stage, Training
+
+SCRATCH = Augmentation(flip=True, crop=2)
+LONG_SCRATCH = Augmentation(flip=True, crop=4, cutout=8)
+LONG = 30  # epochs from which networks from scratch get the stronger augmentation; in 16 it gained nothing
+DROPOUT = 0.3
+
+
+def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
+    """How networks without pretraining are trained: Muon down a straight line, flip and shifts, cutout in long runs.
+
+    Muon's steps have a fixed size, so a decay of half the rate keeps each filter's norm near one and the
+    rate is the share of a filter that one step replaces. The networks are made of dense convolutions, which
+    bfloat16 speeds up wherever the device has units for it.
+    """
+    budget = preset.scratch
+    stage = Stage(
+        epochs,
+        budget.learning_rate,
+        32,
+        LONG_SCRATCH if epochs >= LONG else SCRATCH,
+        schedule="linear",
+        warmup=0.1,
+        first_size=budget.first_size,
+    )
+    return Recipe(
+        (stage,),
+        budget.batch_size,
+        optimizer="muon",
+        weight_decay=budget.learning_rate / 2,
+        label_smoothing=0.1,
+        precision="bfloat16",
+        flip_at_test=preset.views_at_test,
+    )
+
+
+def scratch(preset: Preset) -> Training:
+    """CompactCNN, single-task."""
+    return Training(
+        level=3,
+        name="scratch-cnn",
+        title="CompactCNN",
+        architecture=Architecture(preset.scratch.network),
+        recipe=scratch_recipe(preset, preset.scratch.epochs),
+    )
+
+
+def multi_task(preset: Preset) -> tuple[Training, ...]:
+    """Runs with an auxiliary head, after their control where that is not ``scratch-cnn`` itself."""
+    main = scratch(preset)
+    single = replace(
+        main,
+        name="single-task",
+        title="CompactCNN, small and short",
+        architecture=Architecture(preset.multi_task.network),
+        recipe=scratch_recipe(preset, preset.multi_task.epochs),
+    )
+    same = (single.architecture, single.recipe) == (main.architecture, main.recipe)
+    single = main if same else single
+    tasks: dict[Auxiliary, str] = {"superclass": "coarse class", "rotation": "rotation of extra turned copies"}
+    runs = tuple(
+        replace(
+            single,
+            name=f"multi-task-{task}",
+            title=f"Multi-task: {task}",
+            control=single.key,
+            differs=f"a second head for the {what}",
+            architecture=replace(single.architecture, auxiliary=task),
+        )
+        for task, what in tasks.items()
+    )
+    return runs if same else (single, *runs)
+
+
+def experiments(preset: Preset) -> tuple[Experiment, ...]:
+    """SE head, custom CNN and multi-task learning."""
+    full = augmented(preset)
+    attended = replace(
+        full,
+        level=3,
+        name="se-head",
+        title="SE head",
+        control=full.key,
+        differs="an SE head with dropout",
+        architecture=replace(full.architecture, attention="se", dropout=DROPOUT),
+    )
+    alone = replace(scratch(preset), kept_epochs=preset.shared_epochs)  # from where level 5 goes on with a teacher
+    return (attended, alone, *multi_task(preset))

@@ -1,0 +1,53 @@
+"""Level 4, ensembles: do different networks err differently, and which way of voting uses it best?
+
+Members are the networks of levels 1 to 3 that were trained with the full budget, reused and never
+retrained, plus a partner architecture where the preset names one. Every rule combines the same
+members' recorded logits; weights and greedy selection come from validation alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from study.design.levels.level2_regularisation import augmented
+from study.design.presets import Preset
+from study.experiment import Architecture, Experiment, Training, Vote, VotingRule
+
+MEMBERS = (
+    "level1/finetuned",
+    "level2/augmented",
+    "level3/se-head",
+    "level3/scratch-cnn",
+)
+RULES: dict[VotingRule, str] = {
+    "soft-probabilities": "Soft vote, probabilities",
+    "soft-logits": "Soft vote, logits",
+    "hard": "Hard vote",
+    "weighted": "Soft vote, validation-weighted",
+    "greedy": "Greedy selection",
+}
+
+
+def members(preset: Preset) -> tuple[str, ...]:
+    """Keys of the networks that vote."""
+    return (*MEMBERS, "level4/partner") if preset.partner else MEMBERS
+
+
+def partner(preset: Preset) -> Training:
+    """A second pretrained architecture, trained by level 2's full recipe."""
+    full = augmented(preset)
+    return replace(
+        full,
+        level=4,
+        name="partner",
+        title="Partner architecture",
+        architecture=Architecture(preset.partner, True),
+    )
+
+
+def experiments(preset: Preset) -> tuple[Experiment, ...]:
+    """One vote per rule, after the partner."""
+    votes = tuple(
+        Vote(level=4, name=rule, title=title, rule=rule, members=members(preset)) for rule, title in RULES.items()
+    )
+    return (partner(preset), *votes) if preset.partner else votes

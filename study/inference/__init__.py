@@ -1,0 +1,1 @@
+"""Networks at work: evaluation, ONNX Runtime, MC dropout."""

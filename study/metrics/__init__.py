@@ -1,0 +1,1 @@
+"""Measures of predictions that study and analysis share: pure functions of arrays."""

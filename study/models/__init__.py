@@ -1,0 +1,1 @@
+"""The classifier, this study's own networks, pretrained weights."""

@@ -1,0 +1,209 @@
+"""The classifier: a backbone, optional attention, dropout, a linear head and optional auxiliary head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from timm.data import resolve_model_data_config
+from timm.layers import create_attn
+from timm.models import group_parameters
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.errors import StudyError
+from study.experiment import Architecture, Stage
+from study.models.compact_cnn import OWN_NETWORKS
+from study.models.weights import build_backbone, pretrained_backbone
+
+if TYPE_CHECKING:
+    from study.records import Run
+
+AUXILIARY_CLASSES = {"superclass": 2, "rotation": 4}
+# Per-channel mean and standard deviation of CIFAR-10's training pixels, for networks trained from scratch.
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+
+
+class Classifier(nn.Module):
+    """Normalised images (N, 3, S, S) -> logits (N, C).
+
+    ``features`` gives the feature map after attention, ``head`` turns it into logits, and
+    ``auxiliary_logits`` into those of the auxiliary task. ``embedding`` and ``classify`` are the network up to
+    its pooling and from its dropout on.
+    """
+
+    backbone: Any  # any network with forward_features, forward_head, num_features and head_hidden_size
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, architecture: Architecture, classes: int, backbone: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.backbone = backbone
+        self.attention = _attention(architecture.attention, backbone.num_features)
+        self.dropout = nn.Dropout(architecture.dropout)
+        self.classifier = nn.Linear(backbone.head_hidden_size, classes)
+        self.auxiliary_task = architecture.auxiliary
+        auxiliary = AUXILIARY_CLASSES.get(architecture.auxiliary)
+        self.auxiliary = nn.Linear(backbone.head_hidden_size, auxiliary) if auxiliary else None
+        mean, std = _normalisation(architecture.backbone, backbone)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Feature map (N, F, H, W)."""
+        return self.attention(self.backbone.forward_features(x))
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Feature vector (N, D) of a feature map."""
+        return self.backbone.forward_head(features, pre_logits=True)
+
+    def embedding(self, x: Tensor) -> Tensor:
+        """Feature vector (N, D) of images."""
+        return self.pooled(self.features(x))
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """Logits (N, C) of a feature vector (N, D)."""
+        return self.classifier(self.dropout(embedding))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Logits (N, C) of a feature map."""
+        return self.classify(self.pooled(features))
+
+    def auxiliary_logits(self, features: Tensor) -> Tensor:
+        """Logits of the auxiliary task, (N, 2) for superclass or (N, 4) for rotation."""
+        assert self.auxiliary is not None, "this classifier has no auxiliary head"
+        return self.auxiliary(self.dropout(self.pooled(features)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    def freeze(self, stage: Stage) -> None:
+        """Let gradients reach only what the stage trains.
+
+        StudyError when it freezes groups of a backbone that timm does not divide into groups.
+        """
+        self.backbone.requires_grad_(stage.trains == "all")
+        for name in self._leading_parameters(stage.frozen_groups):
+            self.backbone.get_parameter(name).requires_grad_(False)
+        if stage.frozen_depthwise:
+            for module in self.backbone.modules():
+                if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+                    module.requires_grad_(False)
+
+    def _leading_parameters(self, groups: int) -> list[str]:
+        """Names of the parameters in that many of the backbone's first layer groups."""
+        if not groups:
+            return []
+        if not hasattr(self.backbone, "group_matcher"):
+            raise StudyError("frozen_groups needs a timm backbone: this network has no layer groups")
+        named = group_parameters(self.backbone, self.backbone.group_matcher(coarse=True))
+        return [name for group in sorted(named)[:groups] for name in named[group]]
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Switch to training or evaluation; batch norms whose weights are frozen keep their statistics."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.requires_grad:
+                module.eval()
+        return self
+
+    @property
+    def feature_layer(self) -> nn.Module:
+        """The layer whose output Grad-CAM weighs: the deepest that still has one cell per 16 px or fewer."""
+        coarse_enough = [entry for entry in getattr(self.backbone, "feature_info", []) if entry["reduction"] <= 16]
+        return self.backbone.get_submodule(coarse_enough[-1]["module"]) if coarse_enough else self.attention
+
+
+def _attention(name: str, channels: int) -> nn.Module:
+    if not name:
+        return nn.Identity()
+    try:
+        module = create_attn(name, channels)
+    except (AssertionError, KeyError, TypeError) as error:
+        raise StudyError(f"unknown attention {name!r}: use a timm attention module such as se, eca or cbam") from error
+    return module if module is not None else nn.Identity()
+
+
+def _normalisation(name: str, backbone: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if name in OWN_NETWORKS:
+        return CIFAR_MEAN, CIFAR_STD
+    config = resolve_model_data_config(backbone)
+    return config["mean"], config["std"]
+
+
+def build(architecture: Architecture, classes: int, seed: int) -> Classifier:
+    """A new classifier whose random weights depend on ``seed`` alone.
+
+    Raises StudyError for an unknown backbone or attention, or when pretrained weights are missing.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        source = pretrained_backbone if architecture.pretrained else build_backbone
+        model = Classifier(architecture, classes, source(architecture.backbone))
+    return model.to(memory_format=torch.channels_last)
+
+
+def prepare(images: Tensor, size: int, model: nn.Module) -> Tensor:
+    """uint8 images (N, 3, H, W) -> normalised float (N, 3, size, size) on the model's device."""
+    x = images.to(model.mean.device, non_blocking=True).float().div(255)  # type: ignore[arg-type]
+    return fit_input(x, size, model)
+
+
+def fit_input(x: Tensor, size: int, model: nn.Module) -> Tensor:
+    """Float images (N, 3, H, W) in [0, 1] as the model wants them: normalised (N, 3, size, size).
+
+    Normalising first is the same, as interpolation weights sum to one, and touches fewer pixels.
+    """
+    return resize(normalise(x, model), size)
+
+
+def views(x: Tensor, flip: bool) -> list[Tensor]:
+    """The images (N, 3, S, S), and with ``flip`` their mirror images."""
+    return [x, x.flip(-1)] if flip else [x]
+
+
+def resize(x: Tensor, size: int) -> Tensor:
+    """Bilinear resize of float images (N, 3, H, W) to a square of ``size`` px, in channels-last layout.
+
+    Interpolation is linear in the pixels, row by row and column by column: two matrix products do it several times
+    faster on a CPU than the operator, here and in ONNX Runtime. Not for autocast, which would round the pixels.
+    """
+    assert not torch.is_autocast_enabled(x.device.type), "images are resized before autocast begins"
+    if x.shape[-2:] != (size, size):
+        rows, columns = (_interpolation(side, size, x.device) for side in x.shape[-2:])
+        x = rows @ (x @ columns.T)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _interpolation(old: int, new: int, device: torch.device) -> Tensor:
+    """Weights (new, old) of linear interpolation: what it makes of each unit vector."""
+    units = torch.eye(old, device=device)[None]
+    return functional.interpolate(units, size=new, mode="linear", align_corners=False)[0].T
+
+
+def normalise(x: Tensor, model: nn.Module) -> Tensor:
+    """Subtract the model's mean and divide by its standard deviation; ``x`` in [0, 1]."""
+    return (x - model.mean) / model.std  # type: ignore[operator]
+
+
+def training_spec(run: Run) -> dict[str, Any]:
+    """What a Training run trained, or a Search run its winner: ``architecture``, ``recipe`` and the like."""
+    experiment = run.spec["experiment"]
+    return experiment.get("base") or experiment
+
+
+def load_trained(run: Run, classes: int) -> Classifier:
+    """The trained classifier of a Training or Search run, on the CPU, in eval mode."""
+    from safetensors.torch import load_file
+
+    from study.records import MODEL
+
+    architecture = Architecture(**{**training_spec(run)["architecture"], "pretrained": False})
+    model = build(architecture, classes, seed=0)
+    model.load_state_dict(load_file(run.folder / MODEL))
+    return model.eval()
+
+
+def image_size(run: Run) -> int:
+    """Side in px of the images a Training or Search run was evaluated at."""
+    return int(run.metrics["image_size"])

@@ -1,0 +1,1 @@
+"""From flags to records: the plan, the workers, estimates and progress."""

@@ -1,0 +1,152 @@
+"""What the trainer costs over a bare loop, and what ONNX Runtime saves where nothing changes, in images per second.
+
+Both loops of a pair run in one process, interleaved. The bare loop runs forward, backward and step on one
+batch that is already augmented, resized and normalised; the trainer's own step does the indexing,
+augmentation, schedule, loss and metrics, too. Where a recipe lets images grow, all are timed at the final size.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from timm.optim import create_optimizer_v2
+from torch.nn import functional
+
+from study import machine
+from study.data import datasets
+from study.data.datasets import Subset
+from study.design.levels import level2_regularisation, level3_architecture
+from study.design.presets import CPU
+from study.experiment import Stage, Training
+from study.inference import evaluation
+from study.inference.frozen import Frozen, with_trunk
+from study.inference.runtime import CACHED_IMAGES, run_session
+from study.machine import Machine
+from study.models.classifier import build, prepare
+from study.training.objective import Draws
+from study.training.trainer import TIMM_OPTIMIZERS, Trainer
+
+ROUNDS = 27
+BATCHES_PER_ROUND = 1
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One experiment's training step in several forms, all on the same batch of stand-in images."""
+
+    experiment: Training
+    where: Machine
+
+    @property
+    def stage(self) -> Stage:
+        """The first stage at its final image size."""
+        return replace(self.experiment.recipe.stages[0], first_size=0)
+
+    def trainer(self) -> Trainer:
+        """A new trainer of four batches of digits."""
+        dataset = datasets.load("digits", subset=Subset(train=4 * self.experiment.recipe.batch_size))
+        model = build(self.experiment.architecture, 10, seed=0)
+        return Trainer(model, self.experiment.recipe, dataset, self.where, seed=0)
+
+    def trained(self) -> Step:
+        """The trainer's own step."""
+        trainer = self.trainer()
+        phase, chosen, draws = trainer.begin(self.stage), trainer.order(epoch=0)[0], Draws.of(0, 0)
+        trainer.train_mode(self.stage)
+
+        def step() -> None:
+            trainer.step(phase, 0, chosen, draws)
+
+        return step
+
+    def bare(self, trunk: bool = False) -> Step:
+        """Forward, backward and step; with ``trunk`` the frozen layers' forward is ONNX Runtime's."""
+        recipe, trainer = self.experiment.recipe, self.trainer()
+        model = build(self.experiment.architecture, 10, seed=0).to(self.where.device)
+        model.freeze(self.stage)
+        model.train()
+        optimizer = create_optimizer_v2(
+            model, lr=1e-3, weight_decay=recipe.weight_decay, **TIMM_OPTIMIZERS[recipe.optimizer]
+        )
+        chosen = trainer.order(epoch=0)[0]
+        x, y = prepare(trainer.images[chosen], self.stage.image_size, model), trainer.labels[chosen]
+        logits = (with_trunk(model) if trunk else None) or model
+
+        def step() -> None:
+            with self.where.autocast(recipe.precision):
+                loss = functional.cross_entropy(logits(x).float(), y, label_smoothing=recipe.label_smoothing)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+        return step
+
+    def answered(self, int8: bool = False, at_a_time: int = CACHED_IMAGES) -> Step:
+        """The whole network's forward of a batch of evaluation in ONNX Runtime, as teachers compute it, too."""
+        trainer, model = self.trainer(), build(self.experiment.architecture, 10, seed=0).eval()
+        x = prepare(trainer.images[: evaluation.BATCH], self.stage.image_size, model)
+        network = Frozen(model, calibration=x if int8 else None)
+        network(x)  # opens the session
+        session, images = network.sessions[x.shape[1:]], x.numpy()
+
+        def step() -> None:
+            run_session(session, images, at_a_time)
+
+        return step
+
+
+def images_per_second(work: Step, batch: int, where: Machine) -> float:
+    """Throughput of one round."""
+    started = time.perf_counter()
+    for _ in range(BATCHES_PER_ROUND):
+        work()
+    where.wait()
+    return BATCHES_PER_ROUND * batch / (time.perf_counter() - started)
+
+
+def compare(name: str, bench: Bench, ours: Step, baseline: Step, images: int = 0) -> dict[str, float | str]:
+    """Median images per second of both and the median of the ratios of neighbouring rounds.
+
+    A step takes ``images``, 0 for the batch of the recipe.
+    """
+    batch, both = images or bench.experiment.recipe.batch_size, (ours, baseline)
+    for first_call in both:  # pays for allocation and export
+        first_call()
+    pairs = np.array([[images_per_second(work, batch, bench.where) for work in both] for _ in range(ROUNDS)])
+    first, second = np.median(pairs, axis=0)
+    return {
+        "name": f"{name}/{bench.experiment.architecture.backbone}",
+        "images_per_second": float(first),
+        "baseline_images_per_second": float(second),
+        "ratio": float(np.median(pairs[:, 0] / pairs[:, 1])),
+    }
+
+
+def main() -> None:
+    """Print the table for people, then one JSON object a line."""
+    where = machine.resolve()
+    tuned = Bench(level2_regularisation.augmented(CPU), where)
+    scratch = Bench(level3_architecture.scratch(CPU), where)
+    rows = [compare("trainer", bench, bench.trained(), bench.bare()) for bench in (tuned, scratch)]
+    rows.append(compare("frozen-trunk", tuned, tuned.bare(trunk=True), tuned.bare()))
+    few, whole = tuned.answered(), tuned.answered(at_a_time=evaluation.BATCH)
+    rows.append(compare("few-at-a-time", tuned, few, whole, evaluation.BATCH))
+    rows.append(compare("int8", tuned, tuned.answered(int8=True), few, evaluation.BATCH))
+    table = Table("benchmark", "images/s", "baseline, images/s", "ratio")
+    for row in rows:
+        table.add_row(*(value if isinstance(value, str) else f"{value:.3g}" for value in row.values()))
+    Console().print(table)
+    for row in rows:
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The trainer, its loss, its random streams and checkpoints."""

@@ -1,0 +1,295 @@
+"""The trainer: stages of epochs over a dataset that stays on the device as uint8, resumable at every epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2
+from torch import Tensor, nn
+
+from study.data.datasets import Dataset
+from study.errors import StudyError
+from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, Augmentation, Recipe, Stage
+from study.inference import evaluation
+from study.inference.frozen import Frozen, Method, in_runtime, with_trunk
+from study.machine import Machine
+from study.models.classifier import Classifier, prepare
+from study.training.objective import Batch, Draws, Objective, Teaching
+from study.training.streams import derive, torch_generator
+
+# Validation images that the learning curve is drawn from; the run's own validation accuracy is of all of them.
+MONITORED_IMAGES = 2_500
+TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"opt": "adam", "fused": True},
+    "adamw": {"opt": "adamw", "fused": True},
+    "sgd": {"opt": "nesterov", "momentum": 0.9, "fused": True},
+    "muon": {
+        "opt": "nmuon",
+        "momentum": MUON_MOMENTUM,
+        "ns_steps": MUON_ITERATIONS,
+        "adjust_lr_fn": "original",
+        "fallback_lr_scale": MUON_REST,
+        "fallback_list": ("classifier.*", "auxiliary.*"),
+    },
+}
+
+Row = dict[str, Any]
+
+
+class Diverged(StudyError):
+    """The loss left the finite numbers."""
+
+
+@dataclass
+class Progress:
+    """Where training stands: the rows of epochs.jsonl so far, and the tensors a bit-exact resume needs.
+
+    ``seconds`` is the time spent up to here, in all sessions.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Called after every epoch with the progress, and after every step with the number of images seen."""
+
+    epoch: Callable[[Progress], None] = _nothing
+    step: Callable[[int], None] = _nothing
+
+
+@dataclass(frozen=True)
+class FixedFeatures:
+    """Pooled features (N, D) of all training and of the monitored images, where every epoch would compute the same."""
+
+    training: Tensor
+    monitored: Tensor
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does."""
+
+    stage: Stage
+    first: int
+    optimizer: torch.optim.Optimizer
+    fixed: FixedFeatures | None = None
+
+
+def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
+    """Learning rate of ``step`` (from 0) of ``steps``: linear warm-up, then constant, or down to 0.
+
+    The way down is a line or half a cosine (Loshchilov & Hutter 2017,
+    https://arxiv.org/abs/1608.03983, without restarts).
+    """
+    warm = round(stage.warmup * steps)
+    if step < warm:
+        return stage.learning_rate * (step + 1) / warm
+    if stage.schedule == "constant":
+        return stage.learning_rate
+    done = (step - warm) / max(1, steps - warm)
+    if stage.schedule == "linear":
+        return stage.learning_rate * (1 - done)
+    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class Trainer:
+    """Trains one classifier by one recipe with one seed."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        recipe: Recipe,
+        dataset: Dataset,
+        machine: Machine,
+        seed: int,
+        teaching: Teaching | None = None,
+        monitored: int = MONITORED_IMAGES,
+    ) -> None:
+        """Epochs are judged on the first ``monitored`` validation images.
+
+        StudyError when a batch is larger than the training set.
+        """
+        self.model = model.to(machine.device)
+        self.recipe, self.dataset, self.machine, self.seed = recipe, dataset, machine, seed
+        self.images = dataset.images[dataset.train].to(machine.device)
+        self.labels = dataset.labels[dataset.train].to(machine.device)
+        # Each image is mirrored every other time it is seen (Jordan 2024, https://arxiv.org/abs/2404.00498).
+        self.mirrored_first = (torch.rand(len(self.labels), generator=torch_generator(seed, "flip")) < 0.5).to(
+            machine.device
+        )
+        self.monitored = dataset.validation[:monitored]
+        self.steps_per_epoch = len(self.labels) // recipe.batch_size
+        if self.steps_per_epoch == 0:
+            raise StudyError(
+                f"the batch size {recipe.batch_size} is larger than the {len(self.labels)} training images; "
+                "use a smaller batch or more images"
+            )
+        self.network = torch.compile(model) if machine.compile else model
+        superclass = torch.tensor(dataset.superclass, device=machine.device)
+        self.teaching = teaching
+        self.objective = Objective(model, self.network, recipe, machine, superclass, teaching)
+
+    def fit(self, start: Progress | None = None, hooks: Hooks | None = None) -> list[Row]:
+        """Train what ``start`` has left of the recipe; returns the rows of all epochs."""
+        progress, first = start or Progress(), 0
+        for number, stage in enumerate(self.recipe.stages):
+            if len(progress.rows) < first + stage.epochs:
+                self._fit_stage(number, stage, first, progress, hooks or Hooks())
+            first += stage.epochs
+        return progress.rows
+
+    def restore(self, progress: Progress, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Put weights (and an optimizer) back to where ``progress`` stands."""
+        self.model.load_state_dict(progress.state["model"])
+        if optimizer is not None:
+            optimizer.load_state_dict(progress.state["optimizer"])
+
+    def _fit_stage(self, number: int, stage: Stage, first: int, progress: Progress, hooks: Hooks) -> None:
+        phase = self.begin(stage, first, progress)
+        for epoch in range(len(progress.rows), first + stage.epochs):
+            row = self._fit_epoch(phase, epoch, hooks)
+            progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
+            progress.state = {"model": self.model.state_dict(), "optimizer": phase.optimizer.state_dict()}
+            hooks.epoch(progress)
+
+    def begin(self, stage: Stage, first: int = 0, progress: Progress | None = None) -> Phase:
+        """Get ready for a stage: freeze, make the optimizer, go to where ``progress`` stands, cache fixed features."""
+        self.model.freeze(stage)
+        optimizer = self.optimizer(stage)
+        if progress and progress.state:
+            self.restore(progress, optimizer if len(progress.rows) > first else None)
+        if self.features_are_fixed(stage):
+            monitored = self.dataset.images[self.monitored]
+            fixed = FixedFeatures(*self._fixed_features(stage, self.images, monitored))
+            return Phase(stage, first, optimizer, fixed)
+        self.objective.network = self._network(stage)
+        return Phase(stage, first, optimizer)
+
+    def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
+        """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime."""
+        frozen = stage.frozen_groups or stage.trains == "head"
+        if not (frozen and in_runtime(self.machine, self.recipe.precision, len(self.labels))):
+            return self.network
+        return with_trunk(self.model) or self.network
+
+    def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
+        """A new optimizer over the trainable weights; biases and norms are not decayed."""
+        return create_optimizer_v2(
+            self.model,
+            lr=stage.learning_rate,
+            weight_decay=self.recipe.weight_decay,
+            **TIMM_OPTIMIZERS[self.recipe.optimizer],
+        )
+
+    def _fit_epoch(self, phase: Phase, epoch: int, hooks: Hooks) -> Row:
+        started = time.perf_counter()
+        loss, accuracy = self._train_epoch(phase, epoch, hooks)
+        seconds = time.perf_counter() - started
+        if not math.isfinite(loss):
+            raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
+        validation_loss, validation_accuracy = self._validate(phase, phase.stage.at(epoch - phase.first))
+        return {
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "validation_loss": validation_loss,
+            "validation_accuracy": validation_accuracy,
+            "learning_rate": phase.optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+            "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
+        }
+
+    def _train_epoch(self, phase: Phase, epoch: int, hooks: Hooks) -> tuple[float, float]:
+        """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
+        self.train_mode(phase.stage)
+        self.objective.teaching = self.teaching if self.is_taught(epoch) else None
+        total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
+        draws, steps = Draws.of(self.seed, epoch), self.steps_per_epoch
+        with torch.random.fork_rng(devices=[self.machine.device] if self.machine.device.type == "cuda" else []):
+            torch.manual_seed(derive(self.seed, "dropout", epoch))
+            for number, chosen in enumerate(self.order(epoch), start=(epoch - phase.first) * steps):
+                loss, hits = self.step(phase, number, chosen, draws)
+                total += loss
+                correct += hits
+                hooks.step(len(chosen))
+        return float(total) / steps, float(correct) / (steps * self.recipe.batch_size)
+
+    def is_taught(self, epoch: int) -> bool:
+        """Whether a teacher is heard in an epoch (from 0) of the recipe."""
+        if self.teaching is None:
+            return False
+        return epoch >= self.recipe.epochs - self.teaching.plan.taught_epochs(self.recipe.epochs)
+
+    def train_mode(self, stage: Stage) -> None:
+        """Switch to training; a frozen backbone keeps its batch statistics too."""
+        self.model.train()
+        if stage.trains == "head":
+            self.model.backbone.eval()
+
+    def order(self, epoch: int) -> tuple[Tensor, ...]:
+        """Indices of the training images, a tensor (B,) per step."""
+        order = torch.randperm(len(self.labels), generator=torch_generator(self.seed, "order", epoch))
+        size = self.recipe.batch_size
+        return order[: self.steps_per_epoch * size].to(self.machine.device).split(size)
+
+    def step(self, phase: Phase, number: int, chosen: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Step ``number`` of the phase on the chosen images; their mean loss and how many were answered correctly."""
+        epoch = number // self.steps_per_epoch
+        stage = phase.stage.at(epoch)
+        rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
+        for group in phase.optimizer.param_groups:
+            group["lr"] = rate
+        if phase.fixed:
+            loss, hits = self.objective.cached_loss(phase.fixed.training[chosen], self.labels[chosen])
+        else:
+            mirrored = self.mirrored_first[chosen] ^ bool((phase.first + epoch) % 2)
+            batch = Batch(self.images[chosen], self.labels[chosen], mirrored)
+            loss, hits = self.objective.loss(batch, stage, draws)
+        self._update(phase.optimizer, loss)
+        return loss.detach(), hits
+
+    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def _validate(self, phase: Phase, stage: Stage) -> tuple[float, float]:
+        if phase.fixed:
+            self.model.eval()
+            with torch.inference_mode():
+                scores = self.model.classify(phase.fixed.monitored).cpu()
+        else:
+            setting = evaluation.Setting(stage.image_size, self.recipe.precision)
+            scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
+        return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
+
+    def features_are_fixed(self, stage: Stage) -> bool:
+        """Whether every epoch of the stage would compute the same pooled features."""
+        varied = stage.augmentation != Augmentation() or stage.mixup or stage.first_size or self.teaching
+        learnt = not isinstance(self.model.attention, nn.Identity) or self.model.auxiliary is not None
+        return stage.trains == "head" and not varied and not learnt
+
+    @torch.no_grad()
+    def _fixed_features(self, stage: Stage, *sets: Tensor) -> list[Tensor]:
+        """Pooled features (N, D) of each set of images."""
+        self.model.eval()
+        embedding = Method(self.model, "embedding")
+        network = Frozen(embedding) if in_runtime(self.machine, self.recipe.precision, len(self.images)) else embedding
+
+        def features(images: Tensor) -> Tensor:
+            inputs = prepare(images, stage.image_size, self.model)
+            with self.machine.autocast(self.recipe.precision):
+                return network(inputs).float()
+
+        return [torch.cat([features(batch) for batch in images.split(evaluation.BATCH)]) for images in sets]

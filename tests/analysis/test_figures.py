@@ -1,0 +1,103 @@
+"""Figures draw, fit the page, stay legible and keep an experiment's colour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import pytest
+from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
+
+from analysis import style
+from analysis.assemble import assemble
+from analysis.evidence import Evidence
+from analysis.view import view_study
+from tests.fabricate import fabricate
+
+NAMES = (
+    "levels",
+    "curves",
+    "forest",
+    "search",
+    "confusion",
+    "overlap",
+    "pareto",
+    "reliability",
+    "risk_coverage",
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=100)
+
+
+@pytest.fixture(scope="module")
+def evidence(study: Path) -> Evidence:
+    return assemble(study)
+
+
+def shown_texts(canvas: Canvas) -> list[Text]:
+    texts = canvas.findobj(Text)
+    return [text for text in texts if isinstance(text, Text) and text.get_visible() and text.get_text().strip()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figure_fits_the_text_width_with_legible_text_and_no_title(evidence: Evidence, name: str) -> None:
+    figure = evidence.figures[name]
+    canvas = figure.draw()
+    assert canvas.get_figwidth() == pytest.approx(style.TEXT_WIDTH * figure.width)
+    assert canvas.get_figheight() < 7.5
+    assert {text.get_fontsize() for text in shown_texts(canvas)} <= {8.0, 9.0}
+    assert not any(axes.get_title() for axes in canvas.axes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_leaves_the_figure(evidence: Evidence, name: str) -> None:
+    canvas = evidence.figures[name].draw()
+    canvas.draw_without_rendering()
+    drawn, (width, height) = canvas.get_tightbbox(), canvas.get_size_inches()
+    assert drawn.x0 > -0.02 and drawn.y0 > -0.02  # inches
+    assert drawn.x1 < width + 0.02 and drawn.y1 < height + 0.02
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(evidence: Evidence) -> None:
+    before = {name: matplotlib.rcParams[name] for name in style.SETTINGS}
+    evidence.figures["levels"].draw()
+    assert {name: matplotlib.rcParams[name] for name in style.SETTINGS} == before
+
+
+def test_experiment_keeps_its_colour_and_neighbours_differ(study: Path) -> None:
+    view = view_study(study)
+    keys = list(view.experiments)
+    shades = [style.colour(view, key) for key in keys]
+    assert all(a != b for a, b in zip(shades, shades[1:], strict=False))
+    assert shades == [style.colour(view, key) for key in keys]
+
+
+def test_accuracy_axis_is_logarithmic_in_the_error() -> None:
+    axes = Canvas().subplots()
+    axes.plot([0, 1, 2], [60, 90, 97.5])
+    style.stretch_accuracy(axes)
+    heights = [axes.transData.transform((0, accuracy))[1] for accuracy in (60, 80, 90, 95, 97.5)]
+    assert [b - a for a, b in zip(heights, heights[1:], strict=False)] == pytest.approx([heights[1] - heights[0]] * 4)
+
+
+def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) -> None:
+    canvas = evidence.figures["architecture"].draw()
+    written = " ".join(text.get_text() for text in shown_texts(canvas))
+    assert "SE attention" in written and "stage 3" in written and "Compact CNN" in written
+
+
+@pytest.mark.parametrize(
+    ("wished", "expected"),
+    [
+        ([1.0, 5.0], [1.0, 5.0]),
+        ([2.0, 2.0], [1.5, 2.5]),
+        ([0.0, 0.0], [0.0, 1.0]),
+        ([10.0, 9.9], [10.0, 9.0]),
+    ],
+)
+def test_labels_are_spread_just_enough(wished: list[float], expected: list[float]) -> None:
+    assert style.spread(wished, 1.0, 0.0, 10.0) == pytest.approx(expected)

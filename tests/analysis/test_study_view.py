@@ -1,0 +1,91 @@
+"""The plan beside the runs that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.view import StudyView, view_study
+from study.records import (
+    PREDICTIONS,
+    SUPERSEDED,
+    finish,
+    load_plan,
+    load_run,
+    run_folder,
+    summary,
+    write_arrays,
+    write_json,
+)
+from tests.fabricate import fabricate
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> StudyView:
+    return view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=60, skip=["level1/head-only"]))
+
+
+def test_runs_that_are_missing_are_pending_by_name(view: StudyView) -> None:
+    assert view.pending == ("level1/head-only/seed-0", "level1/head-only/seed-1")
+    assert view.runs_of("level1/head-only") == []
+
+
+def test_best_has_the_highest_mean_validation_accuracy(view: StudyView) -> None:
+    keys = ["level2/plain", "level2/augmented", "level2/search"]
+    means = [np.mean([p.accuracy for p in view.predictions(key, "validation")]) for key in keys]
+    assert view.best(keys) == keys[int(np.argmax(means))]
+    assert view.best(["level1/head-only"]) is None
+
+
+def test_level_that_votes_is_represented_by_a_vote(view: StudyView) -> None:
+    selected = view.selected(4)
+    assert selected is not None
+    assert view.experiments[selected].kind == "Vote"
+
+
+def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, seeds=(0, 1), images=60)
+    (study / "level2" / "plain" / "seed-0" / "result.json").unlink()
+    treated, control = view_study(study).paired("level2/augmented", "level2/plain")
+    (expected,) = view_study(study).runs_of("level2/plain")
+    assert expected.seed == 1
+    assert len(treated) == len(control) == 1
+    np.testing.assert_array_equal(control[0].logits, expected.predictions("test").logits)
+
+
+def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) -> None:
+    study = fabricate(tmp_path)
+    assert view_study(study).pending == ()
+    member = run_folder(study, "level3/se-head", 0)
+    before = load_run(member)
+    arrays, metrics = {name: np.roll(array, 1) for name, array in before.arrays.items()}, before.metrics
+    write_arrays(member / PREDICTIONS, arrays)
+    finish(member, metrics, {"total": 1.0})
+    pending = view_study(study).pending
+    assert {"level4/hard/seed-0", "level5/mc-dropout/seed-0", "level5/int8-static/seed-0"} <= set(pending)
+    assert "level3/se-head/seed-0" not in pending and "level2/search/seed-0" not in pending
+    states = summary(study).set_index("run")["state"]
+    assert states["level4/hard/seed-0"] == "out of date or altered" and states["level3/se-head/seed-0"] == "complete"
+
+
+def test_predictions_that_newer_runs_superseded_are_counted(tmp_path: Path) -> None:
+    study = fabricate(tmp_path)
+    assert view_study(study).superseded == 0
+    (study / SUPERSEDED / "level1").mkdir(parents=True)
+    (study / "level1" / "finetuned" / "seed-0").rename(study / SUPERSEDED / "level1" / "finetuned")
+    assert view_study(study).superseded == 1
+
+
+def test_run_the_plan_does_not_name_is_left_out(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, images=60)
+    plan = load_plan(study)
+    write_json(study / "study.json", plan | {"experiments": plan["experiments"][:3]})
+    view = view_study(study)
+    assert set(view.runs) == {entry["key"] for entry in plan["experiments"][:3]}
+
+
+def test_metric_of_a_pending_experiment_is_an_error(view: StudyView) -> None:
+    with pytest.raises(KeyError, match="head-only"):
+        view.metric("level1/head-only", "test_accuracy")

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss
+
+from study.data.datasets import Dataset
+from study.experiment import Architecture
+from study.inference import evaluation
+from study.inference.evaluation import Setting
+from study.machine import Machine
+from study.models.classifier import build, prepare
+
+
+def test_loss_and_accuracy_agree_with_sklearn() -> None:
+    scores, labels = torch.randn(50, 4), torch.randint(0, 4, (50,))
+    loss, accuracy = evaluation.loss_and_accuracy(scores, labels)
+    assert loss == pytest.approx(log_loss(labels, scores.double().softmax(1), labels=range(4)), rel=1e-5)
+    assert accuracy == pytest.approx(accuracy_score(labels, scores.argmax(1)))
+
+
+def test_flip_averages_the_mirrored_logits(digits: Dataset, cpu: Machine) -> None:
+    model, images = build(Architecture("compact_cnn_small"), 10, seed=0).eval(), digits.images[:6]
+    with torch.no_grad():
+        x = prepare(images, 32, model)
+        expected = (model(x) + model(x.flip(-1))) / 2
+    assert torch.allclose(evaluation.logits(model, images, Setting(32, flip=True), cpu), expected, atol=1e-5)
+
+
+def test_split_logits_follow_the_splits_order(digits: Dataset, cpu: Machine) -> None:
+    model = build(Architecture("compact_cnn_small"), 10, seed=0)
+    scores = evaluation.split_logits(model, digits, "test", Setting(32), cpu)
+    one = evaluation.logits(model, digits.images[digits.test[3:4]], Setting(32), cpu)
+    assert torch.allclose(scores[3:4], one, atol=1e-5)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from study.errors import StudyError
+from study.experiment import Architecture
+from study.inference.evaluation import Setting
+from study.models import classifier
+
+LITE = "tf_efficientnet_lite0"
+
+
+@pytest.mark.parametrize("backbone", [LITE, "compact_cnn", "compact_cnn_small", "mobilenetv3_small_100", "resnet18"])
+def test_every_backbone_gives_logits_and_a_feature_layer(backbone: str) -> None:
+    model = classifier.build(Architecture(backbone), classes=7, seed=0).eval()
+    x = classifier.prepare(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), 32, model)
+    seen = []
+    model.feature_layer.register_forward_hook(lambda *_: seen.append(_[2].shape))
+    assert model(x).shape == (2, 7)
+    assert len(seen) == 1 and seen[0][-1] >= 2
+
+
+@pytest.mark.parametrize("attention", ["se", "eca", "cbam"])
+def test_attention_reweights_the_feature_map(attention: str) -> None:
+    model = classifier.build(Architecture("compact_cnn", attention=attention), 10, seed=0).eval()
+    plain = model.backbone.forward_features(torch.randn(2, 3, 32, 32))
+    attended = model.attention(plain)
+    assert attended.shape == plain.shape and not torch.equal(attended, plain)
+
+
+def test_seed_alone_decides_the_random_weights() -> None:
+    torch.manual_seed(1)
+    first = classifier.build(Architecture("compact_cnn"), 10, seed=4).state_dict()
+    torch.manual_seed(2)
+    second = classifier.build(Architecture("compact_cnn"), 10, seed=4).state_dict()
+    other = classifier.build(Architecture("compact_cnn"), 10, seed=5).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+
+
+@pytest.mark.parametrize("size", [24, 32, 48])
+def test_prepare_resizes_and_normalises(size: int) -> None:
+    model = classifier.build(Architecture(LITE), 10, seed=0)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = functional.interpolate(images / 255, size=(size, size), mode="bilinear")
+    prepared = classifier.prepare(images, size, model)
+    assert torch.allclose(prepared, (expected - 0.5) / 0.5, atol=1e-6)
+    assert prepared.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_resize_makes_squares_of_rectangles() -> None:
+    x = torch.rand(2, 1, 5, 9)
+    assert torch.allclose(classifier.resize(x, 7), functional.interpolate(x, size=(7, 7), mode="bilinear"), atol=1e-6)
+
+
+def test_images_are_not_resized_in_a_narrower_type() -> None:
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(AssertionError, match="before autocast"):
+        classifier.resize(torch.rand(1, 3, 4, 4), 8)
+
+
+def test_unknown_backbone_is_refused() -> None:
+    with pytest.raises(StudyError, match="unknown backbone 'resnet1'"):
+        classifier.build(Architecture("resnet1"), 10, seed=0)
+
+
+def test_unknown_attention_is_refused() -> None:
+    with pytest.raises(StudyError, match="unknown attention 'sexy'"):
+        classifier.build(Architecture("compact_cnn", attention="sexy"), 10, seed=0)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_setting_counts_the_views_that_are_shown(flip: bool) -> None:
+    assert Setting(8, flip=flip).views == len(classifier.views(torch.zeros(1, 3, 8, 8), flip))

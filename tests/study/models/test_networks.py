@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import torch
+from scipy.fft import dctn
+
+from study.models.compact_cnn import CompactCNN, Downsampling, Residual, WhiteningStem, cosine_filters
+
+
+def test_stem_filters_are_an_orthonormal_basis() -> None:
+    flat = cosine_filters().flatten(1)
+    torch.testing.assert_close(flat @ flat.T, torch.eye(12))
+
+
+def test_stem_filters_compute_the_cosine_transform_of_luminance_and_colour_differences() -> None:
+    patch = torch.rand(3, 2, 2)
+    opponent = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    opponent /= opponent.norm(dim=1, keepdim=True)
+    channels = torch.einsum("kc,cyx->kyx", opponent, patch).numpy()
+    expected = torch.from_numpy(dctn(channels, axes=(1, 2), norm="ortho")).flatten()
+    torch.testing.assert_close((cosine_filters() * patch).sum(dim=(1, 2, 3)), expected)
+
+
+def test_stem_whitens_the_pixels() -> None:
+    """After the filters and the norm, responses to correlated pixels have unit variance, in both signs."""
+    stem = WhiteningStem()
+    stem.activation = torch.nn.Identity()
+    smooth = (
+        torch.nn.functional.avg_pool2d(torch.rand(64, 3, 20, 20), 3, stride=1)
+        * torch.tensor([1.0, 2.0, 3.0])[:, None, None]
+    )
+    responses = stem(smooth)
+    torch.testing.assert_close(responses[:, :12], -responses[:, 12:])
+    torch.testing.assert_close(responses.var(dim=(0, 2, 3), unbiased=False), torch.ones(24), atol=0.02, rtol=0)
+
+
+def test_stem_filters_are_not_learnt() -> None:
+    assert all("filters" not in name for name, _ in CompactCNN(8).named_parameters())
+
+
+def test_residual_starts_as_its_activation() -> None:
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(Residual(8).eval()(x), torch.relu(x))
+
+
+def test_feature_map_of_a_small_image_is_three_by_three() -> None:
+    network = CompactCNN(16)
+    features = network.forward_features(torch.zeros(2, 3, 32, 32))
+    assert features.shape == (2, 64, 3, 3)
+    assert network.forward_head(features).shape == (2, network.head_hidden_size)
+
+
+def test_norm_and_pooling_may_change_places_after_training() -> None:
+    """The evaluated order, which a runtime can fold into the convolution, computes what was trained."""
+    block = Downsampling(3, 8)
+    for _ in range(3):
+        block(torch.randn(16, 3, 8, 8))
+    torch.nn.init.normal_(block.bias)
+    x = torch.randn(4, 3, 8, 8)
+    trained_order = torch.relu(block.eval().norm(block.pool(block.convolution(x))) + block.bias[:, None, None])
+    torch.testing.assert_close(block(x), trained_order)

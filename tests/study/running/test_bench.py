@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from study.design.levels import level3_architecture
+from study.design.presets import QUICK
+from study.machine import Machine
+from study.running import bench
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(bench, "BATCHES_PER_ROUND", 1)
+
+
+def test_bench_reports_both_throughputs_and_their_ratio(cpu: Machine) -> None:
+    small = bench.Bench(level3_architecture.scratch(QUICK), cpu)
+    row = bench.compare("trainer", small, small.trained(), small.bare())
+    assert row["name"] == "trainer/compact_cnn_small"
+    expected = row["images_per_second"] / row["baseline_images_per_second"]  # type: ignore[operator]
+    assert row["ratio"] == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_bench_prints_a_line_of_json_per_comparison(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = replace(QUICK, transfer=replace(QUICK.transfer, batch_size=10, frozen_groups=3))
+    monkeypatch.setattr(bench, "CPU", frozen)
+    bench.main()
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert {row["name"] for row in rows} == {
+        f"trainer/{QUICK.transfer.backbone}",
+        f"trainer/{QUICK.scratch.network}",
+        *(f"{what}/{QUICK.transfer.backbone}" for what in ("frozen-trunk", "few-at-a-time", "int8")),
+    }
+    assert all(row["ratio"] > 0 for row in rows)
