@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke import Collection, Context, task
 
-if TYPE_CHECKING:
-    from study.running.jobs import Options
+from study.running.options import Options
 
 RUNS = "runs"
 
@@ -61,20 +63,27 @@ def _number(text: str, what: str) -> int:
 
 
 def _options(flags: dict[str, Any]) -> Options:
-    """Flags as given on the command line to the runner's options; empty ones keep their defaults."""
-    from study.running.jobs import Options
-
+    """Flags as given on the command line to the options of a study; empty ones keep their defaults."""
     given = {name: value for name, value in flags.items() if value not in (None, "")}
-    for name in ("levels", "seeds"):
-        if name in given:
-            given[name] = _numbers(given[name], name)
-    if "workers" in given:
-        given["workers"] = _number(given["workers"], "workers")
-    if "only" in given:
-        given["only"] = tuple(given["only"].split(","))
-    if "runs" in given:
-        given["runs"] = Path(given["runs"])
-    return Options(**given)
+    read: dict[str, Callable[[str], object]] = {
+        "levels": partial(_numbers, what="levels"),
+        "seeds": partial(_numbers, what="seeds"),
+        "workers": partial(_number, what="workers"),
+        "only": lambda text: tuple(text.split(",")),
+        "runs": Path,
+    }
+    parsed: dict[str, Any] = {name: read[name](value) if name in read else value for name, value in given.items()}
+    return Options(**parsed)
+
+
+def _flags() -> tuple[dict[str, str], inspect.Signature]:
+    """Help and parameters of `invoke study`, as its options declare them: switches, and texts that default to none."""
+    fields = dataclasses.fields(Options)
+    defaults = {each.name: False if each.default is False else "" for each in fields}
+    by_name = inspect.Parameter.KEYWORD_ONLY
+    keywords = [inspect.Parameter(name, by_name, default=default) for name, default in defaults.items()]
+    context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return {each.name: each.metadata["help"] for each in fields}, inspect.Signature([context, *keywords])
 
 
 def _images(text: str) -> list[Path]:
@@ -83,72 +92,18 @@ def _images(text: str) -> list[Path]:
     return [Path(found) for name in names for found in (sorted(glob(name)) or [name])]
 
 
-STUDY_HELP = {
-    "preset": "quick, cpu or paper; default quick, with CUDA paper",
-    "levels": "which levels to run, e.g. 1,2; default all five",
-    "only": "which of their experiments, and what those need, e.g. 'level1/*,level3/scratch-cnn'",
-    "seeds": "training seeds, e.g. 0,1,2; default the preset's",
-    "data": "folder that holds or will hold CIFAR-10 (torchvision layout); default $STUDY_DATA, else ./data",
-    "dataset": "auto, cifar10 or digits; auto falls back to digits, with a notice, when CIFAR-10 cannot be had",
-    "device": "auto, cpu, cuda, ...",
-    "study": "name of the study's folder; default <preset>-<dataset>",
-    "runs": "folder that holds all studies",
-    "dry_run": "print the plan with an estimated time per run, and run nothing",
-    "compile": "compile networks with torch.compile",
-    "deterministic": "choose reproducible kernels on CUDA",
-    "workers": "how many runs to do at a time, sharing the processors; default 2 on a CPU, 1 otherwise",
-}
+STUDY_HELP, STUDY_SIGNATURE = _flags()
 
 
-@task(help=STUDY_HELP)
 @one_line_errors
-def study(
-    _: Context,
-    preset: str = "auto",
-    levels: str = "",
-    only: str = "",
-    seeds: str = "",
-    data: str = "",
-    dataset: str = "auto",
-    device: str = "auto",
-    study: str = "",
-    runs: str = RUNS,
-    dry_run: bool = False,
-    compile: bool = False,
-    deterministic: bool = False,
-    workers: str = "",
-) -> None:
+def study(_: Context, **flags: Any) -> None:  # noqa: ANN401 - the fields of Options
     """Run the five levels and record every run; go on where an earlier call stopped."""
-    flags = {
-        "preset": preset,
-        "levels": levels,
-        "only": only,
-        "seeds": seeds,
-        "folder": data,
-        "dataset": dataset,
-        "device": device,
-        "study": study,
-        "runs": runs,
-        "compile": compile,
-        "deterministic": deterministic,
-        "workers": workers,
-    }
     from study.running import runner
 
-    options = _options(flags)
-    if dry_run:
-        _print_plan(runner.dry_run(options))
-    else:
-        runner.run(options)
+    runner.run(_options(flags))
 
 
-def _print_plan(rows: list[tuple[str, str, float]]) -> None:
-    from tabulate import tabulate
-
-    from study.running.progress import duration
-
-    print(tabulate([(name, state, duration(s)) for name, state, s in rows], headers=("run", "state", "estimate")))
-    print(f"{len(rows)} runs, about {duration(sum(seconds for *_, seconds in rows))} to go on this machine")
+study.__signature__ = STUDY_SIGNATURE  # type: ignore[attr-defined]
 
 
 def _study_folder(study: str, runs: str) -> Path:
@@ -185,11 +140,7 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 
     folder = _study_folder(study, runs)
     print(folder)
-    print(
-        tabulate(
-            summary(folder).to_dict("list"), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f"), showindex=False
-        )
-    )
+    print(tabulate(summary(folder), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f")))
 
 
 @task(
@@ -241,4 +192,4 @@ def _run(context: Context, command: list[str], environment: dict[str, str] | Non
         raise SystemExit(1)
 
 
-namespace = Collection(study, report, status, predict, test, bench, lint)
+namespace = Collection(task(study, help=dict(STUDY_HELP)), report, status, predict, test, bench, lint)

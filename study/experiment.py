@@ -1,21 +1,26 @@
-"""Experiments as frozen dataclasses: pure data, hashable, nothing happens at import.
+"""The words of a study: experiments and what they are made of, as frozen dataclasses that JSON holds and gives back.
 
-The levels (``study/levels``) list them, the runner executes them, ``spec.json`` holds them.
+What each kind of experiment adds, and how it is carried out, is in ``study/kinds``; which ones a level has, in
+``study/design``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import msgspec
+
+from study.errors import StudyError
 
 Trains = Literal["all", "head"]
 Schedule = Literal["constant", "cosine", "linear"]
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Auxiliary = Literal["", "superclass", "rotation"]
-VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "greedy"]
-QuantizationMethod = Literal["dynamic", "static"]
+Expectation = Literal["gain", "loss", "no loss"]
 
 SIZE_STEP = 4
 # What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
@@ -24,8 +29,15 @@ MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.8, 3, 0.05
 # A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
 # only, the batch statistics see both.
 ROTATED_FRACTION = 0.25
-# Training images on which the ranges of activations are observed before static quantisation.
-CALIBRATION_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class Subset:
+    """How many images each split keeps at most; None keeps all."""
+
+    train: int | None = None
+    validation: int | None = None
+    test: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +109,9 @@ class Recipe:
     """How a network is trained.
 
     ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
-    wished for; a device without fast support for it computes in float32 and the run says so. At test the
-    logits of mirrored images are averaged in with ``flip_at_test``.
+    requested; a device without fast support for it computes in float32 and the run says so. With ``flip_tta``
+    (test-time augmentation) the logits of mirrored images are averaged in at test. Images are augmented afresh in
+    every epoch, or, with ``fixed_views`` K, as K random views of each image that epochs take in turn.
     """
 
     stages: tuple[Stage, ...]
@@ -108,7 +121,8 @@ class Recipe:
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.3
     precision: Precision = "float32"
-    flip_at_test: bool = False
+    flip_tta: bool = False
+    fixed_views: int = 0
 
     @property
     def epochs(self) -> int:
@@ -120,37 +134,61 @@ class Recipe:
 class Distillation:
     """Hinton et al. 2015: ``weight`` × T² × KL(teacher ‖ student) + (1 − weight) × cross-entropy.
 
-    The teacher is the mean probability of the ``best`` candidates, ranked by their validation accuracy as
-    recorded. With ``int8`` they answer as they do after static post-training quantisation, in ONNX Runtime.
-    They are heard in the ``last_epochs`` of the recipe, before which the student learns from labels alone;
-    0 for all.
+    The teacher's probabilities are the mean of recorded ``answers``, given by their experiments' keys; they are for
+    the views that the recipe takes in turn.
     """
 
-    candidates: tuple[str, ...]
+    answers: tuple[str, ...]
     temperature: float = 2.0
     weight: float = 0.9
-    best: int = 1
-    int8: bool = False
-    last_epochs: int = 0
 
-    def taught_epochs(self, epochs: int) -> int:
-        """In how many epochs of a recipe with that many the teachers are heard."""
-        return min(self.last_epochs or epochs, epochs)
+
+@dataclass(frozen=True)
+class Trained:
+    """A network and how it is trained."""
+
+    architecture: Architecture
+    recipe: Recipe
+
+
+def _shown(default: Any = "") -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A field that says how the paper speaks of an experiment: no part of what decides its result."""
+    return field(default=default, compare=False)
+
+
+def reads() -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A field that holds the key, or a tuple of keys, of experiments whose runs are read."""
+    return field(metadata={"reads": True})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One thing a level trains or measures.
+    """One thing a level trains or measures; two are equal when they compute the same.
 
-    ``title`` names it in tables, ``control`` is the key of the experiment it is compared with and
-    ``differs`` says in what the two differ; the three are presentation and not part of the spec.
+    What the paper says of it decides nothing: ``title`` names it in tables. ``control`` is the key of the experiment
+    it is compared with, ``differs`` says in what the two differ, and ``expects`` what the comparison is to show: a
+    "gain" in accuracy, a "loss", or "no loss" beyond ``margin`` (a fraction). ``group`` is the comparison's place in
+    its level's section.
     """
 
     level: int
     name: str
-    title: str = field(metadata={"presentation": True})
-    control: str = field(default="", metadata={"presentation": True})
-    differs: str = field(default="", metadata={"presentation": True})
+    title: str = _shown()
+    control: str = _shown()
+    differs: str = _shown()
+    expects: Expectation = _shown("gain")
+    margin: float = _shown(0.0)
+    group: str = _shown()
+
+    kinds: ClassVar[dict[str, type[Experiment]]] = {}
+    # Whether a run needs the whole machine, and whether it reads the out-of-distribution images.
+    alone: ClassVar[bool] = False
+    reads_ood: ClassVar[bool] = False
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind, as records hold it."""
+        return type(self).__name__
 
     @property
     def key(self) -> str:
@@ -159,131 +197,59 @@ class Experiment:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Keys of the experiments whose runs it reads."""
-        return ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training(Experiment):
-    """Train one network, with or without a teacher.
-
-    The state in which the first ``kept_epochs`` leave it stays in its record, 0 for none. A run that ``branches_off``
-    another, given by its key, with the same architecture and recipe, goes on from that state to hear its teacher:
-    the epochs before are the other's, bit for bit, and are not trained again.
-    """
-
-    architecture: Architecture
-    recipe: Recipe
-    distillation: Distillation | None = None
-    kept_epochs: int = 0
-    branches_off: str = ""
+        """Keys of the experiments whose runs it reads: what its fields made by ``reads`` hold."""
+        held = (getattr(self, each.name) for each in fields(self) if "reads" in each.metadata)
+        return tuple(key for keys in held for key in ((keys,) if isinstance(keys, str) else keys))
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        candidates = self.distillation.candidates if self.distillation else ()
-        return (*candidates, self.branches_off) if self.branches_off else candidates
-
-    @property
-    def shared_epochs(self) -> int:
-        """How many of its first epochs another run has trained for it."""
-        if not (self.branches_off and self.distillation):
-            return 0
-        return self.recipe.epochs - self.distillation.taught_epochs(self.recipe.epochs)
+    def trained(self) -> Trained | None:
+        """What its runs train; None for a kind that trains nothing."""
+        return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Search(Experiment):
-    """Optuna search over the base experiment's recipe, selecting on validation accuracy.
-
-    ``learning_rate`` and ``weight_decay`` are ranges sampled log-uniformly, ``label_smoothing`` one
-    sampled uniformly. Each of the ``trials`` trains ``trial_epochs`` on ``trial_images`` images, and is
-    judged on no more validation images than that, unless pruned; the winner is then trained with the base
-    recipe's own budget.
-    """
-
-    base: Training
-    trials: int
-    trial_epochs: int
-    trial_images: int
-    learning_rate: tuple[float, float]
-    weight_decay: tuple[float, float]
-    label_smoothing: tuple[float, float]
+def run_name(key: str, seed: int) -> str:
+    """Name of an experiment's run, which is also its folder below the study's: ``level1/finetuned/seed-0``."""
+    return f"{key}/seed-{seed}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Vote(Experiment):
-    """Combine the recorded logits of trained members; trains nothing."""
-
-    members: tuple[str, ...]
-    rule: VotingRule
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.members
+def to_data(experiment: Experiment) -> dict[str, Any]:
+    """An experiment as JSON-ready data, its kind included."""
+    return {"kind": experiment.kind} | msgspec.to_builtins(experiment)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quantization(Experiment):
-    """Export the source model to ONNX, quantise it to int8 and evaluate it in ONNX Runtime."""
-
-    source: str
-    method: QuantizationMethod
-    calibration_images: int = CALIBRATION_IMAGES
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return (self.source,)
+def from_data(data: Mapping[str, Any]) -> Experiment:
+    """The experiment that ``to_data`` wrote. StudyError for an unknown kind, an unknown field or a wrong type."""
+    importlib.import_module("study.kinds")  # whose files make their kinds known
+    told = {name: value for name, value in data.items() if name != "kind"}
+    kind = Experiment.kinds.get(str(data.get("kind")))
+    if kind is None:
+        raise StudyError(f"unknown kind of experiment {data.get('kind')!r}")
+    return structured(told, kind)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Latency(Experiment):
-    """Time several models interleaved in one process, each at every batch size and thread count."""
-
-    sources: tuple[str, ...]
-    batch_sizes: tuple[int, ...] = (1, 64)
-    repeats: int = 100
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.sources
+Structure = TypeVar("Structure")
 
 
-@dataclass(frozen=True, kw_only=True)
-class McDropout(Experiment):
-    """Gal & Ghahramani 2016: predict with dropout active and batch norm frozen, ``passes`` times."""
-
-    source: str
-    passes: int
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return (self.source,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutOfDistribution(Experiment):
-    """Record what the sources say about images of a second dataset, which hold none of the classes."""
-
-    sources: tuple[str, ...]
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.sources
+def structured(data: Any, kind: type[Structure]) -> Structure:  # noqa: ANN401 - whatever JSON may hold
+    """Plain data as a dataclass. StudyError names the field that is missing, unknown or of another type."""
+    try:
+        found = msgspec.convert(data, kind, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise StudyError(f"not a {kind.__name__}: {error}") from error
+    unknown = _unknown(data, msgspec.to_builtins(found, str_keys=True))
+    if unknown:
+        raise StudyError(f"not a {kind.__name__}: unknown field {unknown!r}")
+    return found
 
 
-def identity(experiment: Experiment) -> dict[str, Any]:
-    """The part of an experiment that decides what it computes, as JSON-ready data."""
-    data: dict[str, Any] = {"kind": type(experiment).__name__}
-    for part in dataclasses.fields(experiment):
-        value = getattr(experiment, part.name)
-        if isinstance(value, Experiment):
-            data[part.name] = identity(value)
-        elif not part.metadata.get("presentation"):
-            data[part.name] = _plain(value)
-    return data
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a field may hold
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return value
+def _unknown(data: Any, known: Any) -> str:  # noqa: ANN401 - whatever JSON may hold
+    """Path of the first field of ``data`` that ``known``, what was understood of it, does not have; else empty."""
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            if name not in known:
+                return str(name)
+            if below := _unknown(value, known[name]):
+                return f"{name}.{below}"
+    elif isinstance(data, list | tuple):
+        return next((path for each, other in zip(data, known, strict=True) if (path := _unknown(each, other))), "")
+    return ""

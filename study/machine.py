@@ -8,7 +8,7 @@ import platform
 import subprocess
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +31,27 @@ class Machine:
     compile: bool = False
     deterministic: bool = False
 
-    def precision(self, wished: Precision) -> Precision:
+    def precision(self, requested: Precision) -> Precision:
         """The precision really used: bfloat16 only where the device has instructions for it.
 
         Without them (a CPU that has neither AMX nor AVX-512's bfloat16, an old GPU) it is emulated and
         several times slower than float32.
         """
-        if wished == "float32":
-            return wished
+        if requested == "float32":
+            return requested
         if self.device.type == "cuda":
-            return wished if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+            return requested if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
         native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-        return wished if self.device.type == "cpu" and native else "float32"
+        return requested if self.device.type == "cpu" and native else "float32"
 
     def wait(self) -> None:
         """Return when everything asked of the device so far is done, which timings need."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def autocast(self, wished: Precision) -> AbstractContextManager[Any]:
-        """Autocast context for a forward pass in the wished precision."""
-        if self.precision(wished) == "float32":
+    def autocast(self, requested: Precision) -> AbstractContextManager[Any]:
+        """Autocast context for a forward pass in the requested precision."""
+        if self.precision(requested) == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
@@ -102,7 +102,7 @@ def _keep_freed_memory() -> None:
 def environment(machine: Machine, precision: str) -> dict[str, Any]:
     """What environment.json says, without the times the runner adds."""
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "processor": _processor(),
         "device": str(machine.device),
@@ -132,13 +132,6 @@ def peak_memory_bytes(machine: Machine) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
@@ -148,13 +141,7 @@ def _processor() -> str:
 
 def _commit() -> str:
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
+        command = ["git", "rev-parse", "HEAD"]
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    except OSError:
         return ""
-    return done.stdout.strip()

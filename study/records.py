@@ -1,90 +1,150 @@
 """The run record: how a run is written so that it survives anything, and how it is read back.
 
 ``runs/<study>/<level>/<experiment>/seed-<n>/`` holds spec.json, epochs.jsonl, environment.json,
-model.safetensors, predictions.npz, branch.pt where other runs go on from this one, and, written last,
-result.json with the digest of every other file. A run is complete when result.json is there, in the format
-of this version, and its digests hold.
+model.safetensors, predictions.npz, and, written last, result.json with the digest of every other file. A run is
+complete when result.json is there and its digests hold; it is current when its spec is still what the study's plan
+(study.json) asks for, its inputs being current too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import itertools
 import json
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import numpy as np
-import pandas as pd
 
 from study.errors import StudyError
+from study.experiment import Experiment, Trained, from_data, run_name, structured, to_data
+from study.files import JSON, read_json, sha256, write_arrays, write_bytes, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Raised whenever what is read from a record was not in those of earlier versions; these are then redone.
-FORMAT = 3
+FORMAT = 4
 RESULT = "result.json"
+SPEC = "spec.json"
 CHECKPOINT = "checkpoint.pt"
-BRANCH = "branch.pt"  # a checkpoint that stays, for others to go on from
 PREDICTIONS = "predictions.npz"
 MODEL = "model.safetensors"
 EPOCHS = "epochs.jsonl"
+TRIALS = "trials.json"
+LATENCY = "latency.json"
+ENVIRONMENT = "environment.json"
 STUDY = "study.json"
 SUPERSEDED = "superseded"  # folder of complete or damaged runs that newer ones replace
 SPLITS = ("validation", "test")
-OUTLIERS = "outlier"  # prefix of the arrays about images of none of the classes
+OOD = "ood"  # prefix of the arrays about out-of-distribution images
 
-JSON: TypeAlias = Any
+Stored = TypeVar("Stored", "Spec", "Plan")
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` atomically: a reader sees the old content or the new, never a part.
+@dataclass
+class Outcome:
+    """What a run found: metrics for result.json, arrays for predictions.npz, seconds per phase."""
 
-    Raises StudyError when the disk refuses; the old content is then still there.
+    metrics: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What a study's images are.
+
+    ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
+    out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
+    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write equal files
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise StudyError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
+
+    name: str
+    title: str
+    fingerprint: str
+    splits: str
+    classes: tuple[str, ...]
+    sizes: dict[str, int]
+    notice: str = ""
+    image_size: int = 32
+    folder: str = ""
+    subset: bool = False
+    ood: str = ""
+    stamp: str = ""
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether the images stand in for those that the study is about."""
+        return bool(self.notice)
 
 
-def write_json(path: Path, data: JSON) -> None:
-    """Write JSON-ready data, sorted and indented, atomically."""
-    write_bytes(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+@dataclass(frozen=True)
+class Reference:
+    """What a published answer to the challenge reached at a level."""
+
+    label: str
+    accuracy: float
+    latency_ms: float | None = None
 
 
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write named arrays as one compressed npz, atomically."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+@dataclass(frozen=True)
+class Level:
+    """A level of the study: its number, what it is about, the challenge's pass mark, what was published."""
+
+    number: int
+    title: str
+    pass_mark: float | None = None
+    reference: Reference | None = None
 
 
-def read_json(path: Path) -> JSON:
-    """Parse a JSON file; StudyError names the file that is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise StudyError(f"{path} is damaged ({error}); remove its folder and run the study again") from error
+@dataclass(frozen=True)
+class Spec:
+    """What decides a run's result: the experiment, the seed, the data, and the results it builds on, by key.
+
+    ``ood`` is the fingerprint of the out-of-distribution images where the experiment reads them.
+    """
+
+    experiment: Experiment
+    seed: int
+    preset: str
+    fingerprint: str
+    splits: str
+    upstream: dict[str, str]
+    ood: str = ""
+
+    @property
+    def name(self) -> str:
+        """Key and seed, the way provenance names a run."""
+        return run_name(self.experiment.key, self.seed)
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+@dataclass(frozen=True)
+class Plan:
+    """What a study set out to do (study.json): the experiments of all levels in order, and what describes them."""
+
+    study: str
+    preset: str
+    purpose: str
+    seeds: tuple[int, ...]
+    device: str
+    dataset: DataDescription
+    levels: tuple[Level, ...]
+    experiments: tuple[Experiment, ...]
+
+    def spec(self, experiment: Experiment, seed: int, current: Mapping[str, Run]) -> Spec | None:
+        """What a run must have been made of to be current, given the current ones; None when an input is missing."""
+        inputs = {key: current.get(run_name(key, seed)) for key in experiment.needs}
+        if None in inputs.values():
+            return None
+        upstream = {key: run.digest for key, run in inputs.items() if run}
+        data = self.dataset
+        ood = data.ood if experiment.reads_ood else ""
+        return Spec(experiment, seed, self.preset, data.fingerprint, data.splits, upstream, ood)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -94,23 +154,48 @@ def digests(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): sha256(p) for p in kept}
 
 
-def finish(folder: Path, metrics: dict[str, Any], durations: dict[str, float]) -> None:
-    """Complete a run: write result.json last, then drop the checkpoint."""
-    result = {"format": FORMAT, "metrics": metrics, "durations": durations, "files": digests(folder)}
-    write_json(folder / RESULT, result)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+def write_spec(folder: Path, spec: Spec) -> None:
+    """Write spec.json, from which ``read_spec`` makes the same spec again."""
+    write_json(folder / SPEC, msgspec.to_builtins(spec) | {"format": FORMAT, "experiment": to_data(spec.experiment)})
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether result.json is there, in this version's format, and every digest in it holds."""
+def read_spec(folder: Path) -> Spec:
+    """The spec of a run. StudyError when spec.json is missing, damaged, or of another version."""
+    return _read(folder / SPEC, Spec, "experiment", from_data, {"level": 0, "name": ""})
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write study.json."""
+    experiments = [to_data(experiment) for experiment in plan.experiments]
+    write_json(folder / STUDY, msgspec.to_builtins(plan) | {"format": FORMAT, "experiments": experiments})
+
+
+def read_plan(folder: Path) -> Plan:
+    """What a study set out to do. StudyError when there is none, or one that another version recorded."""
+    if not (folder / STUDY).is_file():
+        raise StudyError(f"no study in {folder}; run `invoke study` first, or name one with --study")
+    return _read(folder / STUDY, Plan, "experiments", lambda stored: tuple(map(from_data, stored)), [])
+
+
+def _read(path: Path, kind: type[Stored], held: str, read: Callable[[JSON], Any], blank: JSON) -> Stored:
+    """A dataclass whose field ``held`` holds experiments, which ``read`` reads; ``blank`` stands there meanwhile."""
+    data = read_json(path)
+    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        raise StudyError(
+            f"{path.parent} was recorded by another version; run the study again: it redoes what is out of date"
+        )
     try:
-        result = read_json(folder / RESULT)
-        known, expected = result["format"] == FORMAT, result["files"]
-    except (StudyError, KeyError, TypeError):
-        return False
-    return known and all(
-        (folder / name).is_file() and sha256(folder / name) == value for name, value in expected.items()
-    )
+        return replace(structured(data | {held: blank}, kind), **{held: read(data[held])})
+    except (StudyError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f"{path} is damaged ({error}); run the study again to redo it") from error
+
+
+def finish(folder: Path, outcome: Outcome) -> None:
+    """Complete a run: write its arrays, then result.json last, then drop the checkpoint."""
+    if outcome.arrays:
+        write_arrays(folder / PREDICTIONS, outcome.arrays)
+    write_json(folder / RESULT, {"metrics": outcome.metrics, "durations": outcome.durations, "files": digests(folder)})
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -142,25 +227,37 @@ class Run:
     """A complete run, read lazily from its folder."""
 
     folder: Path
-    spec: dict[str, Any]
+    spec: Spec
     metrics: dict[str, Any]
     durations: dict[str, float]
     files: dict[str, str]
 
     @property
+    def experiment(self) -> Experiment:
+        """What was run."""
+        return self.spec.experiment
+
+    @property
     def key(self) -> str:
         """Experiment key, e.g. ``level2/augmented``."""
-        return f"level{self.spec['experiment']['level']}/{self.spec['experiment']['name']}"
+        return self.experiment.key
 
     @property
     def seed(self) -> int:
         """Training seed."""
-        return int(self.spec["seed"])
+        return self.spec.seed
 
     @property
     def name(self) -> str:
         """Key and seed, the way provenance names a run."""
-        return f"{self.key}/seed-{self.seed}"
+        return self.spec.name
+
+    @property
+    def trained(self) -> Trained:
+        """What it trained. StudyError for a run that trains nothing."""
+        if (trained := self.experiment.trained) is None:
+            raise StudyError(f"{self.name} trains no network, and one is needed of it")
+        return trained
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -174,12 +271,12 @@ class Run:
     @property
     def digest(self) -> str:
         """What other runs build on: the digests of its predictions and weights, equal whenever the result is."""
-        return _digest(self.files)
+        return " ".join(self.files[name] for name in (PREDICTIONS, MODEL) if name in self.files)
 
     @property
     def predicts(self) -> bool:
         """Whether predictions on the validation and test images were recorded."""
-        return f"{SPLITS[-1]}_logits" in self.arrays
+        return f"{SPLITS[-1]}_accuracy" in self.metrics
 
     def predictions(self, split: str) -> Predictions:
         """Predictions on "validation" or "test". KeyError when the run predicts nothing."""
@@ -188,11 +285,13 @@ class Run:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions, device, threads, commit, wall and CPU seconds, peak memory."""
-        return read_json(self.folder / "environment.json")
+        return read_json(self.folder / ENVIRONMENT)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """One row per epoch: losses, accuracies, learning rate, seconds, images per second."""
+        import pandas as pd
+
         return pd.DataFrame(read_epochs(self.folder))
 
 
@@ -210,80 +309,51 @@ def write_epochs(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def load_run(folder: Path) -> Run:
-    """Read a complete run. StudyError when it is incomplete or its files were changed."""
-    if not is_complete(folder):
-        raise StudyError(f"{folder} is incomplete or was altered; run the study again to redo it")
+    """Read a complete run. StudyError when it is incomplete, its files were changed, or its version is another."""
+    spec = read_spec(folder)
     result = read_json(folder / RESULT)
-    return Run(folder, read_json(folder / "spec.json"), result["metrics"], result["durations"], result["files"])
+    try:
+        files = result["files"]
+        whole = all((folder / name).is_file() and sha256(folder / name) == value for name, value in files.items())
+        run = Run(folder, spec, result["metrics"], result["durations"], files)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f"{folder / RESULT} is damaged; run the study again to redo the run") from error
+    if not whole:
+        raise StudyError(f"{folder} is incomplete or was altered; run the study again to redo it")
+    return run
 
 
-def run_folder(study: Path, key: str, seed: int) -> Path:
-    """Folder of one run below the study's folder."""
-    return study / key / f"seed-{seed}"
-
-
-def _finished_folders(study: Path) -> Iterator[Path]:
-    return (path.parent for path in sorted(study.glob(f"level[1-5]/*/seed-*/{RESULT}")))
-
-
-def load_runs(study: Path) -> list[Run]:
-    """All complete runs of a study, by level, experiment and seed; altered ones count as missing."""
-    complete = (load_run(folder) for folder in _finished_folders(study) if is_complete(folder))
-    return sorted(complete, key=lambda run: (run.key, run.seed))
-
-
-def results_digest(folder: Path) -> str:
-    """The digest of the run in a folder; "" when it is not complete."""
-    return _digest(read_json(folder / RESULT)["files"]) if (folder / RESULT).is_file() else ""
-
-
-def _digest(files: dict[str, str]) -> str:
-    return " ".join(files[name] for name in (PREDICTIONS, MODEL) if name in files)
-
-
-def load_plan(study: Path) -> dict[str, Any]:
-    """What the study set out to do (study.json): preset, dataset, seeds, experiments in order.
-
-    StudyError when there is none, or one that another version of this package recorded.
-    """
-    if not (study / STUDY).is_file():
-        raise StudyError(f"no study in {study}; run `invoke study` first, or name one with --study")
-    plan = read_json(study / STUDY)
-    if plan.get("format") != FORMAT:
-        raise StudyError(f"{study} was recorded by another version; run the study again: it redoes what is out of date")
-    return plan
-
-
-def current_runs(study: Path, plan: dict[str, Any]) -> list[Run]:
-    """Complete runs of the plan's experiments and seeds, in its order.
+def current_runs(folder: Path, plan: Plan) -> dict[str, Run]:
+    """Complete runs of the plan's experiments and seeds by name, all of one seed before the next.
 
     Left out are those of another spec, and those built on the results of a run that is not there any more.
     """
-    found = {run.name: run for run in load_runs(study)}
     current: dict[str, Run] = {}
-    for entry, seed in itertools.product(plan["experiments"], plan["seeds"]):
-        run = found.get(f"{entry['key']}/seed-{seed}")
-        if run and run.spec["experiment"] == entry["spec"] and _stands(run, current):
-            current[run.name] = run
-    return list(current.values())
+    for seed, experiment in itertools.product(plan.seeds, plan.experiments):
+        spec = plan.spec(experiment, seed, current)
+        if spec and (run := current_run(folder, spec)):
+            current[spec.name] = run
+    return current
 
 
-def _stands(run: Run, current: dict[str, Run]) -> bool:
-    """Whether what the run was built on is among the current runs."""
-    needed = {f"{key}/seed-{run.seed}": digest for key, digest in run.spec["upstream"].items()}
-    return all(name in current and current[name].digest == digest for name, digest in needed.items())
+def current_run(folder: Path, spec: Spec) -> Run | None:
+    """The complete, undamaged run of just this spec; None when there is none."""
+    with contextlib.suppress(StudyError):
+        if read_spec(folder / spec.name) == spec:
+            return load_run(folder / spec.name)
+    return None
 
 
-def summary(study: Path) -> pd.DataFrame:
+def summary(folder: Path) -> list[dict[str, Any]]:
     """One row per planned run: name, state, validation and test accuracy in percent, seconds."""
-    plan = load_plan(study)
-    runs = {run.name: run for run in current_runs(study, plan)}
-    names = [f"{entry['key']}/seed-{seed}" for seed in plan["seeds"] for entry in plan["experiments"]]
-    return pd.DataFrame([_summary_row(study, name, runs.get(name)) for name in names])
+    plan = read_plan(folder)
+    runs = current_runs(folder, plan)
+    names = [run_name(experiment.key, seed) for seed in plan.seeds for experiment in plan.experiments]
+    return [_summary_row(folder / name, name, runs.get(name)) for name in names]
 
 
-def _summary_row(study: Path, name: str, run: Run | None) -> dict[str, Any]:
-    missing = "out of date or altered" if (study / name / RESULT).exists() else "to do"
+def _summary_row(folder: Path, name: str, run: Run | None) -> dict[str, Any]:
+    missing = "out of date or altered" if (folder / RESULT).exists() else "to do"
     row: dict[str, Any] = {"run": name, "state": "complete" if run else missing}
     for split in SPLITS:
         accuracy = run.metrics.get(f"{split}_accuracy") if run else None

@@ -13,12 +13,13 @@ import torch
 
 from study import machine
 from study.data import datasets
-from study.data.datasets import Dataset, Subset
+from study.data.datasets import Dataset
 from study.design import presets
 from study.design.presets import Preset
+from study.experiment import Subset
 from study.machine import Machine
 from study.running import runner
-from study.running.jobs import Options
+from study.running.options import Options
 
 QUICK = presets.QUICK
 TINY = replace(
@@ -26,13 +27,14 @@ TINY = replace(
     name="tiny",
     purpose="tests",
     subset=Subset(80, 40, 70),
-    transfer=replace(QUICK.transfer, epochs=2, head_epochs=2, image_size=32, batch_size=20),
-    ablations=presets.Ablations(epochs=2, image_size=32),
+    transfer=replace(QUICK.transfer, stage=replace(QUICK.transfer.stage, image_size=32), head_epochs=2, batch_size=20),
     search=presets.SearchBudget(trials=3, epochs=2, images=40),
     scratch=replace(QUICK.scratch, epochs=2, batch_size=20),
     multi_task=replace(QUICK.multi_task, epochs=1),
-    mobile_student=replace(QUICK.mobile_student, epochs=1, image_size=32, batch_size=20),
-    teachers=replace(QUICK.teachers, int8=True, compact_epochs=1),
+    mobile_student=replace(
+        QUICK.mobile_student, stage=replace(QUICK.mobile_student.stage, epochs=1, image_size=32), batch_size=20
+    ),
+    teachers=replace(QUICK.teachers, ensemble=2, views=2, int8=True),
     mc_passes=3,
     latency_repeats=3,
 )
@@ -62,6 +64,14 @@ def skip_without_tools(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"{command} is not installed"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what the machine remembers between studies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from study.deployment.export import to_onnx
 from study.experiment import Architecture
+from study.inference.export import to_onnx
 from study.models.classifier import Classifier, build
 
 MOBILENET, OWN = "mobilenetv3_small_100", "compact_cnn_small"

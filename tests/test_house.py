@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,27 @@ MAY_IMPORT = {
     "analysis": {"analysis", "study"},
     "report": {"report", "analysis", "study"},
 }
-ANALYSIS_MAY_IMPORT_FROM_STUDY = {
-    "study.records", "study.models.classifier", "study.data.datasets", "study.errors", "study.experiment",
-    "study.metrics.calibration",
-}  # fmt: skip
+# Folders and files of study/, each of which may import from those in the rows above its own.
+LAYERS = (
+    {"errors"},
+    {"experiment", "files", "streams"},
+    {"records", "machine"},
+    {"metrics", "data", "models"},
+    {"inference"},
+    {"training", "deployment"},
+    {"kinds"},
+    {"design"},
+    {"running"},
+)
+# What analysis and report read are recorded arrays and numbers: they need no network and no images.
+TOO_HEAVY_FOR_A_REPORT = {"torch", "timm", "torchvision", "pytorch_grad_cam", "onnxruntime", "optuna"} | {
+    f"study.{name}" for name in ("models", "training", "inference", "data", "running", "deployment")
+}
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
+    """Names of all modules that a file imports: at its top, in functions, and for types alone."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -35,13 +49,49 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_run_one_way(path: Path) -> None:
+def part_of(path: Path) -> str:
+    """The folder, or else the file, of its room that a path is in."""
+    return path.relative_to(ROOT).with_suffix("").parts[1]
+
+
+def parts_imported(path: Path) -> set[str]:
+    """The folders and files of its own room that a file imports from, but for its own."""
     room = path.relative_to(ROOT).parts[0]
-    ours = {name for name in imports(path) if name.split(".")[0] in (*ROOMS, "tasks", "tests")}
-    assert {name.split(".")[0] for name in ours} <= MAY_IMPORT[room]
-    if room == "analysis":
-        assert {name for name in ours if name.startswith("study")} <= ANALYSIS_MAY_IMPORT_FROM_STUDY
+    return {name.split(".")[1] for name in imports(path) if name.startswith(f"{room}.")} - {part_of(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_import_one_way(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0]
+    ours = {name.split(".")[0] for name in imports(path)} & {*ROOMS, "tasks", "tests"}
+    assert ours <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.is_relative_to(ROOT / "study")], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_folders_of_study_import_one_way(path: Path) -> None:
+    row = {name: number for number, names in enumerate(LAYERS) for name in names} | {"__init__": -1}
+    wrong = [name for name in parts_imported(path) if row[name] >= row[part_of(path)]]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_two_parts_of_a_room_import_each_other(room: str) -> None:
+    graph: dict[str, set[str]] = {}
+    for path in (ROOT / room).rglob("*.py"):
+        graph.setdefault(part_of(path), set()).update(parts_imported(path))
+    assert set(TopologicalSorter(graph).static_order()) >= set(graph)  # CycleError names those that do
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if not p.is_relative_to(ROOT / "study")], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_analysis_and_report_need_neither_networks_nor_images(path: Path) -> None:
+    heavy = {
+        name for name in imports(path) if {name.split(".")[0], ".".join(name.split(".")[:2])} & TOO_HEAVY_FOR_A_REPORT
+    }
+    assert heavy == set()
 
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 import tasks
 from study import records
+from study.design.presets import Preset
 
 ROOT = Path(__file__).parent.parent
 Invoke = Callable[..., "Done"]
@@ -46,16 +47,21 @@ def invoke(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     [
         (["--preset", "huge"], "unknown preset 'huge'; choose one of quick, cpu, paper"),
         (["--levels", "7"], "unknown level 7; levels are 1 to 5"),
+        (["--workers", "0"], "--workers takes a number from 1 upwards, not 0"),
+        (["--workers", "1,2"], "--workers takes one number, not '1,2'"),
         (["--levels", "one"], "--levels takes numbers separated by commas"),
         (["--seeds", "-1"], "--seeds takes numbers from 0 upwards"),
         (["--dataset", "mnist"], "unknown dataset 'mnist'; choose one of auto, cifar10, digits"),
-        (["--device", "tpu9"], "device 'tpu9' is not available here; use --device cpu or auto"),
+        (["--device", "tpu9", "--dataset", "digits"], "device 'tpu9' is not available here; use --device cpu or auto"),
         (["--data", "/etc"], "/etc does not hold CIFAR-10"),
         (["--dataset", "digits", "--runs", "/proc"], "cannot write to /proc"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_exit_code_2(invoke: Invoke, flags: list[str], says: str) -> None:
-    done = invoke("study", *flags)
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    invoke: Invoke, flags: list[str], says: str, tmp_path: Path
+) -> None:
+    runs = [] if "--runs" in flags else ["--runs", str(tmp_path)]
+    done = invoke("study", *flags, *runs)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -75,8 +81,31 @@ def test_listing_tasks_imports_nothing_heavy() -> None:
 
 def test_status_lists_every_run(invoke: Invoke, tiny_study: Path) -> None:
     done = invoke("status", "--runs", str(tiny_study.parent))
-    planned = records.load_plan(tiny_study)["experiments"]
+    planned = records.read_plan(tiny_study).experiments
     assert done.returncode == 0 and done.stdout.count("complete") == len(planned)
+
+
+IMPORTED = """
+import sys
+from invoke import Program
+import tasks
+from study.design.presets import *
+from study.experiment import *
+PRESETS["tiny"] = eval(sys.argv[1])
+Program(namespace=tasks.namespace).run(["invoke", *sys.argv[2:]], exit=False)
+print("imported:", *sorted({"torch", "timm", "torchvision", "onnxruntime", "optuna"} & set(sys.modules)))
+"""
+
+
+def test_a_study_with_nothing_to_do_and_status_import_nothing_heavy(tiny_study: Path, tiny: Preset) -> None:
+    runs = ["--runs", str(tiny_study.parent)]
+    study = ["study", "--preset", "tiny", "--dataset", "digits", "--device", "cpu", "--workers", "1"]
+    for command, says in ((study, "runs complete, 0 to do"), (["status"], "complete")):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORTED, repr(tiny), *command, *runs], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and says in done.stdout, done.stderr
+        assert done.stdout.splitlines()[-1].strip() == "imported:"
 
 
 def test_predict_prints_a_line_per_image(invoke: Invoke, tiny_study: Path, tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from study.experiment import Augmentation
+from study.streams import torch_generator
+
+VIEWED_AT_ONCE = 1_000
 
 
 def augment(images: Tensor, how: Augmentation, mirrored: Tensor, generator: torch.Generator) -> Tensor:
@@ -31,6 +34,22 @@ def augment(images: Tensor, how: Augmentation, mirrored: Tensor, generator: torc
     if how.cutout:
         x = cutout(x, how.cutout, generator)
     return x
+
+
+def mirrored_first(count: int, seed: int) -> Tensor:
+    """Which of ``count`` images are mirrored the first time they are seen, (N,) bool; then each every other time.
+
+    Jordan 2024, https://arxiv.org/abs/2404.00498
+    """
+    return torch.rand(count, generator=torch_generator(seed, "flip")) < 0.5
+
+
+def fixed_view(images: Tensor, how: Augmentation, seed: int, number: int) -> Tensor:
+    """View ``number`` (from 0) of every image: uint8 (N, 3, H, W) in and out, always the same for a seed."""
+    generator = torch_generator(seed, "view", number)
+    mirrored = (mirrored_first(len(images), seed) ^ bool(number % 2)).to(images.device)
+    parts = zip(images.split(VIEWED_AT_ONCE), mirrored.split(VIEWED_AT_ONCE), strict=True)
+    return torch.cat([augment(part, how, turn, generator).mul_(255).round_().to(torch.uint8) for part, turn in parts])
 
 
 def _uniform(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Images that belong to none of the classes: a second dataset to tell from the study's own.
+"""Out-of-distribution (OOD) images, which belong to none of the classes: a second dataset to tell from the study's own.
 
 Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else scikit-learn's
 digits, unless those are what the study classifies.
@@ -7,7 +7,6 @@ digits, unless those are what the study classifies.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from study.data import datasets
+from study.data import datasets, sources
 from study.data.datasets import IMAGE_SIZE, Dataset
 from study.errors import StudyError
 
 FASHION = "FashionMNIST"
-NONE_AT_HAND = (
-    "no second dataset is at hand: place Fashion-MNIST in torchvision's layout (FashionMNIST/raw) beside the data"
+NONE_AVAILABLE = (
+    "there is no second dataset: place Fashion-MNIST in torchvision's layout (FashionMNIST/raw) beside the data"
 )
 
 
 @dataclass(frozen=True)
-class Outliers:
+class OodImages:
     """Images (N, 3, 32, 32) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
 
     title: str
@@ -38,17 +37,17 @@ class Outliers:
         return hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
 
 
-def at_hand(dataset: Dataset) -> Outliers | None:
-    """Outliers for a study of ``dataset``, at most as many as it has test images; None where none are at hand.
+def available(dataset: Dataset) -> OodImages | None:
+    """OOD images for a study of ``dataset``, at most as many as it has test images; None where there are none.
 
     StudyError when Fashion-MNIST is there but cannot be read.
     """
     limit = len(dataset.test)
-    folder = Path(dataset.folder or os.environ.get("STUDY_DATA") or "data")
+    folder = sources.folder_of(dataset.folder)
     if (folder / FASHION / "raw").is_dir():
-        return Outliers("Fashion-MNIST", _evenly(_fashion_mnist(folder), limit))
+        return OodImages("Fashion-MNIST", _evenly(_fashion_mnist(folder), limit))
     if dataset.name != "digits":
-        return Outliers("scikit-learn's digits", _evenly(datasets.load("digits").images, limit))
+        return OodImages("scikit-learn's digits", _evenly(datasets.load("digits").images, limit))
     return None
 
 

@@ -1,21 +1,24 @@
-"""Write ``runs/<study>/export``: deployable models, what ``invoke predict`` must know, a model card."""
+"""Write an export: deployable models, what ``invoke predict`` must know, a model card."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
-from study.deployment.predict import EXPORT, MANIFEST
-from study.metrics.calibration import Abstention, choose_abstention, fit_temperature
-from study.records import Predictions, Run, sha256, write_bytes, write_json
+from study.deployment.int8 import FP32, INT8
+from study.deployment.predict import MANIFEST, Manifest, Shipped
+from study.files import sha256, write_bytes, write_json
+from study.metrics.calibration import Abstention, choose_abstention, fit_temperature, probabilities
+from study.metrics.intervals import wilson
+from study.records import Plan, Predictions, Run
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 TEMPLATE = "model_card.md.jinja"
-FILES = {"float32": "model-fp32.onnx", "int8": "model-int8.onnx"}
+FILES = {"float32": FP32, "int8": INT8}
 TOLERATED_LOSS = 0.01
 
 
@@ -33,21 +36,19 @@ class Trusted:
         return self.run.predictions("test")
 
 
-def write_export(study: Path, source: Run, int8: Run, plan: dict[str, Any]) -> Path:
-    """Write both ONNX files, export.json and README.md into the study's export folder and return the folder.
+def write_export(folder: Path, source: Run, int8: Run, plan: Plan, teacher: str = "") -> None:
+    """Write both ONNX files, export.json and README.md into the folder.
 
-    ``source`` is the trained run, ``int8`` the quantised one that holds both ONNX files. Recommended is
-    the int8 model, unless it loses more than one point of validation accuracy. Temperatures and
+    ``source`` is the trained run, by a ``teacher`` if any, ``int8`` the quantised one that holds both ONNX files.
+    Recommended is the int8 model, unless it loses more than one point of validation accuracy. Temperatures and
     thresholds come from validation logits only. StudyError when the disk refuses.
     """
-    folder = study / EXPORT
     models = {"float32": _trusted(source), "int8": _trusted(int8)}
     for file in FILES.values():
         write_bytes(folder / file, (int8.folder / file).read_bytes())
     manifest = _manifest(folder, models, plan)
-    write_bytes(folder / "README.md", render(models, manifest, plan).encode())
-    write_json(folder / MANIFEST, manifest)
-    return folder
+    write_bytes(folder / "README.md", render(models, manifest, plan, teacher).encode())
+    write_json(folder / MANIFEST, asdict(manifest))
 
 
 def _trusted(run: Run) -> Trusted:
@@ -57,39 +58,29 @@ def _trusted(run: Run) -> Trusted:
 
 
 def _confidence(predictions: Predictions, temperature: float) -> np.ndarray:
-    return softmax(predictions.logits.astype(np.float64) / temperature, axis=1).max(axis=1)
+    return probabilities(predictions.logits, temperature).max(axis=1)
 
 
-def _manifest(folder: Path, models: dict[str, Trusted], plan: dict[str, Any]) -> dict[str, Any]:
-    dataset = plan["dataset"]
-    return {
-        "study": plan["study"],
-        "preset": plan["preset"],
-        "classes": dataset["classes"],
-        "dataset": {name: dataset[name] for name in ("name", "title", "fingerprint", "notice")},
-        "image_size": dataset["image_size"],
-        "deployed": _recommended(models),
-        "models": {precision: _described(folder / FILES[precision], model) for precision, model in models.items()},
-    }
-
-
-def _recommended(models: dict[str, Trusted]) -> str:
+def _manifest(folder: Path, models: dict[str, Trusted], plan: Plan) -> Manifest:
+    dataset = plan.dataset
     accuracy = {precision: model.run.predictions("validation").accuracy for precision, model in models.items()}
-    return "float32" if accuracy["float32"] - accuracy["int8"] > TOLERATED_LOSS else "int8"
+    shipped = {}
+    for precision, model in models.items():
+        path = folder / FILES[precision]
+        digest, size = sha256(path), path.stat().st_size
+        shipped[precision] = Shipped(path.name, digest, size, model.run.name, model.temperature, model.abstention)
+    return Manifest(
+        study=plan.study,
+        preset=plan.preset,
+        dataset={name: getattr(dataset, name) for name in ("name", "title", "fingerprint", "notice")},
+        classes=dataset.classes,
+        image_size=dataset.image_size,
+        deployed="float32" if accuracy["float32"] - accuracy["int8"] > TOLERATED_LOSS else "int8",
+        models=shipped,
+    )
 
 
-def _described(path: Path, model: Trusted) -> dict[str, Any]:
-    return {
-        "file": path.name,
-        "sha256": sha256(path),
-        "bytes": path.stat().st_size,
-        "run": model.run.name,
-        "temperature": model.temperature,
-        "abstention": asdict(model.abstention),
-    }
-
-
-def render(models: dict[str, Trusted], manifest: dict[str, Any], plan: dict[str, Any]) -> str:
+def render(models: dict[str, Trusted], manifest: Manifest, plan: Plan, teacher: str = "") -> str:
     """The model card as Markdown, after Mitchell et al. 2019, https://arxiv.org/abs/1810.03993."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -103,40 +94,38 @@ def render(models: dict[str, Trusted], manifest: dict[str, Any], plan: dict[str,
         finalize=lambda value: escape(str(value)),
     )
     source = models["float32"].run
-    titles = {experiment["key"]: experiment["title"] for experiment in plan["experiments"]}
     return environment.get_template(TEMPLATE).render(
         manifest=manifest,
         plan=plan,
         source=source,
-        title=titles.get(source.key, source.key),
-        recipe=source.spec["experiment"].get("base") or source.spec["experiment"],
-        sizes=plan["dataset"]["sizes"],
+        title=source.experiment.title,
+        recipe=source.trained,
+        teacher=teacher,
+        sizes=plan.dataset.sizes,
         scores=[_scores(precision, model, manifest) for precision, model in models.items()],
-        classes=_per_class(models[manifest["deployed"]].test, manifest["classes"]),
-        abstention=manifest["models"][manifest["deployed"]]["abstention"],
+        classes=_per_class(models[manifest.deployed].test, manifest.classes),
+        abstention=manifest.models[manifest.deployed].abstention,
     )
 
 
-def _scores(precision: str, model: Trusted, manifest: dict[str, Any]) -> dict[str, Any]:
+def _scores(precision: str, model: Trusted, manifest: Manifest) -> dict[str, Any]:
     """One row of the card's first table; accuracies and risk are fractions."""
-    from scipy.stats import binomtest
-
-    test, described = model.test, manifest["models"][precision]
-    interval = binomtest(int(test.correct.sum()), len(test.labels)).proportion_ci(method="wilson")
+    test, shipped = model.test, manifest.models[precision]
+    interval = wilson(int(test.correct.sum()), len(test.labels))
     answered = _confidence(test, model.temperature) >= model.abstention.threshold
     return {
         "precision": precision,
         "accuracy": test.accuracy,
         "low": interval.low,
         "high": interval.high,
-        "megabytes": described["bytes"] / 1e6,
+        "megabytes": shipped.bytes / 1e6,
         "temperature": model.temperature,
         "coverage": float(answered.mean()),
         "risk": float((~test.correct[answered]).mean()) if answered.any() else 0.0,
     }
 
 
-def _per_class(test: Predictions, classes: list[str]) -> list[dict[str, Any]]:
+def _per_class(test: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
     from sklearn.metrics import precision_recall_fscore_support
 
     columns = precision_recall_fscore_support(

@@ -5,20 +5,21 @@ from __future__ import annotations
 import itertools
 import platform
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from study.errors import StudyError
-from study.inference.runtime import INPUT
-from study.records import write_bytes
+from study.files import write_bytes
+from study.inference.runtime import INPUT, open_session
 
 if TYPE_CHECKING:
-    from onnx import GraphProto
+    from onnxruntime import InferenceSession
+    from torch import nn
 
+FP32, INT8 = "model-fp32.onnx", "model-int8.onnx"  # of one network, side by side in a run's folder
 CALIBRATION_BATCH = 64
 LINEAR_OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
 INTEGER_OPERATORS = frozenset({"ConvInteger", "MatMulInteger"})
@@ -46,24 +47,27 @@ def quantize_static(fp32: Path, int8: Path, calibration_images: np.ndarray) -> i
     Resizing and normalising stay in float. Returns the number of convolutions and matrix products that now
     run on integers; StudyError when there is none.
     """
-    from onnxruntime.quantization import QuantFormat, QuantType
-    from onnxruntime.quantization import quantize_static as quantize
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     if not len(calibration_images):
         raise StudyError("static quantisation needs at least one training image to calibrate on")
-    with _preprocessed(fp32) as (prepared, result):
-        quantize(
-            prepared,
-            result,
-            Calibration(calibration_images),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=_saturates(),
-            nodes_to_exclude=_preprocessing(prepared),
-        )
-        return _keep(result, int8)
+    how = {"quant_format": QuantFormat.QDQ, "activation_type": QuantType.QUInt8}
+    return _write(fp32, int8, quantize_static, calibration_data_reader=Calibration(calibration_images), **how)
+
+
+def session_of(model: nn.Module, size: int, calibration_images: np.ndarray | None) -> InferenceSession:
+    """A session of a network that sees images at ``size`` px, in int8 by ``calibration_images`` (N, 3, H, W) if any."""
+    import torch
+
+    from study.inference.export import to_onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        fp32, int8 = Path(folder) / FP32, Path(folder) / INT8
+        to_onnx(model, size, fp32)
+        if calibration_images is not None:
+            quantize_static(fp32, int8, calibration_images)
+        content = (fp32 if calibration_images is None else int8).read_bytes()
+    return open_session(content, torch.get_num_threads())
 
 
 def quantize_dynamic(fp32: Path, int8: Path) -> int:
@@ -72,20 +76,35 @@ def quantize_dynamic(fp32: Path, int8: Path) -> int:
     Convolutions stay in float, as with PyTorch's dynamic quantisation of Linear layers. Returns the number of
     matrix products that now run on integers; StudyError when there is none.
     """
-    from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization import quantize_dynamic as quantize
+    from onnxruntime.quantization import quantize_dynamic
 
-    with _preprocessed(fp32) as (prepared, result):
+    return _write(fp32, int8, quantize_dynamic, op_types_to_quantize=["MatMul", "Gemm"])
+
+
+def _write(fp32: Path, int8: Path, quantize: Callable[..., None], **how: object) -> int:
+    """Write what a function of ONNX Runtime makes of the model with shapes inferred; counts what runs on integers."""
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    if not fp32.is_file():
+        raise StudyError(f"there is no model at {fp32}; run the study again to export it")
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, result = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
+        # Symbolic shapes stay on: without them dynamic quantisation fails on Gemm (onnxruntime issue 25890).
+        quant_pre_process(fp32, prepared)
         quantize(
             prepared,
             result,
-            op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
             weight_type=QuantType.QInt8,
             reduce_range=_saturates(),
             nodes_to_exclude=_preprocessing(prepared),
+            **how,
         )
-        return _keep(result, int8)
+        if not (count := quantized_operators(result)):
+            raise StudyError(f"nothing was quantised in {int8.name}: the model has no layer this method applies to")
+        write_bytes(int8, result.read_bytes())
+    return count
 
 
 def _saturates() -> bool:
@@ -104,7 +123,9 @@ def quantized_operators(path: Path) -> int:
     Counted are integer operators and those whose data and weights both come from DequantizeLinear, which ONNX
     Runtime fuses into integer kernels.
     """
-    graph = _graph(path)
+    import onnx
+
+    graph = onnx.load(path).graph
     dequantized = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
     return sum(
         node.op_type in INTEGER_OPERATORS
@@ -113,35 +134,8 @@ def quantized_operators(path: Path) -> int:
     )
 
 
-def _graph(path: Path) -> GraphProto:
-    import onnx
-
-    return onnx.load(path).graph
-
-
 def _preprocessing(path: Path) -> list[str]:
     """Names of the nodes ahead of the first convolution; in integers they would round the image again."""
-    nodes = itertools.takewhile(lambda node: node.op_type != "Conv", _graph(path).node)
-    return [node.name for node in nodes]
+    import onnx
 
-
-@contextmanager
-def _preprocessed(fp32: Path) -> Iterator[tuple[Path, Path]]:
-    """The model with shapes inferred and a path for the result; both vanish afterwards."""
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    if not fp32.is_file():
-        raise StudyError(f"there is no model at {fp32}; run the study again to export it")
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        # Symbolic shapes stay on: without them dynamic quantisation fails on Gemm (onnxruntime issue 25890).
-        quant_pre_process(fp32, prepared)
-        yield prepared, Path(folder) / "int8.onnx"
-
-
-def _keep(result: Path, int8: Path) -> int:
-    count = quantized_operators(result)
-    if not count:
-        raise StudyError(f"nothing was quantised in {int8.name}: the model has no layer this method applies to")
-    write_bytes(int8, result.read_bytes())
-    return count
+    return [node.name for node in itertools.takewhile(lambda node: node.op_type != "Conv", onnx.load(path).graph.node)]

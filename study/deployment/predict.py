@@ -12,17 +12,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
-from scipy.special import softmax
 
 from study.errors import StudyError
+from study.experiment import structured
+from study.files import read_json
 from study.inference.runtime import run_onnx
-from study.records import load_plan, read_json, sha256
+from study.metrics.calibration import Abstention, probabilities
+from study.records import current_runs, read_plan
 
-EXPORT = Path("export")
 MANIFEST = "export.json"
 # Reading PostScript runs Ghostscript on it, which no image to classify is worth.
 REFUSED_FORMATS = frozenset({"EPS"})
@@ -45,69 +45,66 @@ class Prediction:
         return self.classes[0][1] < self.threshold
 
     def __str__(self) -> str:
-        answers = ", ".join(f"{printable(name)} {confidence:.1%}" for name, confidence in self.classes)
-        verdict = f" (abstains: confidence under {self.threshold:.1%})" if self.abstains else ""
-        return f"{printable(str(self.image))}: {answers}{verdict}".replace("%", " %")
+        answers = ", ".join(f"{printable(name)} {_percent(confidence)}" for name, confidence in self.classes)
+        verdict = f" (abstains: confidence under {_percent(self.threshold)})" if self.abstains else ""
+        return f"{printable(str(self.image))}: {answers}{verdict}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 @dataclass(frozen=True)
-class Exported:
-    """An exported model that was checked against its description."""
+class Shipped:
+    """One exported model: its file with digest and size, the run that evaluated it, and when to trust it."""
 
-    path: Path
+    file: str
+    sha256: str
+    bytes: int
+    run: str
+    temperature: float
+    abstention: Abstention
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What export.json says: the models by precision, which of them is ``deployed``, and what they classify."""
+
+    study: str
+    preset: str
+    dataset: dict[str, str]
     classes: tuple[str, ...]
     image_size: int
-    temperature: float
-    threshold: float
+    deployed: str
+    models: dict[str, Shipped]
 
 
-def predict(study: Path, images: Sequence[Path], top: int = 3) -> list[Prediction]:
+def predict(folder: Path, images: Sequence[Path], top: int = 3) -> list[Prediction]:
     """Classify image files with the study's exported model, one prediction per file, in order.
 
-    Raises StudyError when there is no export, when it is not this study's or was altered, or when
-    a file is not an image that can be read.
+    Raises StudyError when there is no export, when it was altered, or when a file is not an image that can be read.
     """
     if not images or top < 1:
         raise StudyError("name at least one image, and ask for at least one class")
-    exported = load_export(study)
-    pixels = np.stack([read_image(path, exported.image_size) for path in images])
-    probs = softmax(run_onnx(exported.path, pixels).astype(np.float64) / exported.temperature, axis=1)
-    return [_prediction(path, row, exported, top) for path, row in zip(images, probs, strict=True)]
+    export, manifest = load_export(folder)
+    model = manifest.models[manifest.deployed]
+    pixels = np.stack([read_image(path, manifest.image_size) for path in images])
+    probs = probabilities(run_onnx(export / Path(model.file).name, pixels), model.temperature)
+    best = np.argsort(-probs, axis=1, kind="stable")[:, :top]
+    answers = [tuple((manifest.classes[i], float(row[i])) for i in of) for row, of in zip(probs, best, strict=True)]
+    return [Prediction(path, a, model.abstention.threshold) for path, a in zip(images, answers, strict=True)]
 
 
-def _prediction(path: Path, probs: np.ndarray, exported: Exported, top: int) -> Prediction:
-    best = np.argsort(-probs, kind="stable")[:top]
-    return Prediction(path, tuple((exported.classes[i], float(probs[i])) for i in best), exported.threshold)
+def load_export(folder: Path) -> tuple[Path, Manifest]:
+    """The study's export, of several seeds that with the best validation accuracy: its folder and what it says.
 
-
-def load_export(study: Path) -> Exported:
-    """The model that the study's export.json recommends, its digest and origin checked."""
-    plan, manifest = load_plan(study), study / EXPORT / MANIFEST
-    if not manifest.is_file():
-        raise StudyError(f"{study} has no exported model yet; run the study's level 5 first")
-    described = read_json(manifest)
-    try:
-        origin = (described["study"], described["dataset"]["fingerprint"])
-        model = described["models"][described["deployed"]]
-        exported = _exported(study / EXPORT, described, model)
-        digest = model["sha256"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise StudyError(f"{manifest} is damaged; run the study again to export the model anew") from error
-    if origin != (plan["study"], plan["dataset"]["fingerprint"]):
-        raise StudyError(f"{manifest} belongs to another study or other data; run the study again to redo it")
-    if not exported.path.is_file() or sha256(exported.path) != digest:
-        raise StudyError(f"{exported.path} is not the model that {MANIFEST} describes; run the study again")
-    return exported
-
-
-def _exported(folder: Path, described: dict[str, Any], model: dict[str, Any]) -> Exported:
-    return Exported(
-        folder / Path(model["file"]).name,
-        tuple(described["classes"]),
-        int(described["image_size"]),
-        float(model["temperature"]),
-        float(model["abstention"]["threshold"]),
-    )
+    StudyError when there is none that is current.
+    """
+    exports = [run for run in current_runs(folder, read_plan(folder)).values() if MANIFEST in run.files]
+    if not exports:
+        raise StudyError(f"{folder} has no exported model that is whole and up to date; run the study's level 5")
+    best = max(exports, key=lambda run: run.metrics["exported_accuracy"])
+    return best.folder, structured(read_json(best.folder / MANIFEST), Manifest)
 
 
 def read_image(path: Path, size: int) -> np.ndarray:

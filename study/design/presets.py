@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from study.data.datasets import Subset
 from study.errors import StudyError
-from study.experiment import Precision
+from study.experiment import Precision, Stage, Subset
 
 
 @dataclass(frozen=True)
 class Transfer:
     """Training of pretrained networks in levels 1 to 4.
 
-    ``head_only`` is the backbone that level 1 keeps frozen, for ``head_epochs``; of the fine-tuned
-    ``backbone`` the first ``frozen_groups`` layer groups stay frozen too, with ``frozen_depthwise`` also
-    the depthwise filters of the others. Images grow from ``first_size`` px (0 for no growth) to
-    ``image_size`` px; ``learning_rate`` is the optimizer's peak.
+    ``stage`` fine-tunes ``backbone``; ``head_only`` is the one that level 1 keeps frozen, for ``head_epochs``.
     """
 
     backbone: str
     head_only: str
-    epochs: int
+    stage: Stage
     head_epochs: int
-    image_size: int
     batch_size: int
-    learning_rate: float
-    first_size: int = 0
-    frozen_groups: int = 0
-    frozen_depthwise: bool = False
-
-
-@dataclass(frozen=True)
-class Ablations:
-    """Budget of level 2's runs other than ``augmented``: leave-one-out, MixUp, the searched recipe, their control.
-
-    MixUp's first stage takes one of the ``epochs``, of which there are at least two; ``image_size`` in px.
-    """
-
-    epochs: int
-    image_size: int
 
 
 @dataclass(frozen=True)
@@ -75,27 +55,24 @@ class MultiTask:
 
 @dataclass(frozen=True)
 class MobileStudent:
-    """Training of level 5's MobileNetV3-Small with AdamW; sizes as in ``Transfer``."""
+    """Training of level 5's MobileNetV3-Small with AdamW."""
 
-    epochs: int
-    image_size: int
+    stage: Stage
     batch_size: int
-    learning_rate: float
-    first_size: int = 0
     pretrained: bool = False
 
 
 @dataclass(frozen=True)
 class Teachers:
-    """Teaching in level 5: how many of the best networks are the ensemble, and how much teachers may cost.
+    """Teaching in level 5.
 
-    With ``int8`` they answer in int8, on the CPU whatever the device, where that pays. CompactCNN hears
-    them in its last ``compact_epochs``, 0 for all; ``compact_weight`` is then their share in its loss.
+    The ``ensemble`` best networks teach together; each answers for ``views`` random views of every training image,
+    with ``int8`` as it does after quantisation. ``compact_weight`` is the share of the teacher in CompactCNN's loss.
     """
 
     ensemble: int
+    views: int
     int8: bool = False
-    compact_epochs: int = 0
     compact_weight: float = 0.9
 
 
@@ -103,8 +80,10 @@ class Teachers:
 class Preset:
     """Scale of a study.
 
-    ``partner`` is an extra architecture for level 4 ("" for none). With ``views_at_test`` mirrored images
-    are averaged in at test, except for MobileNetV3-Small.
+    ``partner`` is an extra architecture for level 4 ("" for none). With ``flip_tta`` (test-time augmentation)
+    mirrored images are averaged in at test, except for MobileNetV3-Small. ``ablations`` is the stage of level 2's runs
+    other than ``augmented``, None for that of ``transfer``; MixUp's first stage takes one of its epochs, of which there
+    are at least two.
     """
 
     name: str
@@ -112,7 +91,6 @@ class Preset:
     subset: Subset
     seeds: tuple[int, ...]
     transfer: Transfer
-    ablations: Ablations
     search: SearchBudget
     scratch: FromScratch
     multi_task: MultiTask
@@ -122,95 +100,63 @@ class Preset:
     precision: Precision
     mc_passes: int
     latency_repeats: int
-    views_at_test: bool
-
-    @property
-    def shared_epochs(self) -> int:
-        """How many of CompactCNN's first epochs its student shares with it, since neither hears a teacher in them."""
-        late = self.teachers.compact_epochs
-        return max(0, self.scratch.epochs - late) if late else 0
+    flip_tta: bool
+    ablations: Stage | None = None
 
 
+LITE = "tf_efficientnet_lite0"
+SMALL = Stage(2, 1.5e-3, 72, warmup=0.2, frozen_groups=6, frozen_depthwise=True)  # fine-tuning on a laptop
 QUICK = Preset(
     name="quick",
     purpose="a first look",
     subset=Subset(1_000, 250, 500),
     seeds=(0,),
-    transfer=Transfer(
-        backbone="tf_efficientnet_lite0",
-        head_only="tf_efficientnet_lite0",
-        epochs=2,
-        head_epochs=5,
-        image_size=40,
-        batch_size=50,
-        learning_rate=2e-3,
-    ),
-    ablations=Ablations(epochs=2, image_size=40),
+    transfer=Transfer(LITE, LITE, Stage(2, 2e-3, 40, warmup=0.2), head_epochs=5, batch_size=50),
     search=SearchBudget(trials=4, epochs=2, images=300),
     scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
     partner="",
-    mobile_student=MobileStudent(epochs=3, image_size=40, batch_size=50, learning_rate=3e-3),
-    teachers=Teachers(ensemble=3),
+    mobile_student=MobileStudent(Stage(3, 3e-3, 40, warmup=0.2), batch_size=50),
+    teachers=Teachers(ensemble=3, views=3),
     precision="float32",
     mc_passes=20,
     latency_repeats=25,
-    views_at_test=False,
+    flip_tta=False,
 )
 CPU = Preset(
     name="cpu",
     purpose="a real study on a laptop",
     subset=Subset(),
     seeds=(0,),
-    transfer=Transfer(
-        backbone="tf_efficientnet_lite0",
-        head_only="tf_efficientnet_lite0",
-        epochs=2,
-        head_epochs=10,
-        image_size=160,
-        batch_size=64,
-        learning_rate=1.5e-3,
-        first_size=128,
-        frozen_groups=6,
-        frozen_depthwise=True,
-    ),
-    ablations=Ablations(epochs=2, image_size=72),
+    transfer=Transfer(LITE, LITE, replace(SMALL, image_size=160, first_size=128), head_epochs=10, batch_size=64),
+    ablations=SMALL,
     search=SearchBudget(trials=6, epochs=2, images=5_000),
     scratch=FromScratch("compact_cnn", epochs=13, batch_size=250, learning_rate=0.085, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
-    mobile_student=MobileStudent(epochs=4, image_size=64, batch_size=64, learning_rate=2e-3, first_size=40),
-    teachers=Teachers(ensemble=2, int8=True, compact_epochs=3, compact_weight=0.5),
+    mobile_student=MobileStudent(Stage(4, 2e-3, 64, warmup=0.2, first_size=40), batch_size=64),
+    teachers=Teachers(ensemble=2, views=6, int8=True, compact_weight=0.5),
     precision="float32",
     mc_passes=30,
     latency_repeats=200,
-    views_at_test=True,
+    flip_tta=True,
 )
 PAPER = Preset(
     name="paper",
     purpose="the full study",
     subset=Subset(),
     seeds=(0, 1, 2),
-    transfer=Transfer(
-        backbone="resnet18",
-        head_only="resnet50",
-        epochs=5,
-        head_epochs=5,
-        image_size=224,
-        batch_size=128,
-        learning_rate=1e-3,
-    ),
-    ablations=Ablations(epochs=5, image_size=224),
+    transfer=Transfer("resnet18", "resnet50", Stage(5, 1e-3, 224, warmup=0.2), head_epochs=5, batch_size=128),
     search=SearchBudget(trials=20, epochs=2, images=40_000),
     scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085),
     multi_task=MultiTask("compact_cnn", epochs=60),
     partner="efficientnet_b0",
-    mobile_student=MobileStudent(epochs=20, image_size=224, batch_size=128, learning_rate=2e-3, pretrained=True),
-    teachers=Teachers(ensemble=4),
+    mobile_student=MobileStudent(Stage(20, 2e-3, 224, warmup=0.2), batch_size=128, pretrained=True),
+    teachers=Teachers(ensemble=4, views=8),
     precision="bfloat16",
     mc_passes=50,
     latency_repeats=500,
-    views_at_test=False,
+    flip_tta=False,
 )
 PRESETS = {preset.name: preset for preset in (QUICK, CPU, PAPER)}
 

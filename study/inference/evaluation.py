@@ -1,16 +1,21 @@
-"""Logits of a trained network on given images, and the numbers read off them."""
+"""Logits of a trained network on given images, what is read off them, and samples with dropout active."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.dropout import _DropoutNd
 
-from study.data.datasets import Dataset
+from study.errors import StudyError
 from study.experiment import Precision, Recipe
-from study.inference.frozen import Frozen, in_runtime
+from study.inference.offload import offloaded
 from study.machine import Machine
 from study.models.classifier import prepare, views
 
@@ -19,7 +24,7 @@ BATCH = 250
 
 @dataclass(frozen=True)
 class Setting:
-    """How a network is evaluated: input side in px, precision, and the views whose logits are averaged."""
+    """How a network is evaluated: input side in px, precision, and whether mirrored images' logits are averaged in."""
 
     size: int
     precision: Precision = "float32"
@@ -28,7 +33,7 @@ class Setting:
     @classmethod
     def of(cls, recipe: Recipe) -> Setting:
         """How networks trained by the recipe are evaluated."""
-        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.flip_at_test)
+        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.flip_tta)
 
     @property
     def views(self) -> int:
@@ -37,16 +42,10 @@ class Setting:
 
 
 @torch.inference_mode()
-def logits(
-    model: nn.Module,
-    images: Tensor,
-    setting: Setting,
-    machine: Machine,
-) -> Tensor:
+def logits(model: nn.Module, images: Tensor, setting: Setting, machine: Machine) -> Tensor:
     """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
     model.eval()
-    in_bulk = in_runtime(machine, setting.precision, len(images) * setting.views)
-    network = Frozen(model) if in_bulk else model
+    network = offloaded(model, machine, setting.precision, len(images) * setting.views)
     parts = []
     for batch in images.split(BATCH):
         x = prepare(batch, setting.size, model)
@@ -61,6 +60,54 @@ def loss_and_accuracy(scores: Tensor, labels: Tensor) -> tuple[float, float]:
     return float(functional.cross_entropy(scores, labels)), float((scores.argmax(1) == labels).float().mean())
 
 
-def split_logits(model: nn.Module, dataset: Dataset, split: str, setting: Setting, machine: Machine) -> Tensor:
-    """Logits of one split, in the split's order."""
-    return logits(model, dataset.images[getattr(dataset, split)], setting, machine)
+def mc_dropout(
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    passes: int,
+    seed: int,
+    embedding: Callable[[Tensor], Tensor] | None = None,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> np.ndarray:
+    """Class probabilities of ``passes`` stochastic forward passes, (passes, N, C) float32.
+
+    Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142. ``batches`` hold normalised images
+    (n, 3, S, S); only dropout is random, batch norm keeps its running statistics. A model with ``embedding``
+    and ``classify`` whose only dropout is in the latter computes the former once, by the given function if
+    any, and samples the latter; the network runs under ``autocast``. Torch's global random state and the
+    model's modes are left as they were.
+    StudyError when the model has no dropout to activate.
+    """
+    active = [module for module in model.modules() if isinstance(module, _DropoutNd) and module.p > 0]
+    if not active:
+        raise StudyError(
+            "the model has no dropout with p > 0: its dropout is inactive, so every pass would be the same; "
+            "the reference study's score was 0.0 because of this; name a source trained with dropout"
+        )
+    if passes < 1:
+        raise StudyError(f"Monte Carlo dropout needs at least one pass, not {passes}")
+    shared: Any = nn.Identity()  # the part to compute once, and the part to repeat
+    sampled: Any = model
+    if active == [getattr(model, "dropout", None)] and hasattr(model, "embedding"):
+        shared, sampled = embedding or model.embedding, model.classify
+
+    def sample(batch: Tensor) -> Tensor:
+        with autocast():
+            features = shared(batch)
+            return torch.stack([sampled(features).float().softmax(dim=1) for _ in range(passes)]).cpu()
+
+    with _only_dropout_active(model, active), torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(seed)
+        return torch.cat([sample(batch) for batch in batches], dim=1).numpy()
+
+
+@contextmanager
+def _only_dropout_active(model: nn.Module, active: Sequence[nn.Module]) -> Iterator[None]:
+    before = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        for module in active:
+            module.train()
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training

@@ -1,19 +1,48 @@
-"""What validation logits say about trust: the temperature, and the confidence below which to abstain."""
+"""How far confidence can be believed: calibration errors, proper scores, temperature, and when to abstain."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from study.errors import StudyError
+from study.metrics.uncertainty import risk_coverage
 
+BINS = 15  # as Guo et al. 2017
 TEMPERATURES = (0.05, 20.0)
 TARGET_RISK = 0.02
 SMALLEST_COVERAGE = 0.5
 FALLBACK_COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class CalibrationScores:
+    """``ece`` and ``adaptive_ece`` in [0, 1], ``nll`` in nats, ``brier`` in [0, 2]; all better when low."""
+
+    ece: float
+    adaptive_ece: float
+    nll: float
+    brier: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of a reliability diagram: edges (B + 1,), and per bin its images and their mean confidence and accuracy.
+
+    An empty bin has count 0 and NaN.
+    """
+
+    edges: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    count: np.ndarray
+
+    @property
+    def gap(self) -> float:
+        """Mean of |accuracy - confidence| over images, bin by bin."""
+        filled = self.count > 0
+        return float(np.average(np.abs(self.accuracy - self.confidence)[filled], weights=self.count[filled]))
 
 
 @dataclass(frozen=True)
@@ -30,6 +59,66 @@ class Abstention:
     rule: str
 
 
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Softmax over the last axis of logits (..., C) divided by the temperature; float64 of the same shape."""
+    from scipy.special import softmax
+
+    return softmax(np.asarray(logits, dtype=float) / temperature, axis=-1)
+
+
+def negative_log_likelihood(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """-log p(true class) of each image in nats; probs (..., N, C) and labels (N,) give (..., N).
+
+    A probability of zero counts as the smallest normal float: finite, about 708 nats.
+    """
+    chosen = np.take_along_axis(probs, np.broadcast_to(labels, probs.shape[:-1])[..., None], axis=-1)[..., 0]
+    return -np.log(np.maximum(chosen, np.finfo(float).tiny))
+
+
+def brier(probs: np.ndarray, labels: np.ndarray) -> float:
+    """Mean squared distance to the one-hot label, summed over classes, in [0, 2]; probs (N, C), labels (N,).
+
+    Brier 1950, https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2
+    """
+    return float(((probs - np.eye(probs.shape[1])[labels]) ** 2).sum(axis=1).mean())
+
+
+def reliability(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """Reliability diagram over equal-width bins, open on the left; probs (N, C), labels (N,).
+
+    Its gap is the expected calibration error: Guo et al. 2017, https://arxiv.org/abs/1706.04599
+    """
+    return _binned(probs, labels, np.linspace(0, 1, bins + 1))
+
+
+def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """ECE of the predicted class over equal-width bins; probs (N, C), labels (N,).
+
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599
+    """
+    return reliability(probs, labels, bins).gap
+
+
+def adaptive_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """ECE of the predicted class over bins of equal mass; probs (N, C), labels (N,).
+
+    Equal confidences share a bin, so the result does not depend on the order of the images.
+    The adaptive binning is that of Nixon et al. 2019, https://arxiv.org/abs/1904.01685
+    """
+    edges = np.quantile(probs.max(axis=1), np.linspace(0, 1, bins + 1))
+    return _binned(probs, labels, edges).gap
+
+
+def calibration_scores(probs: np.ndarray, labels: np.ndarray) -> CalibrationScores:
+    """All four scores of probs (N, C) against labels (N,), with ``BINS`` bins."""
+    return CalibrationScores(
+        expected_calibration_error(probs, labels),
+        adaptive_calibration_error(probs, labels),
+        float(negative_log_likelihood(probs, labels).mean()),
+        brier(probs, labels),
+    )
+
+
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T in [0.05, 20] for which softmax(logits / T) has the lowest negative log-likelihood.
 
@@ -37,16 +126,17 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     judged by. Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599. The log-likelihood is concave
     in 1/T, so the bounded search finds its only maximum. StudyError when there are no images.
     """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
     if not len(labels):
         raise StudyError("a temperature needs validation predictions, and there are none")
     logits, rows = np.asarray(logits, dtype=np.float64), np.arange(len(labels))
 
-    def negative_log_likelihood(log_temperature: float) -> float:
+    def mean_loss(log_temperature: float) -> float:
         return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
 
-    found = minimize_scalar(
-        negative_log_likelihood, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6}
-    )
+    found = minimize_scalar(mean_loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
 
 
@@ -57,7 +147,10 @@ def choose_abstention(confidence: np.ndarray, correct: np.ndarray) -> Abstention
     the images unanswered, the threshold that answers 90 % of them. The risk is the empirical one, without
     the confidence bound of Geifman & El-Yaniv 2017, https://arxiv.org/abs/1705.08500.
     """
-    thresholds, coverage, risk = _risk_coverage(confidence, correct)
+    thresholds = np.sort(confidence)[::-1]
+    coverage, risk = risk_coverage(-confidence, correct)
+    whole_tie = np.append(np.diff(thresholds) != 0, True)  # a threshold answers all images of equal confidence
+    thresholds, coverage, risk = thresholds[whole_tie], coverage[whole_tie], risk[whole_tie]
     low_enough = np.flatnonzero((risk <= TARGET_RISK) & (coverage >= SMALLEST_COVERAGE))
     if len(low_enough):
         at, rule = low_enough[-1], f"at most {TARGET_RISK:.0%} of the answers wrong on validation images"
@@ -67,10 +160,12 @@ def choose_abstention(confidence: np.ndarray, correct: np.ndarray) -> Abstention
     return Abstention(float(thresholds[at]), float(coverage[at]), float(risk[at]), rule.replace("%", " %"))
 
 
-def _risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each distinct confidence, descending, with the coverage and the risk of answering from it upwards."""
-    order = np.argsort(-confidence, kind="stable")
-    ordered, errors = confidence[order], np.cumsum(~correct[order])
-    last_of_tie = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
-    answered = last_of_tie + 1
-    return ordered[last_of_tie], answered / len(ordered), errors[last_of_tie] / answered
+def _binned(probs: np.ndarray, labels: np.ndarray, edges: np.ndarray) -> Reliability:
+    """Mean confidence, accuracy and count of the images whose confidence is in (edge, next edge]."""
+    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
+    bins = len(edges) - 1
+    position = np.searchsorted(edges[1:-1], confidence, side="left")
+    count = np.bincount(position, minlength=bins)
+    size = np.where(count > 0, count, np.nan)
+    mean_confidence, accuracy = (np.bincount(position, each, minlength=bins) / size for each in (confidence, correct))
+    return Reliability(edges, mean_confidence, accuracy, count)

@@ -6,39 +6,32 @@ vote records as its logits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
-from study.experiment import VotingRule
+from study.metrics.calibration import negative_log_likelihood
 
+VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "greedy"]
 GREEDY_ROUNDS = 20
 TINY = 1e-12
 
 
-@dataclass(frozen=True)
-class Ballot:
-    """Member logits on validation and test, (M, N, C) each, and the validation labels (N,)."""
+def weights(rule: VotingRule, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """One weight per member (M,), summing to 1, from member logits (M, N, C) and labels (N,) of validation images.
 
-    validation: np.ndarray
-    labels: np.ndarray
-    test: np.ndarray
-
-
-def weights(rule: VotingRule, ballot: Ballot) -> np.ndarray:
-    """One weight per member (M,), summing to 1, chosen on validation alone.
-
-    "weighted" is proportional to validation accuracy above chance; "greedy" is how often greedy
-    selection with replacement takes a member; the other rules weigh all alike.
+    "weighted" is proportional to accuracy above chance; "greedy" is how often greedy selection with replacement
+    takes a member; the other rules weigh all alike.
     """
-    members, _, classes = ballot.validation.shape
+    members, _, classes = logits.shape
     if rule == "weighted":
-        accuracy = (ballot.validation.argmax(2) == ballot.labels).mean(axis=1)
+        accuracy = (logits.argmax(2) == labels).mean(axis=1)
         above_chance = np.clip(accuracy - 1 / classes, TINY, None)
         return above_chance / above_chance.sum()
     if rule == "greedy":
-        return greedy_weights(softmax(ballot.validation, axis=2), ballot.labels)
+        from scipy.special import softmax
+
+        return greedy_weights(softmax(logits, axis=2), labels)
     return np.full(members, 1 / members)
 
 
@@ -64,25 +57,17 @@ def greedy_weights(probabilities: np.ndarray, labels: np.ndarray, rounds: int = 
 
 def _score(mean: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Error rate, then negative log-likelihood, of mean probabilities (N, C): the lower the better."""
-    likelihood = mean[np.arange(len(labels)), labels]
-    return float((mean.argmax(axis=1) != labels).mean()), float(-np.log(likelihood + TINY).mean())
+    return float((mean.argmax(axis=1) != labels).mean()), float(negative_log_likelihood(mean, labels).mean())
 
 
 def combine(rule: VotingRule, logits: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Log-probabilities (N, C) of the vote on member logits (M, N, C) with member weights (M,)."""
+    from scipy.special import log_softmax, softmax
+
     if rule == "soft-logits":
         return log_softmax(np.tensordot(weight, logits, axes=1), axis=1)
     mean = np.tensordot(weight, softmax(logits, axis=2), axes=1)
-    if rule == "hard":
-        mean = hard_vote(logits, mean)
+    if rule == "hard":  # a mean probability is below one vote: it breaks ties and never overturns a majority
+        votes = np.eye(logits.shape[2])[logits.argmax(axis=2)].sum(axis=0)
+        mean = (votes + mean) / (len(logits) + 1)
     return np.log(mean + TINY)
-
-
-def hard_vote(logits: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Shares of votes (N, C); ties go to the class with the higher mean probability (N, C).
-
-    A mean probability is below one vote, so that adding it breaks ties and never overturns a majority.
-    """
-    members, _, classes = logits.shape
-    votes = np.eye(classes)[logits.argmax(axis=2)].sum(axis=0)
-    return (votes + mean) / (members + 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import torch
 from timm.data import resolve_model_data_config
@@ -15,9 +16,7 @@ from study.errors import StudyError
 from study.experiment import Architecture, Stage
 from study.models.compact_cnn import OWN_NETWORKS
 from study.models.weights import build_backbone, pretrained_backbone
-
-if TYPE_CHECKING:
-    from study.records import Run
+from study.records import MODEL, Run
 
 AUXILIARY_CLASSES = {"superclass": 2, "rotation": 4}
 # Per-channel mean and standard deviation of CIFAR-10's training pixels, for networks trained from scratch.
@@ -38,11 +37,10 @@ class Classifier(nn.Module):
 
     def __init__(self, architecture: Architecture, classes: int, backbone: Any) -> None:  # noqa: ANN401
         super().__init__()
-        self.backbone = backbone
+        self.architecture, self.backbone = architecture, backbone
         self.attention = _attention(architecture.attention, backbone.num_features)
         self.dropout = nn.Dropout(architecture.dropout)
         self.classifier = nn.Linear(backbone.head_hidden_size, classes)
-        self.auxiliary_task = architecture.auxiliary
         auxiliary = AUXILIARY_CLASSES.get(architecture.auxiliary)
         self.auxiliary = nn.Linear(backbone.head_hidden_size, auxiliary) if auxiliary else None
         mean, std = _normalisation(architecture.backbone, backbone)
@@ -154,7 +152,7 @@ def fit_input(x: Tensor, size: int, model: nn.Module) -> Tensor:
 
     Normalising first is the same, as interpolation weights sum to one, and touches fewer pixels.
     """
-    return resize(normalise(x, model), size)
+    return resize((x - model.mean) / model.std, size)  # type: ignore[operator]
 
 
 def views(x: Tensor, flip: bool) -> list[Tensor]:
@@ -181,29 +179,10 @@ def _interpolation(old: int, new: int, device: torch.device) -> Tensor:
     return functional.interpolate(units, size=new, mode="linear", align_corners=False)[0].T
 
 
-def normalise(x: Tensor, model: nn.Module) -> Tensor:
-    """Subtract the model's mean and divide by its standard deviation; ``x`` in [0, 1]."""
-    return (x - model.mean) / model.std  # type: ignore[operator]
-
-
-def training_spec(run: Run) -> dict[str, Any]:
-    """What a Training run trained, or a Search run its winner: ``architecture``, ``recipe`` and the like."""
-    experiment = run.spec["experiment"]
-    return experiment.get("base") or experiment
-
-
 def load_trained(run: Run, classes: int) -> Classifier:
-    """The trained classifier of a Training or Search run, on the CPU, in eval mode."""
+    """The trained classifier of a run, on the CPU, in eval mode. StudyError when the run trains nothing."""
     from safetensors.torch import load_file
 
-    from study.records import MODEL
-
-    architecture = Architecture(**{**training_spec(run)["architecture"], "pretrained": False})
-    model = build(architecture, classes, seed=0)
+    model = build(replace(run.trained.architecture, pretrained=False), classes, seed=0)
     model.load_state_dict(load_file(run.folder / MODEL))
     return model.eval()
-
-
-def image_size(run: Run) -> int:
-    """Side in px of the images a Training or Search run was evaluated at."""
-    return int(run.metrics["image_size"])

@@ -92,6 +92,8 @@ def _in_order(stored: dict[str, Tensor], backbone: nn.Module) -> dict[str, Tenso
     values = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
     wanted = backbone.state_dict()
     names = [name for name in wanted if not name.endswith("num_batches_tracked")]
+    if len(values) < len(names):
+        raise StudyError(f"the packaged weights lack {names[len(values)]}; install the package again")
     return wanted | dict(zip(names, values, strict=False))
 
 

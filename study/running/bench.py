@@ -15,25 +15,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from timm.optim import create_optimizer_v2
 from torch.nn import functional
 
 from study import machine
 from study.data import datasets
-from study.data.datasets import Subset
+from study.deployment.int8 import session_of
 from study.design.levels import level2_regularisation, level3_architecture
 from study.design.presets import CPU
-from study.experiment import Stage, Training
+from study.experiment import Stage, Subset
 from study.inference import evaluation
-from study.inference.frozen import Frozen, with_trunk
+from study.inference.offload import with_trunk
 from study.inference.runtime import CACHED_IMAGES, run_session
+from study.kinds import Training
 from study.machine import Machine
 from study.models.classifier import build, prepare
-from study.training.objective import Draws
-from study.training.trainer import TIMM_OPTIMIZERS, Trainer
+from study.training.objective import Streams
+from study.training.trainer import Trainer
 
 ROUNDS = 27
-BATCHES_PER_ROUND = 1
 
 Step = Callable[[], None]
 
@@ -59,23 +58,21 @@ class Bench:
     def trained(self) -> Step:
         """The trainer's own step."""
         trainer = self.trainer()
-        phase, chosen, draws = trainer.begin(self.stage), trainer.order(epoch=0)[0], Draws.of(0, 0)
+        phase, chosen, streams = trainer.begin(self.stage), trainer.order(epoch=0)[0], Streams.of(0, 0)
         trainer.train_mode(self.stage)
 
         def step() -> None:
-            trainer.step(phase, 0, chosen, draws)
+            trainer.step(phase, 0, chosen, streams)
 
         return step
 
     def bare(self, trunk: bool = False) -> Step:
         """Forward, backward and step; with ``trunk`` the frozen layers' forward is ONNX Runtime's."""
         recipe, trainer = self.experiment.recipe, self.trainer()
-        model = build(self.experiment.architecture, 10, seed=0).to(self.where.device)
+        model = trainer.model
         model.freeze(self.stage)
         model.train()
-        optimizer = create_optimizer_v2(
-            model, lr=1e-3, weight_decay=recipe.weight_decay, **TIMM_OPTIMIZERS[recipe.optimizer]
-        )
+        optimizer = trainer.optimizer(self.stage)
         chosen = trainer.order(epoch=0)[0]
         x, y = prepare(trainer.images[chosen], self.stage.image_size, model), trainer.labels[chosen]
         logits = (with_trunk(model) if trunk else None) or model
@@ -89,13 +86,11 @@ class Bench:
 
         return step
 
-    def answered(self, int8: bool = False, at_a_time: int = CACHED_IMAGES) -> Step:
-        """The whole network's forward of a batch of evaluation in ONNX Runtime, as teachers compute it, too."""
-        trainer, model = self.trainer(), build(self.experiment.architecture, 10, seed=0).eval()
-        x = prepare(trainer.images[: evaluation.BATCH], self.stage.image_size, model)
-        network = Frozen(model, calibration=x if int8 else None)
-        network(x)  # opens the session
-        session, images = network.sessions[x.shape[1:]], x.numpy()
+    def evaluated(self, int8: bool = False, at_a_time: int = CACHED_IMAGES) -> Step:
+        """The whole network on a batch of evaluation in ONNX Runtime, as teachers compute it, too."""
+        trainer = self.trainer()
+        images = trainer.images[: evaluation.BATCH].numpy()
+        session = session_of(trainer.model.eval(), self.stage.image_size, images if int8 else None)
 
         def step() -> None:
             run_session(session, images, at_a_time)
@@ -106,10 +101,9 @@ class Bench:
 def images_per_second(work: Step, batch: int, where: Machine) -> float:
     """Throughput of one round."""
     started = time.perf_counter()
-    for _ in range(BATCHES_PER_ROUND):
-        work()
+    work()
     where.wait()
-    return BATCHES_PER_ROUND * batch / (time.perf_counter() - started)
+    return batch / (time.perf_counter() - started)
 
 
 def compare(name: str, bench: Bench, ours: Step, baseline: Step, images: int = 0) -> dict[str, float | str]:
@@ -137,9 +131,9 @@ def main() -> None:
     scratch = Bench(level3_architecture.scratch(CPU), where)
     rows = [compare("trainer", bench, bench.trained(), bench.bare()) for bench in (tuned, scratch)]
     rows.append(compare("frozen-trunk", tuned, tuned.bare(trunk=True), tuned.bare()))
-    few, whole = tuned.answered(), tuned.answered(at_a_time=evaluation.BATCH)
+    few, whole = tuned.evaluated(), tuned.evaluated(at_a_time=evaluation.BATCH)
     rows.append(compare("few-at-a-time", tuned, few, whole, evaluation.BATCH))
-    rows.append(compare("int8", tuned, tuned.answered(int8=True), few, evaluation.BATCH))
+    rows.append(compare("int8", tuned, tuned.evaluated(int8=True), few, evaluation.BATCH))
     table = Table("benchmark", "images/s", "baseline, images/s", "ratio")
     for row in rows:
         table.add_row(*(value if isinstance(value, str) else f"{value:.3g}" for value in row.values()))

@@ -1,16 +1,80 @@
-"""What the user sees while a study runs: a bar with an ETA on a terminal, plain lines in a log."""
+"""How long runs will take, and what the user sees while they do: a bar with an ETA on a terminal, lines in a log.
+
+Estimates are made from how long such runs took: in this study, else on this machine, else nominally.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from dataclasses import dataclass
-from types import TracebackType
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-# Seconds of work for which the estimates are believed, however the first runs fared: starting up is no pace.
-TRUSTED = 60.0
+from study import files
+from study.errors import StudyError
+from study.experiment import structured
+from study.kinds import Kind, Scale
+from study.records import Run
+
+
+def cache_file() -> Path:
+    """Where the paces of this machine are kept between studies."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "image-classification-study" / "paces.json"
+
+
+@dataclass
+class Estimator:
+    """Estimates that learn: a run's nominal cost times the ratio at which runs of the same pace took longer.
+
+    ``where`` names the processor, device and threads of a run, ``ratios`` are those known there, by pace. One of
+    another pace gets the median of all, and 1 as long as nothing is known.
+    """
+
+    scale: Scale
+    where: str
+    ratios: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scale: Scale, where: str, runs: Iterable[Run]) -> Estimator:
+        """What the machine's cache holds, and above it what the study's own runs took on such a machine."""
+        estimator = cls(scale, where, dict(_cached().get(where, {})))
+        for run in runs:
+            if place(run.environment) == where and isinstance(run.experiment, Kind):
+                estimator.learn(run.experiment, float(run.durations["total"]))
+        return estimator
+
+    def seconds(self, experiment: Kind) -> float:
+        """Estimated duration of one run of the experiment, in seconds."""
+        usual = median(self.ratios.values()) if self.ratios else 1.0
+        return experiment.cost(self.scale) * self.ratios.get(experiment.pace, usual)
+
+    def learn(self, experiment: Kind, seconds: float) -> None:
+        """A run of the experiment took so long."""
+        if (cost := experiment.cost(self.scale)) > 0 and seconds > 0:
+            self.ratios[experiment.pace] = seconds / cost
+
+    def remember(self) -> None:
+        """Keep what is known for the next study on this machine, where its cache can be written."""
+        with contextlib.suppress(StudyError):
+            files.write_json(cache_file(), _cached() | {self.where: self.ratios})
+
+
+def place(environment: dict[str, object]) -> str:
+    """What decides how fast a run goes, as environment.json describes it."""
+    return f"{environment['processor']}, {environment['device']}, {environment['threads']} threads"
+
+
+def _cached() -> dict[str, dict[str, float]]:
+    with contextlib.suppress(StudyError):
+        return structured(files.read_json(cache_file()), dict[str, dict[str, float]])
+    return {}
 
 
 def duration(seconds: float) -> str:
@@ -23,60 +87,82 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def shared(seconds: Sequence[float], lanes: int) -> float:
+    """Seconds that runs take in so many lanes: their sum's share, but no less than the longest of them."""
+    return max(sum(seconds) / lanes, max(seconds, default=0.0))
+
+
 @dataclass
 class _Active:
-    """A run under way: its number among all, the images it will process and those it has."""
+    """A run under way: its number among all, the images it will process and those it has, and when it began."""
 
     number: int
     images: int
     seen: int = 0
+    begun: float = field(default_factory=lambda: time.perf_counter())
+
+    def left(self, estimate: float) -> float:
+        """Seconds to go: the estimate gives way to the run's own pace as it goes on."""
+        share, elapsed = min(self.seen / self.images, 1.0), time.perf_counter() - self.begun
+        if not share:
+            return max(estimate - elapsed, 0.0)
+        return (1 - share) * ((1 - share) * estimate + elapsed)
 
 
 class Reporter:
-    """Reports runs, one or several at a time, whose durations were estimated; use it as a context manager.
+    """Reports runs, one or several at a time, given by name; use it as a context manager.
 
-    The bar measures estimated seconds, so its ETA corrects the estimates by the pace so far.
+    What a run took corrects the estimates of those that are still to come.
     """
 
-    def __init__(self, estimates: dict[str, float], console: Console | None = None) -> None:
+    def __init__(
+        self, runs: Mapping[str, Kind], estimator: Estimator, lanes: int = 1, console: Console | None = None
+    ) -> None:
+        """``lanes`` runs go on at a time."""
         self.console = console or Console(soft_wrap=True, highlight=False)
-        self.estimates, self.total = estimates, max(sum(estimates.values()), 1e-9)
-        self.done, self.begun = 0.0, 0
-        self.active: dict[str, _Active] = {}
+        self.runs, self.estimator, self.lanes = runs, estimator, lanes
+        self.waiting, self.active = set(runs), dict[str, _Active]()
         self.started = time.perf_counter()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self.task = self.bar.add_task("study", total=self.total)
+        self.task = self.bar.add_task("study", total=1.0, left="")
 
     def __enter__(self) -> Reporter:
         self.bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
     def say(self, line: str) -> None:
         """Print one line above the bar."""
         self.console.print(line, markup=False)
 
-    def begin(self, name: str, images: int) -> None:
-        """A run starts; it will process about ``images`` images."""
-        self.begun += 1
-        self.active[name] = _Active(self.begun, max(images, 1))
+    def estimate(self, name: str) -> float:
+        """Seconds that a run is expected to take, by what is known now."""
+        return self.estimator.seconds(self.runs[name])
+
+    def left(self) -> float:
+        """Seconds until all runs are complete."""
+        under_way = [run.left(self.estimate(name)) for name, run in self.active.items()]
+        return shared([*under_way, *map(self.estimate, self.waiting)], self.lanes)
+
+    def begin(self, name: str) -> None:
+        """A run starts."""
+        self.waiting.discard(name)
+        images = self.runs[name].images(self.estimator.scale)
+        self.active[name] = _Active(len(self.runs) - len(self.waiting), max(images, 1))
         self._update()
         if not self.console.is_terminal:
-            self.say(f"{self._numbered(name)} (about {duration(self.estimates[name])})")
+            self.say(f"{self._numbered(name)} (about {duration(self.estimate(name))})")
 
     def advance(self, name: str, images: int) -> None:
         """The run has processed ``images`` more images."""
@@ -85,27 +171,20 @@ class Reporter:
 
     def end(self, name: str, summary: str, seconds: float) -> None:
         """The run is complete."""
+        self.estimator.learn(self.runs[name], seconds)
         line = f"{self._numbered(name)}: {summary} in {duration(seconds)}"
-        self.done += self.estimates[name]
         del self.active[name]
         self._update()
-        self.say(line + self._left())
+        left = self.left()
+        self.say(line + (f"; about {duration(left)} left" if left >= 1 and not self.console.is_terminal else ""))
 
     def _numbered(self, name: str) -> str:
-        return f"[{self.active[name].number}/{len(self.estimates)}] {name}"
+        return f"[{self.active[name].number}/{len(self.runs)}] {name}"
 
     def _update(self) -> None:
+        if self.bar.disable:
+            return
+        left, elapsed = self.left(), time.perf_counter() - self.started
         names = ", ".join(map(self._numbered, self.active)) or None
-        self.bar.update(self.task, completed=self._worked(), description=names)
-
-    def _worked(self) -> float:
-        """Estimated seconds of what is done, runs under way included."""
-        shares = (min(run.seen / run.images, 1.0) * self.estimates[name] for name, run in self.active.items())
-        return self.done + sum(shares)
-
-    def _left(self) -> str:
-        left = self.total - self._worked()
-        if self.console.is_terminal or left < 1:
-            return ""
-        pace = (time.perf_counter() - self.started + TRUSTED) / (self._worked() + TRUSTED)
-        return f"; about {duration(left * pace)} left"
+        done = elapsed / max(elapsed + left, 1e-9)
+        self.bar.update(self.task, completed=done, description=names, left=f"about {duration(left)} left")

@@ -1,4 +1,4 @@
-"""Runs side by side, in worker processes that share the processors evenly.
+"""Runs one after the other, or side by side in worker processes that share the processors evenly.
 
 A network on two threads waits for the slower one at every operation; two networks on one thread each do
 not wait for each other.
@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
+from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 from threading import Thread
@@ -22,58 +23,71 @@ from threading import Thread
 import torch
 
 from study.errors import StudyError
-from study.experiment import Latency
-from study.machine import available_threads
-from study.running.jobs import Job, Options, Study, prepare, run_job
+from study.running.options import Options
 from study.running.progress import Reporter
+from study.running.recording import run_job
+from study.running.study import Job, Study, prepare
 
 POLL_SECONDS = 0.25
 Seen = tuple[str, int]  # a run's name and how many more images it has processed
 Outcome = Future[tuple[str, float]]
 
 
-def run_side_by_side(
-    study: Study, options: Options, jobs: Sequence[Job], images: dict[str, int], reporter: Reporter
-) -> None:
-    """Run the jobs, given in the plan's order, each as soon as what it needs is complete and a worker is free.
+def run_one_by_one(study: Study, jobs: Sequence[Job], reporter: Reporter) -> None:
+    """Run the jobs in the plan's order, in this process."""
+    for job in jobs:
+        _run_here(study, job, reporter)
+
+
+def _run_here(study: Study, job: Job, reporter: Reporter) -> None:
+    reporter.begin(job.name)
+    reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
+
+
+def run_side_by_side(study: Study, jobs: Sequence[Job], reporter: Reporter) -> None:
+    """Run the jobs, each as soon as what it needs is complete and a worker is free.
 
     Of a level, those runs begin first that head the longest chains, by estimate, so that the workers end together.
-    ``images`` says how many each will process. Latency is measured in this process while the workers rest.
-    The first error ends the workers, whose runs can be resumed, and is raised.
+    What needs the whole machine is run in this process while the workers rest. The first error ends the workers,
+    whose runs can be resumed, and is raised.
     """
-    ahead = _work_ahead(jobs, reporter.estimates)
-    waiting = sorted(jobs, key=lambda job: (study.seeds.index(job.seed), job.experiment.level, -ahead[job.name]))
-    running = dict[Outcome, Job]()
+    by_name = {job.name: job for job in jobs}
+    ahead = _work_ahead(jobs, reporter)
+    order = TopologicalSorter({job.name: [name for name in job.needs if name in by_name] for job in jobs})
+    order.prepare()
+    ready, running = list[Job](), dict[Outcome, Job]()
     decided = replace(  # or a worker might find another dataset than the one that the others run on
-        options, preset=study.preset.name, dataset=study.dataset.name, device=str(study.machine.device)
+        study.options, preset=study.preset.name, dataset=study.data.name, device=str(study.machine.device)
     )
-    with _pool(study.workers) as (pool, seen):
-        while waiting or running:
-            ready = [job for job in waiting if not {*job.needs} & {j.name for j in (*waiting, *running.values())}]
-            shared = [job for job in ready if not isinstance(job.experiment, Latency)]
+    with _pool(study) as (pool, seen):
+        while order.is_active():
+            ready += [by_name[name] for name in order.get_ready()]
+            ready.sort(key=lambda job: (study.seeds.index(job.seed), job.experiment.level, -ahead[job.name]))
+            shared = [job for job in ready if not job.experiment.alone]
             if running and not (shared and len(running) < study.workers):
-                _collect(running, seen, reporter)
+                order.done(*_collect(running, seen, reporter))
                 continue
             job = (shared or ready)[0]
-            waiting.remove(job)
-            reporter.begin(job.name, images[job.name])
+            ready.remove(job)
             if shared:
+                reporter.begin(job.name)
                 running[pool.submit(_run_own, decided, job)] = job
             else:
-                reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
+                _run_here(study, job, reporter)
+                order.done(job.name)
 
 
-def _work_ahead(jobs: Sequence[Job], estimates: dict[str, float]) -> dict[str, float]:
+def _work_ahead(jobs: Sequence[Job], reporter: Reporter) -> dict[str, float]:
     """Estimated seconds from the beginning of each run to the end of the longest chain of runs that build on it."""
     ahead: dict[str, float] = {}
     for job in reversed(jobs):  # what needs a run comes after it
         after = (ahead[other.name] for other in jobs if job.name in other.needs)
-        ahead[job.name] = estimates[job.name] + max(after, default=0.0)
+        ahead[job.name] = reporter.estimate(job.name) + max(after, default=0.0)
     return ahead
 
 
-def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Reporter) -> None:
-    """Wait a moment, report progress, and take finished runs out of ``running``."""
+def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Reporter) -> list[str]:
+    """Wait a moment, report progress, and take finished runs out of ``running``; returns their names."""
     finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
     while not seen.empty():
         name, images = seen.get()
@@ -87,17 +101,17 @@ def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Rep
                 f"a worker process died during {running[outcome].name}, perhaps for lack of memory; "
                 "the same command goes on from there, with --workers 1 in less memory"
             ) from None
-        del running[outcome]
+    return [running.pop(outcome).name for outcome in finished]
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue[Seen]]]:
+def _pool(study: Study) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue[Seen]]]:
     """Worker processes and the queue of what they have processed; they end when the block or this process does."""
     context = multiprocessing.get_context("spawn")
     seen: SimpleQueue[Seen] = context.SimpleQueue()
     lifeline, held = context.Pipe(duplex=False)
-    setting = (max(1, available_threads() // workers), seen, lifeline)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=setting)
+    setting = (study.threads, seen, lifeline)
+    pool = ProcessPoolExecutor(study.workers, mp_context=context, initializer=_start, initargs=setting)
     try:
         yield pool, seen
         pool.shutdown()

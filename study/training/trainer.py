@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 
+from study.data.augmentation import fixed_view, mirrored_first
 from study.data.datasets import Dataset
 from study.errors import StudyError
 from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, Augmentation, Recipe, Stage
+from study.files import write_bytes
 from study.inference import evaluation
-from study.inference.frozen import Frozen, Method, in_runtime, with_trunk
+from study.inference.offload import Method, offloaded, offloads, with_trunk
 from study.machine import Machine
 from study.models.classifier import Classifier, prepare
-from study.training.objective import Batch, Draws, Objective, Teaching
-from study.training.streams import derive, torch_generator
+from study.streams import derive, torch_generator
+from study.training.objective import Batch, Objective, SoftLabels, Streams
 
 # Validation images that the learning curve is drawn from; the run's own validation accuracy is of all of them.
 MONITORED_IMAGES = 2_500
@@ -56,35 +60,35 @@ class Progress:
     state: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def save(self, path: Path) -> None:
+        """Replace a checkpoint atomically."""
+        buffer = io.BytesIO()
+        torch.save(vars(self), buffer)
+        write_bytes(path, buffer.getvalue())
 
-def _nothing(*_: object) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """Called after every epoch with the progress, and after every step with the number of images seen."""
-
-    epoch: Callable[[Progress], None] = _nothing
-    step: Callable[[int], None] = _nothing
-
-
-@dataclass(frozen=True)
-class FixedFeatures:
-    """Pooled features (N, D) of all training and of the monitored images, where every epoch would compute the same."""
-
-    training: Tensor
-    monitored: Tensor
+    @classmethod
+    def load(cls, path: Path) -> Progress:
+        """The progress in a checkpoint, none when there is no checkpoint. StudyError when it is damaged."""
+        if not path.is_file():
+            return cls()
+        try:
+            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+        except Exception as error:  # zip, pickle and key errors all mean the same to the user
+            raise StudyError(f"{path} is damaged; remove it to train this run from its first epoch") from error
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does."""
+    """A stage under way: its first epoch (from 0) in the recipe, and what lasts as long as it does.
+
+    ``cached`` are pooled features (N, D) of all training and of the monitored images, where epochs would compute the
+    same.
+    """
 
     stage: Stage
     first: int
     optimizer: torch.optim.Optimizer
-    fixed: FixedFeatures | None = None
+    cached: tuple[Tensor, Tensor] | None = None
 
 
 def scheduled_rate(stage: Stage, step: int, steps: int) -> float:
@@ -114,7 +118,7 @@ class Trainer:
         dataset: Dataset,
         machine: Machine,
         seed: int,
-        teaching: Teaching | None = None,
+        soft_labels: SoftLabels | None = None,
         monitored: int = MONITORED_IMAGES,
     ) -> None:
         """Epochs are judged on the first ``monitored`` validation images.
@@ -125,10 +129,7 @@ class Trainer:
         self.recipe, self.dataset, self.machine, self.seed = recipe, dataset, machine, seed
         self.images = dataset.images[dataset.train].to(machine.device)
         self.labels = dataset.labels[dataset.train].to(machine.device)
-        # Each image is mirrored every other time it is seen (Jordan 2024, https://arxiv.org/abs/2404.00498).
-        self.mirrored_first = (torch.rand(len(self.labels), generator=torch_generator(seed, "flip")) < 0.5).to(
-            machine.device
-        )
+        self.mirrored_first = mirrored_first(len(self.labels), seed).to(machine.device)
         self.monitored = dataset.validation[:monitored]
         self.steps_per_epoch = len(self.labels) // recipe.batch_size
         if self.steps_per_epoch == 0:
@@ -138,15 +139,35 @@ class Trainer:
             )
         self.network = torch.compile(model) if machine.compile else model
         superclass = torch.tensor(dataset.superclass, device=machine.device)
-        self.teaching = teaching
-        self.objective = Objective(model, self.network, recipe, machine, superclass, teaching)
+        if soft_labels and len(soft_labels.probabilities) != recipe.fixed_views:
+            raise StudyError(
+                f"the teacher answered for {len(soft_labels.probabilities)} views, not {recipe.fixed_views}"
+            )
+        self.soft_labels = soft_labels
+        how = soft_labels.how if soft_labels else None
+        self.objective = Objective(model, self.network, recipe, machine, superclass, how)
+        self.view: tuple[Augmentation, int] | None = None  # which fixed view ``shown`` holds
+        self.shown = self.images
 
-    def fit(self, start: Progress | None = None, hooks: Hooks | None = None) -> list[Row]:
-        """Train what ``start`` has left of the recipe; returns the rows of all epochs."""
+    def fit(
+        self,
+        start: Progress | None = None,
+        on_epoch: Callable[[Progress], None] = lambda _: None,
+        on_step: Callable[[int], None] = lambda _: None,
+    ) -> list[Row]:
+        """Train what ``start`` has left of the recipe; returns the rows of all epochs.
+
+        Calls back after every epoch with the progress, after every step with the number of images seen.
+        """
         progress, first = start or Progress(), 0
         for number, stage in enumerate(self.recipe.stages):
-            if len(progress.rows) < first + stage.epochs:
-                self._fit_stage(number, stage, first, progress, hooks or Hooks())
+            if epochs := range(len(progress.rows), first + stage.epochs):
+                phase = self.begin(stage, first, progress)
+                for epoch in epochs:
+                    row = self._fit_epoch(phase, epoch, on_step)
+                    progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
+                    progress.state = {"model": self.model.state_dict(), "optimizer": phase.optimizer.state_dict()}
+                    on_epoch(progress)
             first += stage.epochs
         return progress.rows
 
@@ -156,31 +177,23 @@ class Trainer:
         if optimizer is not None:
             optimizer.load_state_dict(progress.state["optimizer"])
 
-    def _fit_stage(self, number: int, stage: Stage, first: int, progress: Progress, hooks: Hooks) -> None:
-        phase = self.begin(stage, first, progress)
-        for epoch in range(len(progress.rows), first + stage.epochs):
-            row = self._fit_epoch(phase, epoch, hooks)
-            progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
-            progress.state = {"model": self.model.state_dict(), "optimizer": phase.optimizer.state_dict()}
-            hooks.epoch(progress)
-
     def begin(self, stage: Stage, first: int = 0, progress: Progress | None = None) -> Phase:
-        """Get ready for a stage: freeze, make the optimizer, go to where ``progress`` stands, cache fixed features."""
+        """Get ready for a stage: freeze, make the optimizer, go to where ``progress`` stands, cache features."""
         self.model.freeze(stage)
         optimizer = self.optimizer(stage)
         if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
-        if self.features_are_fixed(stage):
-            monitored = self.dataset.images[self.monitored]
-            fixed = FixedFeatures(*self._fixed_features(stage, self.images, monitored))
-            return Phase(stage, first, optimizer, fixed)
+        if self.features_are_cached(stage):
+            training, monitored = self._cached_features(stage, self.images, self.dataset.images[self.monitored])
+            return Phase(stage, first, optimizer, (training, monitored))
+        self.train_mode(stage)  # what is traced must not depend on whether the stage was begun before
         self.objective.network = self._network(stage)
         return Phase(stage, first, optimizer)
 
     def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
         """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime."""
         frozen = stage.frozen_groups or stage.trains == "head"
-        if not (frozen and in_runtime(self.machine, self.recipe.precision, len(self.labels))):
+        if not (frozen and offloads(self.machine, self.recipe.precision, len(self.labels))):
             return self.network
         return with_trunk(self.model) or self.network
 
@@ -193,13 +206,13 @@ class Trainer:
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
 
-    def _fit_epoch(self, phase: Phase, epoch: int, hooks: Hooks) -> Row:
+    def _fit_epoch(self, phase: Phase, epoch: int, on_step: Callable[[int], None]) -> Row:
         started = time.perf_counter()
-        loss, accuracy = self._train_epoch(phase, epoch, hooks)
+        loss, accuracy = self._train_epoch(phase, epoch, on_step)
         seconds = time.perf_counter() - started
-        if not math.isfinite(loss):
-            raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
         validation_loss, validation_accuracy = self._validate(phase, phase.stage.at(epoch - phase.first))
+        if not math.isfinite(loss + validation_loss):
+            raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
         return {
             "train_loss": loss,
             "train_accuracy": accuracy,
@@ -210,26 +223,19 @@ class Trainer:
             "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
         }
 
-    def _train_epoch(self, phase: Phase, epoch: int, hooks: Hooks) -> tuple[float, float]:
+    def _train_epoch(self, phase: Phase, epoch: int, on_step: Callable[[int], None]) -> tuple[float, float]:
         """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
         self.train_mode(phase.stage)
-        self.objective.teaching = self.teaching if self.is_taught(epoch) else None
         total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
-        draws, steps = Draws.of(self.seed, epoch), self.steps_per_epoch
+        streams, steps = Streams.of(self.seed, epoch), self.steps_per_epoch
         with torch.random.fork_rng(devices=[self.machine.device] if self.machine.device.type == "cuda" else []):
             torch.manual_seed(derive(self.seed, "dropout", epoch))
             for number, chosen in enumerate(self.order(epoch), start=(epoch - phase.first) * steps):
-                loss, hits = self.step(phase, number, chosen, draws)
+                loss, hits = self.step(phase, number, chosen, streams)
                 total += loss
                 correct += hits
-                hooks.step(len(chosen))
+                on_step(len(chosen))
         return float(total) / steps, float(correct) / (steps * self.recipe.batch_size)
-
-    def is_taught(self, epoch: int) -> bool:
-        """Whether a teacher is heard in an epoch (from 0) of the recipe."""
-        if self.teaching is None:
-            return False
-        return epoch >= self.recipe.epochs - self.teaching.plan.taught_epochs(self.recipe.epochs)
 
     def train_mode(self, stage: Stage) -> None:
         """Switch to training; a frozen backbone keeps its batch statistics too."""
@@ -243,49 +249,55 @@ class Trainer:
         size = self.recipe.batch_size
         return order[: self.steps_per_epoch * size].to(self.machine.device).split(size)
 
-    def step(self, phase: Phase, number: int, chosen: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def step(self, phase: Phase, number: int, chosen: Tensor, streams: Streams) -> tuple[Tensor, Tensor]:
         """Step ``number`` of the phase on the chosen images; their mean loss and how many were answered correctly."""
         epoch = number // self.steps_per_epoch
         stage = phase.stage.at(epoch)
         rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
         for group in phase.optimizer.param_groups:
             group["lr"] = rate
-        if phase.fixed:
-            loss, hits = self.objective.cached_loss(phase.fixed.training[chosen], self.labels[chosen])
+        if phase.cached:
+            loss, hits = self.objective.cached_loss(phase.cached[0][chosen], self.labels[chosen])
         else:
-            mirrored = self.mirrored_first[chosen] ^ bool((phase.first + epoch) % 2)
-            batch = Batch(self.images[chosen], self.labels[chosen], mirrored)
-            loss, hits = self.objective.loss(batch, stage, draws)
-        self._update(phase.optimizer, loss)
+            batch = self._batch(chosen, stage, phase.first + epoch)
+            loss, hits = self.objective.loss(batch, stage, streams)
+        loss.backward()
+        phase.optimizer.step()
+        phase.optimizer.zero_grad(set_to_none=True)
         return loss.detach(), hits
 
-    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    def _batch(self, chosen: Tensor, stage: Stage, epoch: int) -> Batch:
+        """The chosen images in an epoch (from 0) of the recipe: to be augmented, or as the view whose turn it is."""
+        labels, mirrored = self.labels[chosen], self.mirrored_first[chosen] ^ bool(epoch % 2)
+        if not (views := self.recipe.fixed_views):
+            return Batch(self.images[chosen], labels, mirrored)
+        if self.view != (view := (stage.augmentation, epoch % views)):
+            self.view, self.shown = view, fixed_view(self.images, view[0], self.seed, view[1])
+        teacher = self.soft_labels.of(view[1], chosen) if self.soft_labels else None
+        return Batch(self.shown[chosen], labels, mirrored, teacher, augmented=True)
 
     def _validate(self, phase: Phase, stage: Stage) -> tuple[float, float]:
-        if phase.fixed:
+        if phase.cached:
             self.model.eval()
             with torch.inference_mode():
-                scores = self.model.classify(phase.fixed.monitored).cpu()
+                scores = self.model.classify(phase.cached[1]).cpu()
         else:
             setting = evaluation.Setting(stage.image_size, self.recipe.precision)
             scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
-    def features_are_fixed(self, stage: Stage) -> bool:
+    def features_are_cached(self, stage: Stage) -> bool:
         """Whether every epoch of the stage would compute the same pooled features."""
-        varied = stage.augmentation != Augmentation() or stage.mixup or stage.first_size or self.teaching
+        varied = stage.augmentation != Augmentation() or stage.mixup or stage.first_size or self.recipe.fixed_views
         learnt = not isinstance(self.model.attention, nn.Identity) or self.model.auxiliary is not None
         return stage.trains == "head" and not varied and not learnt
 
     @torch.no_grad()
-    def _fixed_features(self, stage: Stage, *sets: Tensor) -> list[Tensor]:
+    def _cached_features(self, stage: Stage, *sets: Tensor) -> list[Tensor]:
         """Pooled features (N, D) of each set of images."""
         self.model.eval()
         embedding = Method(self.model, "embedding")
-        network = Frozen(embedding) if in_runtime(self.machine, self.recipe.precision, len(self.images)) else embedding
+        network = offloaded(embedding, self.machine, self.recipe.precision, len(self.images))
 
         def features(images: Tensor) -> Tensor:
             inputs = prepare(images, stage.image_size, self.model)

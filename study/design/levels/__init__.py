@@ -1,50 +1,50 @@
-"""The five levels: each file lists its experiments and reads like a paper's methods section."""
+"""The levels: each file lists its experiments and reads like a paper's methods section; a level is found by its file.
+
+A file ``level<N>_<subject>.py`` has its ``LEVEL`` and a function ``experiments`` of the preset.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import cache
+from types import ModuleType
 
-from study.design.levels import (
-    level1_transfer,
-    level2_regularisation,
-    level3_architecture,
-    level4_ensemble,
-    level5_deployment,
-)
 from study.design.presets import Preset
 from study.errors import StudyError
-from study.experiment import Experiment
-
-LEVELS = {
-    1: level1_transfer,
-    2: level2_regularisation,
-    3: level3_architecture,
-    4: level4_ensemble,
-    5: level5_deployment,
-}
-# Pass marks of the staged challenge, and what a published answer to it reached on a cloud GPU with one seed.
-PASS_MARKS = {1: 0.85, 2: 0.90, 3: 0.91, 4: 0.93}
-REFERENCE: dict[int, dict[str, float | str]] = {
-    1: {"label": "ResNet-18", "accuracy": 0.9391},
-    2: {"label": "ResNet-18, augmented", "accuracy": 0.9584},
-    3: {"label": "ResNet-18 with SE head", "accuracy": 0.9551},
-    4: {"label": "ensemble of two", "accuracy": 0.9727},
-    5: {"label": "MobileNetV3-Small student", "accuracy": 0.8835, "latency_ms": 7.52},
-}
+from study.kinds import Kind
+from study.records import Level
 
 
-def experiments(preset: Preset, levels: tuple[int, ...] = tuple(LEVELS)) -> tuple[Experiment, ...]:
-    """All experiments of the chosen levels, in an order in which every run finds what it needs.
+@cache
+def _modules() -> dict[int, ModuleType]:
+    """The levels' files by number."""
+    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("level"))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return {module.LEVEL.number: module for module in modules}
 
-    StudyError for a level that is not 1 to 5.
+
+def described() -> tuple[Level, ...]:
+    """All levels, ascending."""
+    return tuple(module.LEVEL for _, module in sorted(_modules().items()))
+
+
+def experiments(preset: Preset, levels: Sequence[int] | None = None) -> tuple[Kind, ...]:
+    """All experiments of the chosen levels, or of all, in an order in which every run finds what it needs.
+
+    StudyError for a level that does not exist.
     """
-    unknown = [level for level in levels if level not in LEVELS]
+    numbers = sorted(_modules())
+    chosen = numbers if levels is None else sorted(set(levels))
+    unknown = [level for level in chosen if level not in numbers]
     if unknown:
-        raise StudyError(f"unknown level {unknown[0]}; levels are 1 to 5, e.g. --levels 1,2")
-    return tuple(experiment for level in sorted(set(levels)) for experiment in LEVELS[level].experiments(preset))
+        raise StudyError(f"unknown level {unknown[0]}; levels are {numbers[0]} to {numbers[-1]}, e.g. --levels 1,2")
+    return tuple(experiment for level in chosen for experiment in _modules()[level].experiments(preset))
 
 
-def selected(preset: Preset, levels: tuple[int, ...], only: tuple[str, ...]) -> tuple[Experiment, ...]:
+def selected(preset: Preset, levels: Sequence[int] | None, only: Sequence[str]) -> tuple[Kind, ...]:
     """Of the chosen levels, the experiments whose key matches a pattern of ``only``, and those they need.
 
     Patterns are shell-style, e.g. ``level3/*``; without any, everything is selected. StudyError for a

@@ -10,57 +10,40 @@ whose gradients take a CPU as long as a third of the step.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from study.design.presets import Preset
-from study.experiment import Architecture, Experiment, Recipe, Stage, Training
+from study.experiment import Architecture, Recipe, Stage
+from study.kinds import Kind, Training
+from study.records import Level, Reference
+
+LEVEL = Level(1, "transfer", pass_mark=0.85, reference=Reference("ResNet-18", 0.9391))
 
 
-def fine_tuning(preset: Preset) -> Stage:
-    """Training of the whole network but for the groups that the preset freezes, without augmentation."""
-    budget = preset.transfer
-    return Stage(
-        budget.epochs,
-        budget.learning_rate,
-        budget.image_size,
-        warmup=0.2,
-        frozen_groups=budget.frozen_groups,
-        frozen_depthwise=budget.frozen_depthwise,
-        first_size=budget.first_size,
-    )
-
-
-def experiments(preset: Preset) -> tuple[Experiment, ...]:
+def experiments(preset: Preset) -> tuple[Kind, ...]:
     """Fine-tuned and head-only transfer."""
     budget = preset.transfer
-    tuned = fine_tuning(preset)
-    head = Stage(budget.head_epochs, 3e-3, budget.image_size, trains="head")
+    tuned = Recipe(
+        (budget.stage,), budget.batch_size, optimizer="adam", precision=preset.precision, flip_tta=preset.flip_tta
+    )
+    head = Stage(budget.head_epochs, 3e-3, budget.stage.image_size, trains="head")
     return (
         Training(
             level=1,
             name="head-only",
             title="Head only",
             architecture=Architecture(budget.head_only, pretrained=True),
-            recipe=Recipe(
-                (head,),
-                budget.batch_size,
-                optimizer="adam",
-                precision=preset.precision,
-                flip_at_test=preset.views_at_test,
-            ),
+            recipe=replace(tuned, stages=(head,)),
         ),
         Training(
             level=1,
             name="finetuned",
             title="Fine-tuned",
+            group="transfer",
             control="level1/head-only",
             differs="fine-tuning, by a schedule of its own"
             + ("" if budget.backbone == budget.head_only else " and on another backbone"),
             architecture=Architecture(budget.backbone, pretrained=True),
-            recipe=Recipe(
-                (tuned,),
-                budget.batch_size,
-                optimizer="adam",
-                precision=preset.precision,
-                flip_at_test=preset.views_at_test,
-            ),
+            recipe=tuned,
         ),
     )

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study.design.levels.level1_transfer import fine_tuning
 from study.design.presets import Preset
-from study.experiment import Architecture, Augmentation, Experiment, Recipe, Search, Training
+from study.experiment import Architecture, Augmentation, Recipe
+from study.kinds import Kind, Search, Training
+from study.records import Level, Reference
 
+LEVEL = Level(2, "regularisation", pass_mark=0.90, reference=Reference("ResNet-18, augmented", 0.9584))
 FULL = Augmentation(flip=True, crop=4, rotation=10.0, jitter=0.2)
 MILD = Augmentation(flip=True, crop=3, rotation=5.0, jitter=0.1)
 SHORT = 3  # epochs up to which fine-tuning gets the mild augmentation; tried for one, where it beat the full one
@@ -27,56 +29,40 @@ LIGHT = Augmentation(flip=True, crop=2)
 MIXUP_ALPHA = 0.2
 
 
-def full_recipe(preset: Preset) -> Recipe:
-    """The recipe every later fine-tuning run starts from."""
-    augmentation = MILD if preset.transfer.epochs <= SHORT else FULL
-    return Recipe(
-        (replace(fine_tuning(preset), augmentation=augmentation),),
-        preset.transfer.batch_size,
+def augmented(preset: Preset) -> Training:
+    """The full recipe, which every later fine-tuning run starts from, on the plain backbone."""
+    budget = preset.transfer
+    augmentation = MILD if budget.stage.epochs <= SHORT else FULL
+    recipe = Recipe(
+        (replace(budget.stage, augmentation=augmentation),),
+        budget.batch_size,
         weight_decay=0.05,
         label_smoothing=0.1,
         precision=preset.precision,
-        flip_at_test=preset.views_at_test,
+        flip_tta=preset.flip_tta,
     )
-
-
-def with_stage(recipe: Recipe, **changes: object) -> Recipe:
-    """The recipe with its (single) stage changed."""
-    return replace(recipe, stages=tuple(replace(stage, **changes) for stage in recipe.stages))  # type: ignore[arg-type]
-
-
-def augmented(preset: Preset) -> Training:
-    """The full recipe on the plain backbone."""
-    return Training(
-        level=2,
-        name="augmented",
-        title="Full recipe",
-        architecture=Architecture(preset.transfer.backbone, pretrained=True),
-        recipe=full_recipe(preset),
-    )
+    architecture = Architecture(budget.backbone, pretrained=True)
+    return Training(level=2, name="augmented", title="Full recipe", architecture=architecture, recipe=recipe)
 
 
 def ablation_control(preset: Preset) -> Training:
     """The full recipe at the ablations' budget: ``augmented`` itself where the preset makes no difference."""
-    full, budget = augmented(preset), preset.ablations
-    if (budget.epochs, budget.image_size) == (preset.transfer.epochs, preset.transfer.image_size):
+    full = augmented(preset)
+    if preset.ablations is None:
         return full
-    short = with_stage(full.recipe, epochs=budget.epochs, image_size=budget.image_size, first_size=0)
-    return replace(full, name="short", title="Full recipe, short", recipe=short)
+    stage = replace(preset.ablations, augmentation=full.recipe.stages[0].augmentation)
+    return replace(full, name="short", title="Full recipe, short", recipe=replace(full.recipe, stages=(stage,)))
 
 
 def ablations(preset: Preset) -> tuple[Training, ...]:
     """Leave-one-out runs, after their full-recipe control where that is not ``augmented`` itself."""
     full = ablation_control(preset)
-    recipe = full.recipe
+    recipe, (stage,) = full.recipe, full.recipe.stages
     left_out = {
-        "plain": ("augmentation", with_stage(recipe, augmentation=Augmentation())),
+        "plain": ("augmentation", replace(recipe, stages=(replace(stage, augmentation=Augmentation()),))),
         "without-smoothing": ("label smoothing", replace(recipe, label_smoothing=0.0)),
-        "without-cosine": ("cosine schedule", with_stage(recipe, schedule="constant")),
-        "without-decoupled-decay": (
-            "decoupled weight decay",
-            replace(recipe, optimizer="adam", weight_decay=5e-4),
-        ),
+        "without-cosine": ("cosine schedule", replace(recipe, stages=(replace(stage, schedule="constant"),))),
+        "without-decoupled-decay": ("decoupled weight decay", replace(recipe, optimizer="adam", weight_decay=5e-4)),
     }
     runs = tuple(
         replace(
@@ -85,6 +71,8 @@ def ablations(preset: Preset) -> tuple[Training, ...]:
             title=f"Without {what}",
             control=full.key,
             differs=f"leaving out {what}",
+            expects="loss",
+            group="ingredients",
             recipe=changed,
         )
         for name, (what, changed) in left_out.items()
@@ -108,6 +96,7 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
         title="Two-stage MixUp",
         control=control.key,
         differs="training in two stages",
+        group="mixup",
         recipe=replace(full.recipe, stages=(first, second)),
     )
     return control, staged
@@ -115,13 +104,14 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
 
 def search(preset: Preset) -> Search:
     """Hyper-parameter search around the full recipe; the winner is trained with the ablations' budget."""
-    base, rate = ablation_control(preset), preset.transfer.learning_rate
+    base, rate = ablation_control(preset), preset.transfer.stage.learning_rate
     return Search(
         level=2,
         name="search",
         title="Searched recipe",
         control=base.key,
         differs="searching rate, decay and smoothing",
+        group="search",
         base=base,
         trials=preset.search.trials,
         trial_epochs=preset.search.epochs,
@@ -132,11 +122,12 @@ def search(preset: Preset) -> Search:
     )
 
 
-def experiments(preset: Preset) -> tuple[Experiment, ...]:
+def experiments(preset: Preset) -> tuple[Kind, ...]:
     """Full recipe, leave-one-out ablation, two-stage MixUp and the search."""
     first = replace(
         augmented(preset),
         control="level1/finetuned",
         differs="AdamW, label smoothing and augmentation together",
+        group="ingredients",
     )
     return (first, *ablations(preset), *two_stage_mixup(preset), search(preset))

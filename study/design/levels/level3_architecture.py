@@ -13,8 +13,11 @@ from dataclasses import replace
 
 from study.design.levels.level2_regularisation import augmented
 from study.design.presets import Preset
-from study.experiment import Architecture, Augmentation, Auxiliary, Experiment, Recipe, Stage, Training
+from study.experiment import Architecture, Augmentation, Auxiliary, Recipe, Stage
+from study.kinds import GradCam, Kind, Training
+from study.records import Level, Reference
 
+LEVEL = Level(3, "architecture", pass_mark=0.91, reference=Reference("ResNet-18 with SE head", 0.9551))
 SCRATCH = Augmentation(flip=True, crop=2)
 LONG_SCRATCH = Augmentation(flip=True, crop=4, cutout=8)
 LONG = 30  # epochs from which networks from scratch get the stronger augmentation; in 16 it gained nothing
@@ -29,23 +32,16 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     bfloat16 speeds up wherever the device has units for it.
     """
     budget = preset.scratch
-    stage = Stage(
-        epochs,
-        budget.learning_rate,
-        32,
-        LONG_SCRATCH if epochs >= LONG else SCRATCH,
-        schedule="linear",
-        warmup=0.1,
-        first_size=budget.first_size,
-    )
+    rate, augmentation = budget.learning_rate, LONG_SCRATCH if epochs >= LONG else SCRATCH
+    stage = Stage(epochs, rate, 32, augmentation, schedule="linear", warmup=0.1, first_size=budget.first_size)
     return Recipe(
         (stage,),
         budget.batch_size,
         optimizer="muon",
-        weight_decay=budget.learning_rate / 2,
+        weight_decay=rate / 2,
         label_smoothing=0.1,
         precision="bfloat16",
-        flip_at_test=preset.views_at_test,
+        flip_tta=preset.flip_tta,
     )
 
 
@@ -80,6 +76,7 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
             title=f"Multi-task: {task}",
             control=single.key,
             differs=f"a second head for the {what}",
+            group="second task",
             architecture=replace(single.architecture, auxiliary=task),
         )
         for task, what in tasks.items()
@@ -87,8 +84,8 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
     return runs if same else (single, *runs)
 
 
-def experiments(preset: Preset) -> tuple[Experiment, ...]:
-    """SE head, custom CNN and multi-task learning."""
+def experiments(preset: Preset) -> tuple[Kind, ...]:
+    """SE head, custom CNN, multi-task learning, and where the SE head and its control look."""
     full = augmented(preset)
     attended = replace(
         full,
@@ -97,7 +94,8 @@ def experiments(preset: Preset) -> tuple[Experiment, ...]:
         title="SE head",
         control=full.key,
         differs="an SE head with dropout",
+        group="attention",
         architecture=replace(full.architecture, attention="se", dropout=DROPOUT),
     )
-    alone = replace(scratch(preset), kept_epochs=preset.shared_epochs)  # from where level 5 goes on with a teacher
-    return (attended, alone, *multi_task(preset))
+    looked_at = GradCam(level=3, name="grad-cam", title="Grad-CAM", sources=(full.key, attended.key))
+    return (attended, scratch(preset), *multi_task(preset), looked_at)

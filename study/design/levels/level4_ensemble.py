@@ -11,14 +11,13 @@ from dataclasses import replace
 
 from study.design.levels.level2_regularisation import augmented
 from study.design.presets import Preset
-from study.experiment import Architecture, Experiment, Training, Vote, VotingRule
+from study.experiment import Architecture
+from study.kinds import Kind, Vote
+from study.metrics.voting import VotingRule
+from study.records import Level, Reference
 
-MEMBERS = (
-    "level1/finetuned",
-    "level2/augmented",
-    "level3/se-head",
-    "level3/scratch-cnn",
-)
+LEVEL = Level(4, "ensembles", pass_mark=0.93, reference=Reference("ensemble of two", 0.9727))
+MEMBERS = ("level1/finetuned", "level2/augmented", "level3/se-head", "level3/scratch-cnn")
 RULES: dict[VotingRule, str] = {
     "soft-probabilities": "Soft vote, probabilities",
     "soft-logits": "Soft vote, logits",
@@ -33,21 +32,12 @@ def members(preset: Preset) -> tuple[str, ...]:
     return (*MEMBERS, "level4/partner") if preset.partner else MEMBERS
 
 
-def partner(preset: Preset) -> Training:
-    """A second pretrained architecture, trained by level 2's full recipe."""
-    full = augmented(preset)
-    return replace(
-        full,
-        level=4,
-        name="partner",
-        title="Partner architecture",
-        architecture=Architecture(preset.partner, True),
-    )
-
-
-def experiments(preset: Preset) -> tuple[Experiment, ...]:
-    """One vote per rule, after the partner."""
+def experiments(preset: Preset) -> tuple[Kind, ...]:
+    """One vote per rule, after the partner, a second pretrained architecture trained by level 2's full recipe."""
     votes = tuple(
         Vote(level=4, name=rule, title=title, rule=rule, members=members(preset)) for rule, title in RULES.items()
     )
-    return (partner(preset), *votes) if preset.partner else votes
+    if not preset.partner:
+        return votes
+    architecture, title = Architecture(preset.partner, pretrained=True), "Partner architecture"
+    return (replace(augmented(preset), level=4, name="partner", title=title, architecture=architecture), *votes)

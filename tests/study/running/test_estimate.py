@@ -1,98 +1,126 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
-from study.data import ood
-from study.data.datasets import Dataset
-from study.data.ood import Outliers
+from study import files
 from study.design.levels import experiments
-from study.experiment import Search, Training
-from study.machine import Machine
-from study.running.estimate import Estimator
-from tests.conftest import TINY
+from study.design.presets import QUICK
+from study.experiment import Experiment
+from study.kinds import Kind, Scale
+from study.running import progress
+from study.running.progress import Estimator, cache_file, place
 
-PLAN = experiments(TINY)
-BY_KEY = {experiment.key: experiment for experiment in PLAN}
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_estimates_grow_with_the_work(digits: Dataset, cpu: Machine) -> None:
-    estimator = Estimator(digits, cpu, PLAN)
-    frozen, tuned, searched = (
-        estimator.seconds(BY_KEY[key]) for key in ("level1/head-only", "level2/augmented", "level2/search")
-    )
-    assert frozen < tuned < searched
-    assert 0 < estimator.seconds(BY_KEY["level4/hard"]) < tuned
+BY_KEY = {experiment.key: experiment for experiment in experiments(QUICK)}
+SCALE = Scale({"train": 800, "validation": 100, "test": 200, "ood": 50}, BY_KEY)
+TUNED, SMOOTHED, FROZEN, SCRATCH, VOTE = (
+    BY_KEY[f"level{key}"] for key in ("2/augmented", "2/without-smoothing", "1/head-only", "3/scratch-cnn", "4/hard")
+)
+HERE = {"processor": "Fast", "device": "cpu", "threads": 2}
 
 
-def test_every_view_at_test_is_counted(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    estimator, alone = Estimator(digits, cpu, PLAN), BY_KEY["level3/scratch-cnn"]
-    assert isinstance(alone, Training)
-    monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
-    viewed = replace(alone, recipe=replace(alone.recipe, flip_at_test=True))
-    assert estimator.seconds(viewed) - estimator.seconds(alone) == pytest.approx(40 + 70)
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def test_teachers_answers_are_counted(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    estimator = Estimator(digits, cpu, PLAN)
-    monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
-    alone, one, several = (
-        estimator.seconds(BY_KEY[f"level5/{name}"]) for name in ("student-alone", "student", "student-ensemble")
-    )
-    assert one - alone == pytest.approx(TINY.mobile_student.epochs * 80)
-    assert several - alone == pytest.approx(TINY.teachers.ensemble * TINY.mobile_student.epochs * 80)
-    student = BY_KEY["level5/compact-student"]
-    assert isinstance(student, Training) and student.distillation
-    assert student.distillation.last_epochs == 1 < student.recipe.epochs
-    whole = replace(student, branches_off="")
-    assert estimator.seconds(whole) - estimator.seconds(BY_KEY[student.control]) == pytest.approx(80)
+@dataclass
+class Recorded:
+    """What an estimator reads of a run."""
+
+    experiment: Experiment
+    durations: dict[str, float]
+    environment: dict[str, Any] = field(default_factory=lambda: dict(HERE))
 
 
-def test_estimates_do_not_depend_on_what_was_estimated_before(
-    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def measure(_: object, *timed: object) -> tuple[float, float]:
-        size = float(timed[-1].at(0).image_size)  # type: ignore[attr-defined]
-        return size, size
-
-    monkeypatch.setattr(Estimator, "_measure", measure)
-    student = BY_KEY["level5/compact-student"]
-    first, later = (Estimator(digits, cpu, PLAN) for _ in range(2))
-    later.seconds(BY_KEY["level5/student"])  # asks for level 3's network, whose images grow
-    assert first.seconds(student) == later.seconds(student)
+def estimator(*runs: Recorded) -> Estimator:
+    return Estimator.of(SCALE, place(HERE), runs)  # type: ignore[arg-type]
 
 
-def test_epochs_that_another_run_trained_are_not_counted(
-    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    estimator, student = Estimator(digits, cpu, PLAN), BY_KEY["level5/compact-student"]
-    monkeypatch.setattr(estimator, "_per_image", lambda *_: (1.0, 0.0))
-    assert isinstance(student, Training) and student.shared_epochs == student.recipe.epochs - 1
-    whole = replace(student, branches_off="")
-    assert estimator.seconds(whole) - estimator.seconds(student) == pytest.approx(80 * student.shared_epochs)
-    assert (estimator.images(whole), estimator.images(student)) == (80 * student.recipe.epochs, 80)
+def test_without_anything_known_estimates_are_nominal() -> None:
+    assert estimator().seconds(TUNED) == TUNED.cost(SCALE)
 
 
-def test_networks_that_are_only_evaluated_count_their_images_and_views(
-    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    viewed = replace(TINY, views_at_test=True)
-    estimator = Estimator(digits, cpu, experiments(viewed))
-    monkeypatch.setattr(estimator, "_per_image", lambda *_: (0.0, 1.0))
-    monkeypatch.setattr(ood, "at_hand", lambda _: Outliers("dots", torch.zeros(5, 3, 32, 32)))
-    dropout, others = BY_KEY["level5/mc-dropout"], BY_KEY["level5/out-of-distribution"]
-    assert estimator.seconds(dropout) == pytest.approx(2 * (40 + 70 + 5), rel=0.01)
-    assert estimator.seconds(others) == pytest.approx(len(others.needs) * 2 * 5, rel=0.02)
+def test_a_run_teaches_what_runs_of_its_pace_take() -> None:
+    found = estimator()
+    found.learn(TUNED, 3 * TUNED.cost(SCALE))
+    assert found.seconds(TUNED) == pytest.approx(3 * TUNED.cost(SCALE))
+    assert SMOOTHED.pace == TUNED.pace and found.seconds(SMOOTHED) == pytest.approx(3 * SMOOTHED.cost(SCALE))
+    found.learn(SMOOTHED, 2 * SMOOTHED.cost(SCALE))
+    assert found.seconds(TUNED) == pytest.approx(2 * TUNED.cost(SCALE)), "the last one counts"
 
 
-def test_images_are_those_the_trainer_will_report(digits: Dataset, cpu: Machine) -> None:
-    estimator = Estimator(digits, cpu, PLAN)
-    tuned, search = BY_KEY["level2/augmented"], BY_KEY["level2/search"]
-    assert isinstance(tuned, Training) and isinstance(search, Search)
-    assert estimator.images(tuned) == tuned.recipe.epochs * 80
-    trials = search.trials * search.trial_epochs * search.trial_images
-    assert estimator.images(search) == search.base.recipe.epochs * 80 + trials
-    assert estimator.images(BY_KEY["level4/hard"]) == 0
+def test_runs_of_another_pace_get_the_median() -> None:
+    found = estimator()
+    for experiment, ratio in ((TUNED, 8.0), (FROZEN, 2.0), (VOTE, 3.0)):
+        found.learn(experiment, ratio * experiment.cost(SCALE))
+    assert found.seconds(SCRATCH) == pytest.approx(3 * SCRATCH.cost(SCALE))
+
+
+def test_an_unchanged_run_teaches_nothing() -> None:
+    found = estimator()
+    found.learn(TUNED, 0.0)
+    assert found.ratios == {}
+
+
+def test_runs_of_the_study_teach_where_they_ran_on_such_a_machine() -> None:
+    took = {"total": 5 * TUNED.cost(SCALE)}
+    assert estimator(Recorded(TUNED, took)).seconds(TUNED) == pytest.approx(5 * TUNED.cost(SCALE))
+    for elsewhere in ({"processor": "Slow"}, {"device": "cuda"}, {"threads": 1}):
+        assert estimator(Recorded(TUNED, took, HERE | elsewhere)).ratios == {}
+
+
+def test_what_was_learnt_is_kept_for_the_next_study_on_the_same_machine(tmp_path: Path) -> None:
+    found = estimator()
+    found.learn(TUNED, 4 * TUNED.cost(SCALE))
+    found.remember()
+    assert cache_file().is_file() and cache_file().is_relative_to(tmp_path)
+    assert estimator().ratios == found.ratios
+    assert Estimator.of(SCALE, "another machine", []).ratios == {}
+    own = estimator(Recorded(TUNED, {"total": 7 * TUNED.cost(SCALE)}))
+    assert own.seconds(TUNED) == pytest.approx(7 * TUNED.cost(SCALE)), "the study's own runs count more"
+
+
+def test_other_machines_paces_stay_in_the_cache() -> None:
+    files.write_json(cache_file(), {"another machine": {"Vote": 2.0}})
+    found = estimator()
+    found.learn(VOTE, VOTE.cost(SCALE))
+    found.remember()
+    assert json.loads(cache_file().read_text()) == {"another machine": {"Vote": 2.0}, place(HERE): {"Vote": 1.0}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '"text"', json.dumps({place(HERE): 3}), json.dumps({place(HERE): {"Vote": "x"}})],
+)
+def test_a_damaged_cache_is_ignored(content: str) -> None:
+    cache_file().parent.mkdir(parents=True)
+    cache_file().write_text(content)
+    found = estimator()
+    assert found.seconds(TUNED) == TUNED.cost(SCALE)
+    found.learn(TUNED, 2 * TUNED.cost(SCALE))
+    found.remember()
+    assert estimator().seconds(TUNED) == pytest.approx(2 * TUNED.cost(SCALE))
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = estimator()
+    found.learn(TUNED, 2 * TUNED.cost(SCALE))
+    found.remember()
+    assert estimator().seconds(TUNED) == TUNED.cost(SCALE)
+
+
+def test_the_cache_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(progress.Path, "home", lambda: tmp_path)
+    assert cache_file() == tmp_path / ".cache" / "image-classification-study" / "paces.json"
+
+
+def test_every_kind_of_the_study_can_be_estimated() -> None:
+    assert all(isinstance(e, Kind) and estimator().seconds(e) > 0 for e in BY_KEY.values())

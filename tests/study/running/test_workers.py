@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -17,24 +17,26 @@ from threading import Lock
 import numpy as np
 import pytest
 
-from study import records
+from study import machine, records
 from study.errors import StudyError
-from study.experiment import Latency
+from study.kinds import Kind, Latency
+from study.machine import available_threads
 from study.running import runner, workers
-from study.running.jobs import Job, Options, Study, prepare
-from study.running.progress import Reporter
+from study.running.options import Options
+from study.running.progress import Estimator, Reporter
+from study.running.study import Job, Study, prepare
 
 SMALL = Options(preset="quick", dataset="digits", device="cpu", levels=(1,))
 
 
 @pytest.mark.slow
 def test_side_by_side_gives_the_predictions_of_one_after_the_other(one_thread: None, tmp_path: Path) -> None:
-    many = max(2, workers.available_threads())  # so that each has one thread
+    many = max(2, available_threads())  # so that each has one thread
     together, alone = (runner.run(replace(SMALL, runs=tmp_path / str(n), workers=n)) for n in (many, 1))
-    runs = records.load_runs(alone)
+    runs = records.current_runs(alone, records.read_plan(alone))
     assert len(runs) == 2
-    for run in runs:
-        same = records.load_run(records.run_folder(together, run.key, run.seed))
+    for name, run in runs.items():
+        same = records.load_run(together / name)
         assert same.environment["threads"] == run.environment["threads"] == 1
         assert np.array_equal(run.predictions("test").logits, same.predictions("test").logits)
 
@@ -64,13 +66,27 @@ def study() -> Study:
     return prepare(replace(SMALL, levels=(1, 2, 3, 4, 5), workers=2))
 
 
+class Guess(Estimator):
+    """An estimator that says a second of every experiment but those it has other numbers of."""
+
+    def __init__(self, study: Study, seconds: Mapping[str, float]) -> None:
+        super().__init__(study.scale, "here")
+        self.known = seconds
+
+    def seconds(self, experiment: Kind) -> float:
+        return self.known.get(experiment.key, 1.0)
+
+
+def reporter_of(study: Study, seconds: Mapping[str, float]) -> Reporter:
+    return Reporter({job.name: job.experiment for job in study.jobs}, Guess(study, seconds), study.workers)
+
+
 def run_in_threads(
     study: Study,
     monkeypatch: pytest.MonkeyPatch,
     ledger: Ledger,
-    options: Options = SMALL,
     told: set[Options] | None = None,
-    estimates: Callable[[Sequence[Job]], dict[str, float]] = lambda jobs: {job.name: 1.0 for job in jobs},
+    seconds: Mapping[str, float] | None = None,
 ) -> None:
     @contextmanager
     def pool(*_: object) -> Iterator[tuple[ThreadPoolExecutor, queue.SimpleQueue]]:
@@ -86,9 +102,8 @@ def run_in_threads(
 
     monkeypatch.setattr(workers, "_run_own", run_own)
     monkeypatch.setattr(workers, "run_job", lambda study, job, advance: ledger.run(job))
-    jobs = study.jobs
-    with Reporter(estimates(jobs)) as reporter:
-        workers.run_side_by_side(study, options, jobs, {job.name: 1 for job in jobs}, reporter)
+    with reporter_of(study, seconds or {}) as reporter:
+        workers.run_side_by_side(study, study.jobs, reporter)
 
 
 def test_runs_start_when_what_they_need_is_complete(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,10 +118,10 @@ def test_runs_start_when_what_they_need_is_complete(study: Study, monkeypatch: p
 
 def test_work_ahead_is_the_longest_chain(study: Study) -> None:
     jobs = [job for job in study.jobs if job.experiment.level == 5]
-    seconds = {job.name: 1.0 for job in jobs} | {"level5/student-ensemble/seed-0": 3.5}
-    ahead = workers._work_ahead(jobs, seconds)
+    ahead = workers._work_ahead(jobs, reporter_of(study, {"level5/student-ensemble": 3.5}))
     assert ahead["level5/student-ensemble/seed-0"] == 3.5
     assert ahead["level5/student/seed-0"] == 3.0, "its int8 version and then latency wait for it"
+    assert ahead["level5/teacher-1/seed-0"] == 1 + 3.5, "the students wait for their teachers"
     assert ahead["level5/student-alone/seed-0"] == ahead["level5/latency/seed-0"] == 1.0
 
 
@@ -115,13 +130,13 @@ def test_levels_begin_in_order_and_the_longest_chain_of_each_first(
 ) -> None:
     begun: list[str] = []
 
-    def note(reporter: Reporter, name: str, images: int, begin: Callable = Reporter.begin) -> None:
+    def note(reporter: Reporter, name: str, begin: Callable = Reporter.begin) -> None:
         begun.append(name)
-        begin(reporter, name, images)
+        begin(reporter, name)
 
     monkeypatch.setattr(Reporter, "begin", note)
-    longest = {"level1/head-only/seed-0": 1.5}  # but no run builds on it
-    run_in_threads(study, monkeypatch, Ledger(), estimates=lambda jobs: {j.name: 1.0 for j in jobs} | longest)
+    longest = {"level1/head-only": 1.5}  # but no run builds on it
+    run_in_threads(study, monkeypatch, Ledger(), seconds=longest)
     assert begun[:2] == ["level1/finetuned/seed-0", "level1/head-only/seed-0"]
     levels = [name[:6] for name in begun if name < "level3"]
     assert levels == sorted(levels)
@@ -134,8 +149,10 @@ def test_workers_are_told_what_was_decided(study: Study, monkeypatch: pytest.Mon
         def run(self, job: Job) -> tuple[str, float]:
             return "done", 0.0
 
-    run_in_threads(study, monkeypatch, Listening(), replace(SMALL, preset="auto", dataset="auto", device="auto"), told)
-    assert told == {replace(SMALL, preset="quick", dataset="digits", device="cpu")}
+    undecided = replace(study.options, preset="auto", dataset="auto", device="auto")
+    run_in_threads(replace(study, options=undecided), monkeypatch, Listening(), told)
+    device = str(machine.resolve("auto").device)
+    assert told == {replace(study.options, preset="quick", dataset="digits", device=device)}
 
 
 def test_latency_is_measured_while_nothing_else_runs(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,15 +170,6 @@ def test_a_worker_that_dies_is_one_clear_line(study: Study, monkeypatch: pytest.
 
     with pytest.raises(StudyError, match="worker process died during level1/.*with --workers 1 in less memory"):
         run_in_threads(study, monkeypatch, Dying())
-
-
-@pytest.mark.parametrize(("wished", "jobs", "given"), [(None, 2, 2), (None, 1, 1), (3, 1, 3)])
-def test_two_runs_at_a_time_unless_told_otherwise(
-    wished: int | None, jobs: int, given: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("study.machine.available_threads", lambda: 2)
-    only = ("level1/*",) if jobs == 2 else ("level1/head-only",)
-    assert prepare(replace(SMALL, only=only, workers=wished)).workers == given
 
 
 def _children(process: int) -> list[int]:

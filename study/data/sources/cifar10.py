@@ -1,0 +1,85 @@
+"""CIFAR-10 (Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html), read and fetched by torchvision."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.data.sources import Unavailable
+from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from study.data.datasets import Dataset
+
+FILES = "cifar-10-batches-py/*"
+DOWNLOAD_TIMEOUT_SECONDS = 20
+ANIMALS = frozenset({"bird", "cat", "deer", "dog", "frog", "horse"})
+
+
+def load(root: Path) -> Dataset:
+    """The official training and test images, in this order, with animal or vehicle as the coarse class."""
+    import torch
+
+    from study.data.datasets import Dataset, fingerprint, splits
+
+    _require_present(root)
+    from torchvision.datasets import CIFAR10
+
+    try:
+        parts = [CIFAR10(str(root), train=train, download=False) for train in (True, False)]
+    except Exception as error:
+        raise StudyError(
+            f"CIFAR-10 in {root} is corrupt: an MD5 sum does not match; remove {root / CIFAR10.base_folder} "
+            "and run again to download it afresh"
+        ) from error
+    pixels = np.concatenate([part.data for part in parts])
+    labels = np.concatenate([np.asarray(part.targets, dtype=np.int64) for part in parts])
+    classes = tuple(parts[0].classes)
+    return Dataset(
+        name="cifar10",
+        title="CIFAR-10",
+        images=torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
+        labels=torch.from_numpy(labels),
+        classes=classes,
+        superclass=tuple(int(name in ANIMALS) for name in classes),
+        fingerprint=fingerprint(pixels, labels),
+        folder=str(root.resolve()),
+        **splits(labels, np.arange(len(labels)) >= len(parts[0].targets)),
+    )
+
+
+def _require_present(root: Path) -> None:
+    """Make sure torchvision's folder is below ``root``, downloading it into an absent or empty root."""
+    from torchvision.datasets import CIFAR10
+
+    if (root / CIFAR10.base_folder).is_dir():
+        return
+    if root.exists() and (not root.is_dir() or any(map(_foreign, root.iterdir()))):
+        raise StudyError(f"{root} does not hold CIFAR-10: expected {root / CIFAR10.base_folder} (torchvision's layout)")
+    try:
+        with _network_timeout():
+            CIFAR10(str(root), download=True)
+    except Exception as error:  # urllib, socket, ssl and OS errors all mean that it could not be fetched
+        raise Unavailable(
+            f"CIFAR-10 is not in {root} and the download failed ({type(error).__name__}); name its folder with --data"
+        ) from error
+
+
+def _foreign(path: Path) -> bool:
+    """Whether a file or folder has no place beside CIFAR-10: neither an archive, nor hidden, nor Fashion-MNIST."""
+    return path.suffix != ".gz" and path.name[0] != "." and path.name != "FashionMNIST"
+
+
+@contextmanager
+def _network_timeout() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

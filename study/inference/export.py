@@ -1,0 +1,104 @@
+"""A network as an ONNX model, a trained classifier with its preprocessing inside."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from study.data.datasets import IMAGE_SIZE
+from study.errors import StudyError
+from study.files import write_bytes
+from study.inference.runtime import INPUT, OUTPUT
+from study.models.classifier import prepare, views
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+class Deployed(nn.Module):
+    """uint8 images (N, 3, 32, 32) -> logits (N, C), prepared exactly as in training and evaluation."""
+
+    def __init__(self, model: nn.Module, size: int, flip: bool) -> None:
+        super().__init__()
+        self.model, self.size, self.flip = model, size, flip
+
+    def forward(self, images: Tensor) -> Tensor:
+        shown = views(prepare(images, self.size, self.model), self.flip)
+        if len(shown) == 1:
+            return self.model(shown[0])
+        # One pass over all of them: with every layer twice weights are shared, and quantisers fail on that.
+        return self.model(torch.cat(shown)).unflatten(0, (len(shown), -1)).mean(dim=0)
+
+
+def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False) -> None:
+    """Write ``model`` as one ONNX file: uint8 (N, 3, 32, 32) in, float logits (N, C) out, N free.
+
+    ``model`` takes normalised images (N, 3, size, size) and has the buffers ``mean`` and ``std``.
+    Resizing and normalising go into the graph, so no caller can get them wrong. With
+    ``flip`` the logits of an image and its mirror image are averaged. StudyError when the model cannot
+    be exported.
+    """
+    example = torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
+    write_bytes(path, serialized(Deployed(model, size, flip), example))
+
+
+def serialized(module: nn.Module, example: Tensor) -> bytes:
+    """The ONNX model of a module in eval mode that takes batches of any size of images like ``example`` (2, …).
+
+    StudyError when the module cannot be exported.
+    """
+    with _quiet(), torch.inference_mode():
+        try:
+            program = torch.onnx.export(
+                _out_of_place(module).eval(),
+                (example,),
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise StudyError(f"the model cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
+    assert program is not None, "only ahead-of-time exporters return a program"
+    return _without_traces(program.model_proto).SerializeToString(deterministic=True)
+
+
+def _out_of_place(model: nn.Module) -> nn.Module:
+    """A copy that computes the same without in-place activations, which take the tracer a third longer."""
+    copied = copy.deepcopy(model).cpu()
+    for module in copied.modules():
+        if getattr(module, "inplace", False):
+            setattr(module, "inplace", False)  # noqa: B010 (nn.Module declares no such attribute)
+    return copied
+
+
+def _without_traces(model: ModelProto) -> ModelProto:
+    """Drop the stack traces: they hold this machine's paths, and so would make equal models differ."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress lines, logs and warnings about its own internals off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        into = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(into), contextlib.redirect_stderr(into):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

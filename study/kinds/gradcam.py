@@ -1,0 +1,126 @@
+"""Grad-CAM: where networks looked when they were right, and when they were most confidently wrong.
+
+Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391; faithfulness by ROAD, Rong et al. 2022,
+https://arxiv.org/abs/2202.00449; both as implemented by the grad-cam package.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.experiment import reads
+from study.kinds.kind import Context, Kind, Scale
+from study.metrics.calibration import probabilities
+from study.records import Outcome, Predictions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from study.models.classifier import Classifier
+
+# ROAD solves a linear system per image and percentile, which takes most of the time.
+ROAD_IMAGES = 10
+ROAD_PERCENTILES = [20, 40, 60, 80]
+ABSENT = -1
+SECONDS_PER_NETWORK = 6.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradCam(Kind):
+    """Class activation maps of the sources, and their ROAD, for images chosen by the last one's test predictions.
+
+    Arrays: ``images`` (K, 3, H, W) uint8, ``targets`` and ``predicted`` (K,) classes, by the labels and by the last
+    network, ``maps`` (M, K, H, W) in [0, 1] of the M sources, and per class the row of its ``correct`` and its
+    ``wrong`` image (C,), ``ABSENT`` where there is none. The metric ``road`` is a list of M scores.
+    """
+
+    sources: tuple[str, ...] = reads()
+
+    def carry_out(self, context: Context) -> Outcome:
+        predictions = context.run(self.sources[-1]).predictions("test")
+        correct, wrong = choose(predictions, len(context.dataset.classes))
+        taken = np.array([i for pair in zip(correct, wrong, strict=True) for i in pair if i != ABSENT])
+        images, targets = context.dataset.images[predictions.indices[taken]], predictions.labels[taken]
+        rows = {index: row for row, index in enumerate(taken)} | {ABSENT: ABSENT}
+        correct, wrong = (np.array([rows[index] for index in chosen]) for chosen in (correct, wrong))
+        measured = correct[correct != ABSENT][:ROAD_IMAGES]
+        maps, scores = [], []
+        for run in map(context.run, self.sources):
+            model, setting = context.network(run)
+            maps.append(activation_maps(model.cpu(), setting.size, images, targets))
+            scores.append(road(model, setting.size, images[measured], maps[-1][measured], targets[measured]))
+        arrays = {
+            "images": images.numpy(),
+            "targets": targets,
+            "predicted": predictions.predicted[taken],
+            "maps": np.stack(maps),
+            "correct": correct,
+            "wrong": wrong,
+        }
+        return Outcome({"road": scores}, arrays)
+
+    def cost(self, scale: Scale) -> float:
+        return SECONDS_PER_NETWORK * len(self.sources)
+
+
+def choose(predictions: Predictions, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Per true class the correct image of median confidence and the most confidently wrong one, (C,) each.
+
+    Positions in the predictions, ``ABSENT`` where a class has no such image. The median rather than the most
+    confident: the surest image is seldom typical.
+    """
+    confidence = probabilities(predictions.logits).max(axis=1)
+    chosen = np.full((2, classes), ABSENT)
+    for label in range(classes):
+        right = np.flatnonzero(predictions.correct & (predictions.labels == label))
+        wrong = np.flatnonzero(~predictions.correct & (predictions.labels == label))
+        if len(right):
+            chosen[0, label] = right[np.argsort(confidence[right], kind="stable")[len(right) // 2]]
+        if len(wrong):
+            chosen[1, label] = wrong[confidence[wrong].argmax()]
+    return chosen[0], chosen[1]
+
+
+def activation_maps(model: Classifier, size: int, images: Tensor, targets: np.ndarray) -> np.ndarray:
+    """Grad-CAM (K, H, W) in [0, 1] for the classes ``targets`` (K,) of uint8 images (K, 3, H, W), at their size.
+
+    The network sees them at ``size`` px.
+    """
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    from torch import from_numpy
+
+    from study.models.classifier import prepare, resize
+
+    with GradCAM(model=model, target_layers=[model.feature_layer]) as cam:
+        wanted = [ClassifierOutputTarget(int(target)) for target in targets]
+        maps = cam(input_tensor=prepare(images, size, model), targets=wanted)
+    return resize(from_numpy(maps)[:, None], images.shape[-1])[:, 0].numpy()
+
+
+def road(model: Classifier, size: int, images: Tensor, maps: np.ndarray, targets: np.ndarray) -> float:
+    """Mean ROAD score of maps (K, H, W) for uint8 images (K, 3, H, W): (least - most relevant first) / 2; NaN for none.
+
+    Positive when removing what the map calls relevant lowers the true class's probability more than
+    removing the rest. Pixels are removed from the stored image, before it is enlarged to ``size`` px for the
+    network: enlarging adds none. The noise that fills removed pixels is drawn from a fixed seed.
+    """
+    import torch
+    from pytorch_grad_cam.metrics.road import ROADCombined
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
+
+    from study.models.classifier import prepare, resize
+
+    if not len(images):
+        return math.nan
+    stored = prepare(images, images.shape[-1], model)
+    measured = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(0)
+        metric = ROADCombined(percentiles=ROAD_PERCENTILES)
+        scores = metric(stored, maps, measured, lambda x: model(resize(x, size)))
+    return float(np.mean(scores))

@@ -1,0 +1,151 @@
+"""What a kind of run has to say for itself, and what a run may use."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study import records
+from study.experiment import Architecture, Experiment, run_name
+from study.records import Outcome, Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from study.data.datasets import Dataset
+    from study.data.ood import OodImages
+    from study.inference.evaluation import Setting
+    from study.machine import Machine
+    from study.models.classifier import Classifier
+
+# Thousands of multiply-accumulate operations of a forward pass per input pixel, dense convolutions counted by half as
+# they are quick, and those a second that one thread manages: a first guess, which what was measured corrects.
+OPERATIONS = {
+    "compact_cnn_small": 16.0,
+    "compact_cnn": 60.0,
+    "mobilenetv3_small_100": 4.0,
+    "resnet18": 18.0,
+    "resnet50": 41.0,
+}
+USUAL_OPERATIONS = 13.0  # an EfficientNet
+PER_SECOND = 6e7
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a run's cost depends on beside its experiment: images per split and "ood", and the experiments by key."""
+
+    images: Mapping[str, int]
+    experiments: Mapping[str, Experiment]
+
+    @property
+    def evaluated(self) -> int:
+        """Validation and test images."""
+        return self.images["validation"] + self.images["test"]
+
+    def forward(self, key: str, images: int) -> float:
+        """Nominal seconds in which the network of another experiment evaluates that many images."""
+        trained = self.experiments[key].trained
+        assert trained is not None, f"{key} trains nothing"
+        return forward(trained.architecture, trained.recipe.stages[-1].image_size, images)
+
+
+def forward(architecture: Architecture, size: int, images: int) -> float:
+    """Nominal seconds of a network's forward pass over that many images of ``size`` px."""
+    return images * size**2 * OPERATIONS.get(architecture.backbone, USUAL_OPERATIONS) / PER_SECOND
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a run may use: the data, the machine, its seed and folder, and the study's earlier runs.
+
+    ``advance`` is told how many more images were processed.
+    """
+
+    dataset: Dataset
+    machine: Machine
+    root: Path
+    folder: Path
+    seed: int
+    advance: Callable[[int], None]
+
+    def run(self, key: str) -> Run:
+        """The complete run of another experiment with the same seed."""
+        return records.load_run(self.root / run_name(key, self.seed))
+
+    def labels(self, split: str) -> np.ndarray:
+        """Labels (N,) of a split."""
+        return self.dataset.labels[getattr(self.dataset, split)].numpy()
+
+    def images(self, split: str) -> Tensor:
+        """uint8 images (N, 3, 32, 32) of a split."""
+        return self.dataset.images[getattr(self.dataset, split)]
+
+    def network(self, run: Run) -> tuple[Classifier, Setting]:
+        """The network that a run trained, on the machine's device, and the setting it was evaluated in."""
+        from study.inference.evaluation import Setting
+        from study.models.classifier import load_trained
+
+        model = load_trained(run, len(self.dataset.classes)).to(self.machine.device)
+        return model, Setting.of(run.trained.recipe)
+
+    @cached_property
+    def ood(self) -> OodImages | None:
+        """The out-of-distribution images; None where there are none."""
+        from study.data import ood
+
+        return ood.available(self.dataset)
+
+    def predicted(self, logits: dict[str, np.ndarray]) -> Outcome:
+        """The arrays and accuracies that every run with predictions records; logits (N, C) per split."""
+        outcome = Outcome()
+        for split, scores in logits.items():
+            labels = self.labels(split)
+            outcome.arrays |= {
+                f"{split}_indices": getattr(self.dataset, split).numpy(),
+                f"{split}_labels": labels,
+                f"{split}_logits": scores.astype(np.float32),
+            }
+            outcome.metrics[f"{split}_accuracy"] = float((scores.argmax(1) == labels).mean())
+        return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Experiment, ABC):
+    """A kind of run: a dataclass that says what, a way to carry it out, and what that costs.
+
+    A kind that leaves one of these out is a TypeError as soon as it is defined.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401
+        super().__init_subclass__(**options)
+        missing = [name for name in ("carry_out", "cost") if getattr(cls, name) is getattr(Kind, name)]
+        if missing:
+            raise TypeError(f"the kind {cls.__name__} lacks {' and '.join(missing)}")
+        Experiment.kinds[cls.__name__] = cls
+
+    @abstractmethod
+    def carry_out(self, context: Context) -> Outcome:
+        """Do it with the context's seed; files other than arrays and metrics are left in the context's folder."""
+
+    @abstractmethod
+    def cost(self, scale: Scale) -> float:
+        """Nominal seconds of a run; what they are on a machine is measured there."""
+
+    def images(self, scale: Scale) -> int:
+        """How many images a run reports as processed; 0 where it reports nothing."""
+        return 0
+
+    @property
+    def pace(self) -> str:
+        """Runs with the same pace take the same multiple of their nominal time on one machine."""
+        if self.trained is None:
+            return self.kind
+        stage = self.trained.recipe.stages[-1]
+        return f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains}"

@@ -1,0 +1,77 @@
+"""What a teacher says of random views of every training image, for students to learn from.
+
+Recorded once, it is the same for every student, and serves for as many epochs as a student likes: Shen & Xing 2022,
+https://arxiv.org/abs/2112.01528.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.experiment import Augmentation, reads
+from study.kinds.kind import Context, Kind, Scale
+from study.kinds.quantization import CALIBRATION_IMAGES, calibration_images
+from study.metrics.calibration import probabilities
+from study.records import Outcome, Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ANSWERS = "answers"
+EXPORT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherAnswers(Kind):
+    """Probabilities (``views``, N, C) of the candidate that is ``rank``-th best on validation (from 1).
+
+    The views of the N training images are augmented by ``augmentation``; their random stream is the run's, so that
+    other teachers' answers and the students' training see the same ones. With ``int8`` the teacher answers as it
+    does after static post-training quantisation, in ONNX Runtime.
+    """
+
+    candidates: tuple[str, ...] = reads()
+    augmentation: Augmentation
+    views: int
+    rank: int = 1
+    int8: bool = False
+
+    def carry_out(self, context: Context) -> Outcome:
+        from study.data.augmentation import fixed_view
+
+        candidates = [context.run(key) for key in self.candidates]
+        ranked = sorted(candidates, key=lambda run: run.metrics["validation_accuracy"], reverse=True)
+        teacher, images = ranked[self.rank - 1], context.images("train")
+        answer = self._network(teacher, context)
+        answers = []
+        for number in range(self.views):
+            view = fixed_view(images, self.augmentation, context.seed, number)
+            answers.append(probabilities(answer(view)).astype(np.float32))
+            context.advance(len(images))
+        right = answer(context.images("validation")).argmax(axis=1) == context.labels("validation")
+        told = {"teacher": teacher.key, "teacher_validation_accuracy": float(right.mean())}
+        return Outcome(told, {ANSWERS: np.stack(answers)})
+
+    def _network(self, teacher: Run, context: Context) -> Callable[[Tensor], np.ndarray]:
+        """What maps uint8 images (N, 3, 32, 32) to the teacher's logits (N, C)."""
+        from study.deployment.int8 import session_of
+        from study.inference import evaluation, runtime
+
+        model, setting = context.network(teacher)
+        if self.int8:
+            session = session_of(model, setting.size, calibration_images(CALIBRATION_IMAGES, context))
+            return lambda images: runtime.run_session(session, images.numpy())
+        alone = replace(setting, flip=False)
+        return lambda images: evaluation.logits(model, images, alone, context.machine).numpy()
+
+    def cost(self, scale: Scale) -> float:
+        images = self.views * scale.images["train"] + scale.images["validation"]
+        dearest = max(scale.forward(key, images) for key in self.candidates)
+        return EXPORT_SECONDS + dearest / (2 if self.int8 else 1)
+
+    def images(self, scale: Scale) -> int:
+        return self.views * scale.images["train"]

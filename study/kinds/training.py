@@ -1,0 +1,125 @@
+"""Train one network, with or without a teacher, evaluate it on validation and test, keep its weights."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study import files, records
+from study.experiment import Architecture, Augmentation, Distillation, Recipe, Trained
+from study.kinds.kind import Context, Kind, Scale, forward
+from study.records import Outcome
+
+if TYPE_CHECKING:
+    from study.training.objective import SoftLabels
+    from study.training.trainer import Trainer
+
+START_SECONDS = 1.0
+BACKWARD = 2.0  # a step's backward pass as a multiple of its forward pass
+STEP_SECONDS = 0.1  # what a step costs beside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Kind):
+    """Train one network, with or without a teacher."""
+
+    architecture: Architecture
+    recipe: Recipe
+    distillation: Distillation | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.distillation.answers if self.distillation else ()
+
+    @property
+    def trained(self) -> Trained:
+        return Trained(self.architecture, self.recipe)
+
+    def carry_out(self, context: Context) -> Outcome:
+        return train(self, self.recipe, context)
+
+    def cost(self, scale: Scale) -> float:
+        return START_SECONDS + training_cost(self.trained, scale.images["train"], scale.evaluated)
+
+    def images(self, scale: Scale) -> int:
+        return self.recipe.epochs * scale.images["train"]
+
+
+def training_cost(trained: Trained, images: int, evaluated: int) -> float:
+    """Nominal seconds of training on that many images and then evaluating others."""
+    architecture, recipe = trained.architecture, trained.recipe
+    stages = [stage.at(epoch) for stage in recipe.stages for epoch in range(stage.epochs)]
+    seconds = sum(
+        forward(architecture, stage.image_size, images) * (1.0 if stage.trains == "head" else 1 + BACKWARD)
+        for stage in stages
+    )
+    if all(stage.trains == "head" and stage.augmentation == Augmentation() for stage in stages):
+        seconds /= len(stages)  # features are computed once
+    else:
+        seconds += len(stages) * (images // recipe.batch_size) * STEP_SECONDS
+    return seconds + forward(architecture, stages[-1].image_size, evaluated) * (2 if recipe.flip_tta else 1)
+
+
+def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
+    """Train the experiment's architecture by ``recipe``, going on from a checkpoint where there is one."""
+    from safetensors.torch import save
+
+    from study.inference import evaluation
+    from study.models.classifier import build
+    from study.streams import derive
+    from study.training.trainer import Progress, Trainer
+
+    started = time.perf_counter()
+    model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
+    soft = soft_labels(experiment.distillation, context) if experiment.distillation else None
+    trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, soft)
+    start = Progress.load(context.folder / records.CHECKPOINT)
+    if len(start.rows) == recipe.epochs:
+        trainer.restore(start)
+    before = start.seconds
+
+    def keep(progress: Progress) -> None:
+        progress.seconds = before + time.perf_counter() - started
+        records.write_epochs(context.folder, progress.rows)
+        progress.save(context.folder / records.CHECKPOINT)  # last: what it holds is not done again
+
+    rows = trainer.fit(start, keep, context.advance)
+    setting = evaluation.Setting.of(recipe)
+    logits = {s: evaluation.logits(model, context.images(s), setting, context.machine) for s in records.SPLITS}
+    outcome = context.predicted({split: scores.numpy() for split, scores in logits.items()})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    files.write_bytes(context.folder / records.MODEL, save(tensors))
+    outcome.metrics |= _described(trainer, rows)
+    outcome.durations = {"train": start.seconds, "earlier": before}
+    return outcome
+
+
+def soft_labels(distillation: Distillation, context: Context) -> SoftLabels:
+    """The mean of the teachers' recorded answers."""
+    import torch
+
+    from study.kinds.teacher_answers import ANSWERS
+    from study.training.objective import SoftLabels
+
+    answers = np.mean([context.run(key).arrays[ANSWERS] for key in distillation.answers], axis=0)
+    return SoftLabels(torch.from_numpy(answers).to(context.machine.device), distillation)
+
+
+def _described(trainer: Trainer, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the paper says of a training beside its accuracies."""
+    from study.models.blocks import blocks_of, macs
+
+    size, model = trainer.recipe.stages[-1].image_size, trainer.model
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "macs": macs(model, size),
+        "blocks": blocks_of(model, size),
+        "image_size": size,
+        "monitored_images": len(trainer.monitored),
+        "epochs": len(rows),
+        "steps": len(rows) * trainer.steps_per_epoch,
+        "train_images_per_second": float(np.mean([row["images_per_second"] for row in rows])),
+    }

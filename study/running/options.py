@@ -1,0 +1,30 @@
+"""The flags of `invoke study`, declared once: their defaults, their help, and what becomes of their text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def _flag(default: Any, help: str) -> Any:  # noqa: ANN401 - as dataclasses.field
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of `invoke study`; None and "auto" are decided on this machine."""
+
+    preset: str = _flag("auto", "quick, cpu or paper; default quick, with CUDA paper")
+    levels: tuple[int, ...] | None = _flag(None, "which levels to run, e.g. 1,2; default all")
+    only: tuple[str, ...] = _flag((), "which of their experiments, and what those need, e.g. 'level1/*,level3/se-head'")
+    seeds: tuple[int, ...] | None = _flag(None, "training seeds, e.g. 0,1,2; default the preset's")
+    data: str = _flag("", "folder of the data, as torchvision lays them out; default $STUDY_DATA, else ./data")
+    dataset: str = _flag("auto", "auto, cifar10 or digits; auto falls back to digits, with a notice, without CIFAR-10")
+    device: str = _flag("auto", "auto, cpu, cuda, ...")
+    study: str = _flag("", "name of the study's folder; default <preset>-<dataset>")
+    runs: Path = _flag(Path("runs"), "folder that holds all studies")
+    dry_run: bool = _flag(False, "print the plan with an estimated time per run, and run nothing")
+    compile: bool = _flag(False, "compile networks with torch.compile")
+    deterministic: bool = _flag(False, "choose reproducible kernels on CUDA")
+    workers: int | None = _flag(None, "how many runs at a time, sharing the processors; default 2 on a CPU, else 1")

@@ -1,0 +1,79 @@
+"""How one run becomes a record."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from study import files, machine, records
+from study.errors import StudyError
+from study.kinds import Context
+from study.records import Outcome, Spec
+from study.running.study import Job, Study
+
+UNCHANGED = "unchanged"
+
+
+def run_job(study: Study, job: Job, advance: Callable[[int], None]) -> tuple[str, float]:
+    """Execute one run and record it, unless it is done; returns a one-line summary and the seconds it took.
+
+    ``advance`` is told how many more images were processed.
+    """
+    spec = _spec(study, job)
+    if records.current_run(study.folder, spec):  # what it builds on may have been redone to the same result
+        return UNCHANGED, 0.0
+    folder = study.folder / job.name
+    context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance)
+    if job.experiment.reads_ood and spec.ood != (context.ood.fingerprint if context.ood else ""):
+        raise StudyError("the out-of-distribution images changed under the study; run it again")
+    _make_room(study.folder, spec)
+    records.write_spec(folder, spec)
+    machine.reset_peak_memory(study.machine)
+    wall, cpu = time.perf_counter(), time.process_time()
+    outcome = job.experiment.carry_out(context)
+    seconds = time.perf_counter() - wall + outcome.durations.get("earlier", 0.0)
+    outcome.durations["total"] = seconds
+    requested = job.experiment.trained.recipe.precision if job.experiment.trained else "float32"
+    measured = {
+        "wall_seconds": seconds,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_memory_bytes": machine.peak_memory_bytes(study.machine),
+    }
+    where = machine.environment(study.machine, study.machine.precision(requested))
+    files.write_json(folder / records.ENVIRONMENT, where | measured)
+    records.finish(folder, outcome)
+    return _summary(outcome), seconds
+
+
+def _spec(study: Study, job: Job) -> Spec:
+    """What the run is made of, now that what it needs is complete."""
+    inputs = {name: records.load_run(study.folder / name) for name in job.needs}
+    spec = study.plan.spec(job.experiment, job.seed, inputs)
+    assert spec is not None, "every input was loaded"
+    return spec
+
+
+def _summary(outcome: Outcome) -> str:
+    if "skipped" in outcome.metrics:
+        return f"skipped: {outcome.metrics['skipped']}"
+    accuracy = outcome.metrics.get("test_accuracy")
+    return "done" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
+
+
+def _make_room(study: Path, spec: Spec) -> None:
+    """Set aside whatever stands in the run's folder and is not an interrupted run of the same spec."""
+    folder = study / spec.name
+    if not folder.exists() or _interrupted(folder, spec):
+        return
+    aside = study / records.SUPERSEDED / f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(folder, aside)
+
+
+def _interrupted(folder: Path, spec: Spec) -> bool:
+    try:
+        return records.read_spec(folder) == spec and not (folder / records.RESULT).exists()
+    except StudyError:
+        return False

@@ -1,0 +1,179 @@
+"""A study about to run, as the flags of `invoke study` ask for it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from study import records
+from study.data import sources
+from study.design import levels, presets
+from study.design.presets import Preset
+from study.errors import StudyError
+from study.experiment import run_name
+from study.kinds import Kind, Scale
+from study.records import DataDescription, Plan
+from study.running.options import Options
+
+if TYPE_CHECKING:
+    from study.data.datasets import Dataset
+    from study.machine import Machine
+
+
+@dataclass(frozen=True)
+class Job:
+    """One experiment with one seed."""
+
+    experiment: Kind
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Like ``level1/finetuned/seed-0``."""
+        return run_name(self.experiment.key, self.seed)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the jobs whose runs it reads."""
+        return tuple(run_name(key, self.seed) for key in self.experiment.needs)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study about to run: what, on which data, into which folder. The machine and the images wait until needed."""
+
+    options: Options
+    preset: Preset
+    data: DataDescription
+    folder: Path
+    chosen: tuple[Kind, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Training seeds to run now."""
+        return self.options.seeds or self.preset.seeds
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every run of the chosen experiments, all of one seed before the next."""
+        return [Job(experiment, seed) for seed in self.seeds for experiment in self.chosen]
+
+    @cached_property
+    def recorded(self) -> Plan | None:
+        """The plan that an earlier call left, if this version can read it."""
+        return _recorded(self.folder)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The machine it runs on. StudyError when the device asked for is not there."""
+        from study import machine
+
+        return machine.resolve(self.options.device, self.options.compile, self.options.deterministic)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The images. StudyError when they are not those of the description."""
+        from study.data import datasets
+
+        found = datasets.load(self.data.name, self.options.data, self.preset.subset)
+        if (found.fingerprint, found.splits_digest) != (self.data.fingerprint, self.data.splits):
+            raise StudyError(f"the images in {self.data.folder} changed under the study; run it again")
+        return found
+
+    @property
+    def workers(self) -> int:
+        """How many runs to do at a time: on a CPU two where there are two cores and two runs, unless told otherwise.
+
+        It depends on what is asked for and not on what is still missing, so that a resumed run has the threads it had.
+        """
+        from study.machine import available_threads
+
+        if self.options.workers is not None:
+            return self.options.workers
+        return min(2, available_threads(), len(self.jobs)) if self.machine.device.type == "cpu" else 1
+
+    @property
+    def threads(self) -> int:
+        """Threads of a run."""
+        from study.machine import available_threads
+
+        return max(1, available_threads() // self.workers)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What study.json says: the experiments of all levels in order, with the seeds of earlier calls, too."""
+        return Plan(
+            study=self.folder.name,
+            preset=self.preset.name,
+            purpose=self.preset.purpose,
+            seeds=tuple(sorted({*self.seeds, *(self.recorded.seeds if self.recorded else ())})),
+            device=self.options.device,
+            dataset=self.data,
+            levels=levels.described(),
+            experiments=levels.experiments(self.preset),
+        )
+
+    @property
+    def scale(self) -> Scale:
+        """What the costs of its runs depend on."""
+        images = self.data.sizes | {records.OOD: self.data.sizes["test"] if self.data.ood else 0}
+        return Scale(images, {experiment.key: experiment for experiment in self.plan.experiments})
+
+
+def prepare(options: Options) -> Study:
+    """Resolve the flags into a study. StudyError for whatever is unknown, absent or corrupt."""
+    if options.workers is not None and options.workers < 1:
+        raise StudyError(f"--workers takes a number from 1 upwards, not {options.workers}")
+    preset = presets.by_name(_default_preset() if options.preset == "auto" else options.preset)
+    chosen = levels.selected(preset, options.levels, options.only)
+    if options.study and (Path(options.study).name != options.study or options.study.startswith(".")):
+        raise StudyError(f"study name {options.study!r} must be a plain folder name, e.g. --study my-study")
+    data = _unchanged(options, preset) or _loaded(options, preset)
+    study = Study(options, preset, data, _folder(options, preset, data.name), chosen)
+    if options.device not in ("auto", "cpu"):
+        study.machine  # noqa: B018 - refuses a device that is not there before anything is written
+    return study
+
+
+def _folder(options: Options, preset: Preset, dataset: str) -> Path:
+    return options.runs / (options.study or f"{preset.name}-{dataset}")
+
+
+def _default_preset() -> str:
+    if not shutil.which("nvidia-smi"):  # asking torch takes seconds
+        return "quick"
+    import torch
+
+    return "paper" if torch.cuda.is_available() else "quick"
+
+
+def _recorded(folder: Path) -> Plan | None:
+    """The plan of an earlier call; None where there is none, or none that this version can read."""
+    with contextlib.suppress(StudyError):
+        return records.read_plan(folder)
+    return None
+
+
+def _unchanged(options: Options, preset: Preset) -> DataDescription | None:
+    """What an earlier call recorded of the data, where their files are those of then and need not be read again."""
+    name = "cifar10" if options.dataset == "auto" else options.dataset
+    stamp, recorded = _stamp(options, preset, name), _recorded(_folder(options, preset, name))
+    return recorded.dataset if recorded and stamp and recorded.dataset.stamp == stamp else None
+
+
+def _stamp(options: Options, preset: Preset, dataset: str) -> str:
+    return sources.stamp(dataset, sources.folder_of(options.data), preset.subset)
+
+
+def _loaded(options: Options, preset: Preset) -> DataDescription:
+    from study.data import datasets, ood
+
+    dataset = datasets.load(options.dataset, options.data, preset.subset)
+    others = ood.available(dataset)
+    fell_back = options.dataset == "auto" and bool(dataset.notice)
+    stamp = "" if fell_back else _stamp(options, preset, dataset.name)
+    return dataset.describe(others.fingerprint if others else "", stamp)

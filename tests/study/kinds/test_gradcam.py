@@ -1,0 +1,94 @@
+"""Grad-CAM on untrained networks: which images, which maps, and that ROAD is the same every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from study import records
+from study.data.datasets import Dataset
+from study.experiment import Architecture
+from study.kinds import GradCam
+from study.kinds.gradcam import ABSENT, activation_maps, choose, road
+from study.machine import Machine
+from study.models.classifier import build
+from study.records import Outcome, Predictions, Run
+from tests.study.kinds.workshop import Workshop, network
+
+KEY = ("level3/plain", "level3/attended")
+
+
+def test_chosen_images_are_a_typical_hit_and_the_surest_error_of_each_class() -> None:
+    margins = np.array([1.0, 3.0, 2.0, -1.0, -4.0, 5.0])  # of class 0 over class 1
+    labels = np.array([0, 0, 0, 0, 0, 1])
+    logits = np.column_stack([margins, np.zeros(6)]).astype(np.float32)
+    correct, wrong = choose(Predictions(np.arange(6), labels, logits), 2)
+    assert correct.tolist() == [2, ABSENT]
+    assert wrong.tolist() == [4, 5]
+
+
+@pytest.fixture(scope="module")
+def looked(
+    tmp_path_factory: pytest.TempPathFactory, digits: Dataset, cpu: Machine
+) -> tuple[Workshop, list[Run], Outcome]:
+    """Two untrained networks, and where they look."""
+    workshop = Workshop(tmp_path_factory.mktemp("study"), digits, cpu)
+    attended = replace(network("attended"), architecture=Architecture("compact_cnn_small", attention="se"))
+    runs = [workshop.untrained(network("plain")), workshop.untrained(attended)]
+    experiment = GradCam(level=3, name="grad-cam", sources=KEY)
+    return workshop, runs, experiment.carry_out(workshop.context(experiment))
+
+
+def test_images_are_those_that_the_last_source_was_asked_about(looked: tuple[Workshop, list[Run], Outcome]) -> None:
+    workshop, runs, outcome = looked
+    predictions, found = runs[-1].predictions("test"), outcome.arrays
+    correct, wrong = choose(predictions, 10)
+    shown = {ABSENT: None}
+    for rows, chosen, right in ((found["correct"], correct, True), (found["wrong"], wrong, False)):
+        for label, (row, position) in enumerate(zip(rows, chosen, strict=True)):
+            assert (row == ABSENT) == (position == ABSENT)
+            if row != ABSENT:
+                image = workshop.dataset.images[predictions.indices[position]].numpy()
+                assert np.array_equal(found["images"][row], image) and found["images"].dtype == np.uint8
+                assert found["targets"][row] == label
+                assert found["predicted"][row] == predictions.predicted[position]
+                assert (found["predicted"][row] == label) == right
+                shown[row] = label
+    assert len(shown) - 1 == len(found["images"]) >= 10
+
+
+def test_every_source_has_a_map_of_every_image_in_zero_to_one_and_a_score(
+    looked: tuple[Workshop, list[Run], Outcome],
+) -> None:
+    _, _, outcome = looked
+    maps = outcome.arrays["maps"]
+    assert maps.shape == (2, len(outcome.arrays["images"]), 32, 32)
+    assert maps.min() >= 0 and maps.max() <= 1 and not np.array_equal(maps[0], maps[1])
+    first, second = outcome.metrics["road"]
+    assert -1 <= first <= 1 and -1 <= second <= 1 and first != second
+
+
+def test_maps_and_scores_are_those_of_each_network_for_the_true_class(digits: Dataset) -> None:
+    model, images = build(Architecture("compact_cnn_small"), 10, seed=0).eval(), digits.images[:3]
+    maps = activation_maps(model, 32, images, np.array([0, 1, 2]))
+    others = activation_maps(model, 32, images, np.array([0, 1, 5]))
+    assert np.array_equal(maps[:2], others[:2]) and not np.array_equal(maps[2], others[2])
+
+
+def test_road_is_the_same_each_time_and_leaves_the_random_state(digits: Dataset) -> None:
+    model, images, targets = build(Architecture("compact_cnn_small"), 10, seed=0).eval(), digits.images[:2], [3, 4]
+    maps = np.random.default_rng(0).random((2, 32, 32)).astype(np.float32)
+    before = torch.get_rng_state()
+    first, second = (road(model, 32, images, maps, np.array(targets)) for _ in range(2))
+    assert first == second
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_grad_cam_of_the_study_is_that_of_the_se_head_and_its_control(tiny_study: Path) -> None:
+    run = records.load_run(tiny_study / "level3/grad-cam/seed-0")
+    assert run.experiment.needs == ("level2/augmented", "level3/se-head")
+    assert len(run.metrics["road"]) == len(run.arrays["maps"]) == 2 and not run.predicts
