@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from analysis import facts, protocol_facts, section_facts, tables
-from analysis.evidence import Evidence, Fact, Figure, Finding, Table
-from analysis.fact_makers import number_fact
-from analysis.figures import builders, gradcam
-from analysis.findings import all_findings
-from analysis.gradcam import Gallery, gallery
+from analysis import subjects
+from analysis.evidence import MAKES, Evidence, Figure, Findings, Table
 from analysis.results import Results, results_of
-from analysis.view import StudyView, view_study
+from analysis.view import view_study
 
-FACTS = (
-    facts.study_facts,
-    facts.accuracy_facts,
-    facts.comparison_facts,
-    facts.level_facts,
-    facts.recipe_facts,
-    protocol_facts.protocol_facts,
-    protocol_facts.training_facts,
-    protocol_facts.spec_facts,
-    section_facts.class_facts,
-    section_facts.search_facts,
-    section_facts.ensemble_facts,
-    section_facts.trust_facts,
-    section_facts.label_facts,
-    section_facts.deployment_facts,
-)
+Shown = TypeVar("Shown", Table, Figure)
 
 
 def assemble(study: Path) -> Evidence:
@@ -41,45 +25,40 @@ def assemble(study: Path) -> Evidence:
     """
     view = view_study(study)
     results = results_of(view)
-    explained = gallery(view, gradcam.subjects(results))
-    findings = all_findings(results)
-    built, missing_tables = _tables(results, findings)
-    drawn, missing_figures = _figures(results, findings, explained)
-    known = [fact for group in FACTS for fact in group(results)] + list(_road_facts(explained))
-    known += protocol_facts.verdict_facts(results, findings)
+    facts = [fact for maker in makers("facts") for fact in maker(results)]
+    findings = {finding.name: finding for maker in makers("findings") for finding in maker(results)}
+    tables, figures = (dict(_made(what, results, findings)) for what in ("table", "figure"))
+    made = {f"table/{name}": each for name, each in tables.items()}
+    made |= {f"figure/{name}": each for name, each in figures.items()}
     return Evidence(
-        {fact.name: fact for fact in known},
+        {fact.name: fact for fact in facts},
         findings,
-        {name: _with_notice(view, table) for name, table in built.items()},
-        {name: _figure_with_notice(view, figure) for name, figure in drawn.items()},
-        (*view.pending, *missing_tables, *missing_figures),
+        _present(tables, view.plan.dataset.notice),
+        _present(figures, view.plan.dataset.notice),
+        (*view.pending, *(name for name, each in made.items() if each is None)),
     )
 
 
-def _tables(results: Results, findings: dict[str, Finding]) -> tuple[dict[str, Table], list[str]]:
-    made = {name: build(results, findings) for name, build in tables.builders().items()}
-    missing = [f"table/{name}" for name, table in made.items() if table is None]
-    return {name: table for name, table in made.items() if table is not None}, missing
+def makers(what: str) -> Iterator[Callable[..., Any]]:
+    """The functions of all subjects that are marked to make facts, findings, a table or a figure."""
+    for found in pkgutil.iter_modules(subjects.__path__, f"{subjects.__name__}."):
+        for function in vars(importlib.import_module(found.name)).values():
+            # Another subject's function may be imported there as well.
+            if getattr(function, MAKES, "") == what and function.__module__ == found.name:
+                yield function
 
 
-def _figures(
-    results: Results, findings: dict[str, Finding], explained: Gallery | None
-) -> tuple[dict[str, Figure], list[str]]:
-    made = {name: build(results, findings) for name, build in builders().items()}
-    made["gradcam"] = gradcam.build(results, explained)
-    missing = [f"figure/{name}" for name, figure in made.items() if figure is None]
-    return {name: figure for name, figure in made.items() if figure is not None}, missing
+def _made(what: str, results: Results, findings: Findings) -> Iterator[tuple[str, Any]]:
+    """Every table or figure by name, None for one that is pending."""
+    for maker in makers(what):
+        made = maker(results, findings)
+        if made is None or isinstance(made, Table | Figure):
+            yield maker.__name__, made
+        else:
+            yield from made
 
 
-def _road_facts(explained: Gallery | None) -> Iterator[Fact]:
-    if explained is not None:
-        for run, score in zip(explained.runs, explained.faithfulness, strict=True):
-            yield number_fact(f"road/{run.key}", score, "analysis.gradcam.road", (run.name,))
-
-
-def _with_notice(view: StudyView, table: Table) -> Table:
-    return replace(table, caption=f"{table.caption} {view.notice}".strip())
-
-
-def _figure_with_notice(view: StudyView, figure: Figure) -> Figure:
-    return replace(figure, caption=f"{figure.caption} {view.notice}".strip())
+def _present(made: dict[str, Shown | None], notice: str) -> dict[str, Shown]:
+    """What is not pending, each with the notice that goes with stand-in data."""
+    shown = {name: each for name, each in made.items() if each is not None}
+    return {name: replace(each, caption=f"{each.caption} {notice}".strip()) for name, each in shown.items()}

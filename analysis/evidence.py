@@ -1,16 +1,22 @@
-"""What the analysis hands to the report: facts, findings, tables and figures, each with its runs."""
+"""What the analysis hands to the report, facts, findings, tables and figures, each with its runs, and who makes them.
+
+A subject's functions say what they make by a decorator: ``facts`` and ``findings`` are called with the results and
+yield; ``table`` and ``figure`` are called with results and findings and return what has the function's name, or None
+while its runs are missing. One that makes several yields each by name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from matplotlib.figure import Figure as Canvas
+from analysis import formats
+from analysis.formats import Unit
 
-Unit = Literal[
-    "percent", "points", "p", "seconds", "milliseconds", "megabytes", "count", "number", "text", "minutes", "hours"
-]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
 Verdict = Literal["supported", "inconclusive", "contradicted"]
 
 
@@ -19,7 +25,7 @@ class Fact:
     """One number or name the paper prints.
 
     ``value`` is raw (accuracies and differences as fractions, times in the unit named), ``text``
-    the printed form without markup, ``function`` the analysis function that computed it and
+    the printed form without markup, ``function`` the function that computed it and
     ``runs`` the names of the runs it came from.
     """
 
@@ -41,6 +47,9 @@ class Finding:
     facts: tuple[str, ...]
 
 
+Findings = dict[str, Finding]
+
+
 @dataclass(frozen=True)
 class Table:
     """A booktabs table: plain-text cells (the report escapes them), alignment per column (l, r, c)."""
@@ -50,19 +59,25 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     align: str
-    note: str = ""
     best: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure drawn on demand: ``draw`` returns the matplotlib figure, ``width`` is a fraction of the text width."""
+    """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width."""
 
     name: str
     caption: str
-    draw: Callable[[], Canvas]
+    paint: Callable[[], Canvas]
     alt: str
     width: float = 1.0
+
+    def draw(self) -> Canvas:
+        """The matplotlib figure in the paper's style."""
+        from analysis import style
+
+        with style.paper():
+            return self.paint()
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,79 @@ class Evidence:
     """Everything the paper may say, looked up by name; a missing name is pending, never invented."""
 
     facts: dict[str, Fact] = field(default_factory=dict)
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: Findings = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
+
+
+MAKES = "makes"  # the attribute that a decorator leaves
+Maker = TypeVar("Maker", bound=Callable[..., Any])
+
+
+def _marking(what: str) -> Callable[[Maker], Maker]:
+    def mark(maker: Maker) -> Maker:
+        setattr(maker, MAKES, what)
+        return maker
+
+    return mark
+
+
+facts, findings, table, figure = (_marking(what) for what in ("facts", "findings", "table", "figure"))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Makes the facts of one function or property from some runs: values kept raw, texts as printed.
+
+    One that must not be imported is given by its full name.
+    """
+
+    computed_by: Callable[..., Any] | str
+    runs: tuple[str, ...] = ()
+
+    @property
+    def function(self) -> str:
+        """The function's full name."""
+        made = getattr(self.computed_by, "fget", self.computed_by)  # a property's function
+        return made if isinstance(made, str) else f"{made.__module__}.{made.__qualname__}"
+
+    def fact(self, name: str, value: Any, unit: Unit, text: str) -> Fact:  # noqa: ANN401 - whatever JSON may hold
+        """A fact in any unit."""
+        return Fact(name, value, unit, text, self.function, self.runs)
+
+    def text(self, name: str, text: str) -> Fact:
+        """A name or a part of a sentence."""
+        return self.fact(name, text, "text", text)
+
+    def count(self, name: str, number: int) -> Fact:
+        """A whole number."""
+        return self.fact(name, int(number), "count", formats.count(number))
+
+    def number(self, name: str, value: float, digits: int = 3) -> Fact:
+        """A dimensionless score."""
+        return self.fact(name, float(value), "number", formats.decimal(value, digits))
+
+    def percent(self, name: str, fraction: float) -> Fact:
+        """A fraction that prints in percent."""
+        return self.fact(name, float(fraction), "percent", f"{formats.percent(fraction)} %")
+
+    def points(self, name: str, fraction: float) -> Fact:
+        """A difference of fractions that prints in percentage points."""
+        return self.fact(name, float(fraction), "points", f"{formats.points(fraction)} points")
+
+    def interval(self, name: str, low: float, high: float) -> Fact:
+        """Both bounds of a proportion's interval."""
+        return self.fact(name, [low, high], "percent", f"{formats.percent_interval(low, high)} %")
+
+    def milliseconds(self, name: str, value: float) -> Fact:
+        """A latency."""
+        return self.fact(name, float(value), "milliseconds", f"{formats.decimal(value)} ms")
+
+    def megabytes(self, name: str, size: float, digits: int = 2) -> Fact:
+        """Bytes that print in units of 10⁶ bytes."""
+        return self.fact(name, size / 1e6, "megabytes", f"{formats.decimal(size / 1e6, digits)} MB")
+
+    def duration(self, name: str, seconds: float) -> Fact:
+        """A time in the unit a reader would choose."""
+        return self.fact(name, *formats.duration(seconds))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
-from analysis.evidence import Unit
+Unit = Literal[
+    "percent", "points", "p", "seconds", "milliseconds", "megabytes", "count", "number", "text", "minutes", "hours"
+]
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
@@ -107,22 +110,15 @@ def quantity(number: float) -> str:
     return f"{number:g}"
 
 
-def megabytes(size: float) -> str:
-    """Bytes in units of 10⁶ bytes, without the unit."""
-    return decimal(size / 1e6)
-
-
 def duration(seconds: float) -> tuple[float, Unit, str]:
     """A duration in the unit a reader would choose: value, unit and printed text.
 
     >>> duration(5400)
     (1.5, 'hours', '1.5 h')
     """
-    if seconds >= 3600:
-        return seconds / 3600, "hours", f"{decimal(seconds / 3600, 1)} h"
-    if seconds >= 60:
-        return seconds / 60, "minutes", f"{decimal(seconds / 60, 1)} min"
-    return seconds, "seconds", f"{decimal(seconds, 1)} s"
+    units: tuple[tuple[float, Unit, str], ...] = ((3600, "hours", "h"), (60, "minutes", "min"), (1, "seconds", "s"))
+    size, unit, symbol = next((each for each in units if seconds >= each[0]), units[-1])
+    return seconds / size, unit, f"{decimal(seconds / size, 1)} {symbol}"
 
 
 def number(value: float) -> str:

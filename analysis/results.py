@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.accuracy import Accuracy, summarise
-from analysis.statistics.comparison import ALPHA, Comparison, compare, holm, seeds_needed
-from analysis.statistics.deployed import deployment_frame
+from analysis.evidence import Verdict
+from analysis.statistics.comparison import ALPHA, Accuracy, Comparison, compare, holm, seeds_needed, summarise
+from analysis.statistics.deployment import deployment_frame
 from analysis.statistics.ensemble import Ensemble, ensemble_of
 from analysis.statistics.trust import Trust, trust_of
-from analysis.view import Planned, StudyView
+from analysis.view import StudyView
+from study.experiment import Expectation
 from study.records import Predictions
 
 # Standard deviation of the difference between two trainings that differ in nothing but chance, at 0.15 points between
@@ -30,6 +31,7 @@ class Judged:
     ``retrained`` tells whether treated and control were trained apart, so that chance in training
     is part of their difference; quantising a network or voting with it trains nothing. ``seeds_needed``
     to see a difference of this size on these images, where they were retrained and there is one.
+    ``expects`` and ``margin`` are the experiment's: what the comparison is to show.
     """
 
     key: str
@@ -38,6 +40,36 @@ class Judged:
     p: float
     retrained: bool
     seeds_needed: int | None = None
+    expects: Expectation = "gain"
+    margin: float = 0.0
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the difference is one that a single seed of retrained networks cannot tell from chance in training.
+
+        Whatever p says about the images.
+        """
+        return self.retrained and self.comparison.seeds == 1 and abs(self.comparison.difference) < SEED_NOISE
+
+    @property
+    def change(self) -> int:
+        """1 where accuracy is higher than the control's with p (adjusted) below 0.05, -1 where it is lower, else 0."""
+        detected = self.p < ALPHA and not self.noisy
+        return int(np.sign(self.comparison.difference)) if detected else 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the comparison shows what it is expected to.
+
+        A gain or loss is supported by a detected change in its direction and contradicted by one in the other; no loss
+        is supported by an interval above ``-margin`` and contradicted by one below.
+        """
+        if self.expects == "no loss":
+            supported, contradicted = self.comparison.low > -self.margin, self.comparison.high < -self.margin
+        else:
+            direction = -1 if self.expects == "loss" else 1
+            supported, contradicted = self.change == direction, self.change == -direction
+        return "supported" if supported else "contradicted" if contradicted else "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -82,38 +114,32 @@ def results_of(view: StudyView) -> Results:
 
 
 def control_of(view: StudyView, key: str, ensemble: Ensemble | None) -> str:
-    """What an experiment is compared with; empty when nothing is.
+    """What an experiment is compared with: the plan's control, or for the vote chosen on validation the best member.
 
-    The plan's control; without one, what was quantised for a quantised model and the best single
-    member for the vote chosen on validation.
+    Empty when nothing is.
     """
-    planned = view.experiments[key]
-    if planned.control:
-        return planned.control
-    if planned.kind == "Quantization":
-        return str(planned.spec["source"])
-    return ensemble.best_member if ensemble and key == ensemble.best_vote else ""
+    return view.experiments[key].control or (ensemble.best_member if ensemble and key == ensemble.best_vote else "")
 
 
 def _family(view: StudyView, controls: Mapping[str, str]) -> dict[str, Judged]:
     """Compare every pair and adjust the p-values together."""
-    present = {key: control for key, control in controls.items() if _share_seeds(view, key, control)}
+    present = {
+        k: control for k, control in controls.items() if control in view.experiments and view.paired(k, control)[0]
+    }
     raw = [_judge(view, key, control, ALPHA / len(present)) for key, control in present.items()]
     adjusted = holm([judged.p for judged in raw])
     return {j.key: dataclasses.replace(j, p=float(p)) for j, p in zip(raw, adjusted, strict=True)}
-
-
-def _share_seeds(view: StudyView, key: str, control: str) -> bool:
-    return control in view.experiments and bool(view.paired(key, control)[0])
 
 
 def _judge(view: StudyView, key: str, control: str, alpha: float) -> Judged:
     # One stream per pair: a comparison must not change because another run came in.
     rng = np.random.default_rng([0, *f"{key} {control}".encode()])
     treated, untreated = view.paired(key, control)
-    retrained = _retrained(view.experiments[key])
+    experiment = view.experiments[key]
+    retrained = experiment.trained is not None
     comparison = compare(treated, untreated, rng, alpha=alpha, believed=SEED_NOISE if retrained else 0.0)
-    return Judged(key, control, comparison, comparison.p, retrained, _seeds(treated, untreated) if retrained else None)
+    needed = _seeds(treated, untreated) if retrained else None
+    return Judged(key, control, comparison, comparison.p, retrained, needed, experiment.expects, experiment.margin)
 
 
 def _seeds(treated: list[Predictions], control: list[Predictions]) -> int | None:
@@ -129,14 +155,11 @@ def _seeds(treated: list[Predictions], control: list[Predictions]) -> int | None
     return seeds_needed(float(differences.mean()), spread)
 
 
-def _retrained(planned: Planned) -> bool:
-    return planned.kind in ("Training", "Search")
-
-
 def _progress(view: StudyView, best: Mapping[int, str], judged: Mapping[str, Judged]) -> dict[int, Judged]:
-    """Each level's selected model against that of the level before, for the levels with a pass mark."""
-    marked = [level for level in sorted(best) if str(level) in view.plan["pass_marks"]]
+    """Each level's selected model against that of the level before, to gain, for the levels with a pass mark."""
+    marked = [level for level in sorted(best) if view.level[level].pass_mark is not None]
     pairs = {later: (best[later], best[earlier]) for earlier, later in zip(marked, marked[1:], strict=False)}
     known = {key: judged[key] for key, before in pairs.values() if key in judged and judged[key].control == before}
     steps = known | _family(view, {key: before for key, before in pairs.values() if key not in known})
-    return {level: steps[key] for level, (key, _) in pairs.items() if key in steps}
+    found = {level: steps[key] for level, (key, _) in pairs.items() if key in steps}
+    return {level: dataclasses.replace(step, expects="gain") for level, step in found.items()}

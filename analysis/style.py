@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
+from analysis.statistics.comparison import Accuracy
 from analysis.view import StudyView
 
 TEXT_WIDTH = 6.3  # inches
@@ -26,17 +27,12 @@ SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
-    "axes.unicode_minus": True,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -63,11 +59,8 @@ def canvas(height: float, width: float = 1.0) -> Canvas:
 
 def colour(view: StudyView, key: str) -> str:
     """The experiment's colour, the same in every figure; neighbours in the plan differ."""
-    return COLOURS[_position(view, key) % len(COLOURS)]
-
-
-def _position(view: StudyView, key: str) -> int:
-    return list(view.experiments).index(key) if key in view.experiments else 0
+    position = list(view.experiments).index(key) if key in view.experiments else 0
+    return COLOURS[position % len(COLOURS)]
 
 
 def stretch_accuracy(axes: Axes) -> None:
@@ -77,7 +70,7 @@ def stretch_accuracy(axes: Axes) -> None:
     axes.set_ylim(*_accuracy(np.array([low, high]) + 0.08 * (high - low) * np.array([-1, 1])))
     axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _height(accuracy: np.ndarray) -> np.ndarray:
@@ -88,6 +81,17 @@ def _accuracy(height: np.ndarray) -> np.ndarray:
     return 100 - np.exp(-height)
 
 
+def error_bar(accuracy: Accuracy) -> list[list[float]]:
+    """How far the interval of an accuracy reaches below and above it, in percent, as matplotlib takes it."""
+    return [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
+
+
+def grid(axes: Axes, axis: Literal["x", "y"]) -> None:
+    """Grid lines from one axis, behind what is drawn."""
+    axes.grid(axis=axis)
+    axes.set_axisbelow(True)
+
+
 def darker(shade: str) -> str:
     """The colour dark enough for text on white."""
     red, green, blue = to_rgb(shade)
@@ -95,29 +99,18 @@ def darker(shade: str) -> str:
 
 
 def spread(positions: list[float], gap: float, low: float, high: float) -> list[float]:
-    """Label positions at least ``gap`` apart, close to those wished for, within ``low`` and ``high``.
+    """Label positions at least ``gap`` apart, close to those requested, within ``low`` and ``high``.
 
     >>> spread([0.0, 0.1], 1.0, -5.0, 5.0)
     [-0.45, 0.55]
     """
-    order = sorted(range(len(positions)), key=positions.__getitem__)
-    groups: list[list[float]] = []  # [wished centre, members]
-    for index in order:
-        groups.append([positions[index], 1])
-        while len(groups) > 1 and _touch(groups[-2], groups[-1], gap):
-            (centre, members), (other, more) = groups[-2], groups[-1]
-            groups[-2:] = [[(centre * members + other * more) / (members + more), members + more]]
-    placed = [c + gap * (n - (m - 1) / 2) for c, m in groups for n in range(int(m))]
-    shift = max(0.0, low - placed[0]) if placed else 0.0
-    shift -= max(0.0, placed[-1] + shift - high) if placed else 0.0
-    result = [0.0] * len(positions)
-    for index, place in zip(order, placed, strict=True):
-        result[index] = round(place + shift, 9)
-    return result
+    from sklearn.isotonic import isotonic_regression
 
-
-def _touch(below: list[float], above: list[float], gap: float) -> bool:
-    return above[0] - below[0] < gap * (below[1] + above[1]) / 2
+    order, steps = np.argsort(positions, kind="stable"), gap * np.arange(len(positions))
+    placed = isotonic_regression(np.array(positions)[order] - steps) + steps  # moves as little as the gaps allow
+    placed += max(0.0, low - placed[0])
+    placed -= max(0.0, placed[-1] - high)
+    return placed[np.argsort(order)].round(9).tolist()
 
 
 def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
@@ -125,16 +118,8 @@ def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     axes.autoscale_view()  # the limits that what is drawn asks for are otherwise not in force yet
     height = axes.get_position().height * axes.figure.get_figheight() * 72  # type: ignore[union-attr]
     to_axes = axes.transData + axes.transAxes.inverted()
-    wished = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
-    places = spread(wished, 10.5 / height, 0.0, 1.0)
+    requested = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
+    places = spread(requested, 10.5 / height, 0.0, 1.0)
+    offset: Any = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
     for (x, _, text, shade), place in zip(ends, places, strict=True):
-        axes.annotate(
-            text,
-            (x, place),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(5, 0),
-            textcoords="offset points",
-            color=darker(shade),
-            va="center",
-            annotation_clip=False,
-        )
+        axes.annotate(text, (x, place), xycoords=axes.get_xaxis_transform(), color=darker(shade), **offset)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from matplotlib.figure import Figure as Canvas
 
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
+from report.escaping import slug
+from report.figures import Drawing
+from study.kinds import Vote
+from study.records import DataDescription, Level, Plan
 
 KEYS = ("level1/finetuned", "level2/augmented")
 
 
 def sample_fact(name: str, text: str = "91.34 %", value: float = 0.9134) -> Fact:
     """A percentage with one source run."""
-    return Fact(name, value, "percent", text, "analysis.statistics.accuracy.summarise", ("level1/finetuned/seed-0",))
+    return Fact(name, value, "percent", text, "analysis.statistics.comparison.summarise", ("level1/finetuned/seed-0",))
 
 
 def sample_figure(name: str = "curves") -> Figure:
@@ -27,11 +31,13 @@ def sample_figure(name: str = "curves") -> Figure:
     return Figure(name, "Loss rises.", draw, "a rising line", 0.5)
 
 
-def sample_plan() -> dict[str, Any]:
-    """A plan of two experiments on CIFAR-10."""
-    entries = [{"key": key, "level": int(key[5]), "title": key[7:].title(), "control": ""} for key in KEYS]
-    dataset = {"name": "cifar10", "title": "CIFAR-10", "notice": "", "stand_in": False}
-    return {"study": "sample", "preset": "cpu", "seeds": [0], "dataset": dataset, "experiments": entries}
+def sample_plan() -> Plan:
+    """A plan of two experiments on CIFAR-10, of which the second is compared with the first."""
+    dataset = DataDescription("cifar10", "CIFAR-10", "f" * 64, "e" * 64, ("cat", "dog"), {"test": 2})
+    first, second = (Vote(level=int(key[5]), name=key[7:], members=(), rule="hard") for key in KEYS)
+    compared = replace(second, control=first.key, group="ingredients")
+    levels = (Level(1, "transfer"), Level(2, "regularisation"))
+    return Plan("sample", "cpu", "tests", (0,), "cpu", dataset, levels, (first, compared))
 
 
 def sample_evidence(pending: tuple[str, ...] = ()) -> Evidence:
@@ -42,3 +48,9 @@ def sample_evidence(pending: tuple[str, ...] = ()) -> Evidence:
     return Evidence(
         {fact.name: fact}, {finding.name: finding}, {table.name: table}, {"curves": sample_figure()}, pending
     )
+
+
+def blank_drawings(evidence: Evidence) -> dict[str, Drawing]:
+    """Empty drawings of all figures, which take no time."""
+    blank = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>'
+    return {name: Drawing(slug(name), blank, b"") for name in evidence.figures}

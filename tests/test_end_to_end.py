@@ -9,17 +9,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from pypdf import PdfReader
 
 from report.build import build
 from study import records
-from study.deployment.predict import predict
+from study.deployment.predict import load_export, predict
 from study.design.presets import Preset
 from study.running import runner
-from study.running.jobs import Options, prepare
+from study.running.options import Options
+from study.running.study import prepare
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,7 +48,7 @@ def test_nothing_is_pending_after_a_complete_study(paper: Path) -> None:
 def test_paper_prints_the_recorded_accuracies(paper: Path, tiny_study: Path) -> None:
     text = text_of(paper / "report.pdf")
     for key in ("level1/finetuned", "level2/augmented", "level3/se-head", "level4/soft-probabilities"):
-        run = records.load_run(records.run_folder(tiny_study, key, 0))
+        run = records.load_run(tiny_study / key / "seed-0")
         assert f"{100 * run.metrics['test_accuracy']:.2f}" in text, key
 
 
@@ -60,21 +60,20 @@ def test_stand_in_data_are_announced_on_the_first_page(paper: Path) -> None:
 def test_provenance_names_runs_that_exist(paper: Path, tiny_study: Path) -> None:
     text = (paper / "provenance.json").read_text(encoding="utf-8")
     named = {name for name in text.replace('"', " ").split() if name.startswith("level") and "/seed-" in name}
-    complete = {run.name for run in records.load_runs(tiny_study)}
+    complete = set(records.current_runs(tiny_study, records.read_plan(tiny_study)))
     assert named and {name.strip(",") for name in named} <= complete
     json.loads(text)
 
 
 def test_exported_model_answers_like_the_recorded_one(tiny_study: Path, tmp_path: Path, tiny_options: Options) -> None:
-    manifest = json.loads((tiny_study / "export" / "export.json").read_text(encoding="utf-8"))
+    _, manifest = load_export(tiny_study)
     dataset = prepare(tiny_options).dataset
     paths = [tmp_path / f"{n}.png" for n in range(5)]
     for path, index in zip(paths, dataset.test[:5].tolist(), strict=True):
         Image.fromarray(dataset.images[index].permute(1, 2, 0).numpy()).save(path)
     answers = [prediction.classes[0][0] for prediction in predict(tiny_study, paths)]
-    runs = [run for run in records.load_runs(tiny_study) if run.name == manifest["models"][manifest["deployed"]]["run"]]
-    recorded = runs[0].predictions("test").predicted[:5]
-    assert answers == [manifest["classes"][int(n)] for n in np.asarray(recorded)]
+    run = records.load_run(tiny_study / manifest.models[manifest.deployed].run)
+    assert answers == [manifest.classes[n] for n in run.predictions("test").predicted[:5]]
 
 
 @pytest.mark.slow
@@ -82,7 +81,7 @@ def test_report_of_a_study_in_the_middle_shows_what_is_pending(tmp_path: Path, t
     study = runner.run(replace(tiny_options, runs=tmp_path, levels=(1,)))
     build(study, tmp_path / "paper")
     text = text_of(tmp_path / "paper" / "report.pdf")
-    head_only = records.load_run(records.run_folder(study, "level1/head-only", 0)).metrics["test_accuracy"]
+    head_only = records.load_run(study / "level1/head-only/seed-0").metrics["test_accuracy"]
     assert "pending" in text and f"{100 * head_only:.2f}" in text
 
 
@@ -92,14 +91,14 @@ def cifar10_folder() -> Path | None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(cifar10_folder() is None, reason="CIFAR-10 is not at hand: set STUDY_DATA")
+@pytest.mark.skipif(cifar10_folder() is None, reason="CIFAR-10 is not here: set STUDY_DATA")
 def test_real_cifar10_from_study_to_paper(tiny: Preset, tmp_path: Path) -> None:
     """A subset of the real data, all five levels, and a pretrained backbone that beats chance by far."""
     options = Options(
-        preset=tiny.name, dataset="cifar10", folder=str(cifar10_folder()), device="cpu", runs=tmp_path, workers=1
+        preset=tiny.name, dataset="cifar10", data=str(cifar10_folder()), device="cpu", runs=tmp_path, workers=1
     )
     study = runner.run(options)
-    assert len(records.load_runs(study)) == len(prepare(options).jobs)
+    assert len(records.current_runs(study, records.read_plan(study))) == len(prepare(options).jobs)
     build(study)
     text = text_of(study / "report" / "report.pdf")
     assert "CIFAR-10" in text and "Stand-in data" not in text

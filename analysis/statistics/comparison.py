@@ -1,4 +1,4 @@
-"""Paired comparison of two experiments on the same test images, and what it could have detected."""
+"""Accuracy and paired comparison of two experiments on the same test images, and what it could have detected."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.accuracy import Interval
 from study.errors import StudyError
+from study.metrics.intervals import Interval, student, wilson
 from study.records import Predictions
 
 ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class McNemar:
-    """Images that only a or only b classified correctly (counts) and the exact two-sided p."""
+class Accuracy:
+    """Accuracy over seeds, as fractions in [0, 1].
 
-    only_a: int
-    only_b: int
-    p: float
+    ``sd`` is the sample standard deviation between seeds (None for one seed). ``low`` and ``high``
+    cover the sampling of test images for one seed (Wilson) and the variation between training
+    seeds on these test images for several (Student's t).
+    """
+
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,7 @@ class Comparison:
 
     ``difference`` is the mean over seeds with its 95 % interval ``low`` to ``high``; ``p`` is
     two-sided and not yet corrected for multiple comparisons; ``detectable`` is the true difference
-    that this design finds with power 0.8 at alpha 0.05; ``discordant`` is the mean fraction of
-    images that exactly one of the two classified correctly; ``images`` counts one seed's images.
+    that this design finds with power 0.8 at alpha 0.05.
     """
 
     difference: float
@@ -49,22 +55,38 @@ class Comparison:
     high: float
     p: float
     seeds: int
-    images: int
     detectable: float
-    discordant: float
 
 
-def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
+def summarise(predictions: Sequence[Predictions]) -> Accuracy:
+    """Accuracy of one experiment from the predictions of its seeds, one element per seed.
+
+    One seed gets the Wilson interval over images, several get the t interval over the seeds'
+    accuracies, cut to [0, 1]. StudyError when there are no predictions or no images.
+    """
+    if not predictions:
+        raise StudyError("no predictions to summarise; run the study first")
+    if len(predictions) == 1:
+        interval = wilson(int(predictions[0].correct.sum()), len(predictions[0].labels))
+        return Accuracy(predictions[0].accuracy, None, interval.low, interval.high, 1)
+    values = [p.accuracy for p in predictions]
+    interval = student(values)
+    low, high = max(0.0, interval.low), min(1.0, interval.high)
+    return Accuracy(float(np.mean(values)), float(np.std(values, ddof=1)), low, high, len(values))
+
+
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[int, int, float]:
     """Exact McNemar test of two classifiers on the same images; both arguments (N,) bool.
+
+    The images that only a or only b classified correctly (counts), and the two-sided p.
 
     McNemar 1947, https://doi.org/10.1007/BF02295996; for classifiers Dietterich 1998,
     https://doi.org/10.1162/089976698300017197
     """
     from statsmodels.stats.contingency_tables import mcnemar as test
 
-    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return McNemar(only_a, only_b, float(test([[0, only_a], [only_b, 0]], exact=True).pvalue))
+    only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
+    return only_a, only_b, float(test([[0, only_a], [only_b, 0]], exact=True).pvalue)
 
 
 def paired_interval(only_a: int, only_b: int, images: int, level: float = 0.95) -> Interval:
@@ -83,9 +105,7 @@ def paired_interval(only_a: int, only_b: int, images: int, level: float = 0.95) 
     return Interval(max(-1.0, a - b - half), min(1.0, a - b + half))
 
 
-def bootstrap_difference(
-    difference: np.ndarray, rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
-) -> BootstrapResult:
+def bootstrap_difference(difference: np.ndarray, rng: np.random.Generator, resamples: int = 2000) -> BootstrapResult:
     """Bootstrap of the mean of ``difference`` (S, N): S seeds that share N images.
 
     Every resample draws seeds and, once for all of them, images: the images are the same for every
@@ -95,11 +115,15 @@ def bootstrap_difference(
     interval and counts the observed sample: Davison & Hinkley 1997, section 4.2,
     https://doi.org/10.1017/CBO9780511802843. With one seed only images are drawn.
     """
-    means = np.concatenate(list(_resampled_means(np.atleast_2d(difference), rng, resamples)))
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    tail = min((means <= 0).sum(), (means >= 0).sum())
-    p = min(1.0, 2 * (1 + int(tail)) / (1 + resamples))
-    return BootstrapResult(float(low), float(high), p, float(means.std(ddof=1)))
+    return of_resamples(np.concatenate(list(_resampled_means(np.atleast_2d(difference), rng, resamples))))
+
+
+def of_resamples(values: np.ndarray) -> BootstrapResult:
+    """The result of a bootstrap, with a 95 % interval, from the statistic's values (R,) in the resamples."""
+    low, high = np.quantile(values, [(1 - 0.95) / 2, (1 + 0.95) / 2])
+    tail = min((values <= 0).sum(), (values >= 0).sum())
+    p = min(1.0, 2 * (1 + int(tail)) / (1 + len(values)))
+    return BootstrapResult(float(low), float(high), p, float(values.std(ddof=1)))
 
 
 def _resampled_means(difference: np.ndarray, rng: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
@@ -108,23 +132,18 @@ def _resampled_means(difference: np.ndarray, rng: np.random.Generator, resamples
     # Images with the same differences are interchangeable, so drawing how often each pattern
     # occurs is the same as drawing images, and far faster for the few patterns of 0 and ±1.
     patterns, counts = np.unique(difference, axis=1, return_counts=True)
+    pattern = np.repeat(np.arange(len(counts)), counts)
     batch = max(1, 2_000_000 // patterns.shape[1])
     for start in range(0, resamples, batch):
         size = min(batch, resamples - start)
-        image_weights = _draws(counts, rng, size) / images
+        # One binomial per pattern and resample; with many patterns, drawing the images is faster.
+        if len(counts) <= 1000:
+            image_weights = rng.multinomial(images, counts / images, size=size) / images
+        else:
+            drawn = (pattern[rng.integers(images, size=images)] for _ in range(size))
+            image_weights = np.stack([np.bincount(each, minlength=len(counts)) for each in drawn]) / images
         seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds
         yield np.einsum("rk,rk->r", seed_weights @ patterns, image_weights)
-
-
-def _draws(counts: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
-    """How often each pattern comes up when its images are drawn with replacement, (size, K)."""
-    images = int(counts.sum())
-    # One binomial per pattern and resample; with many patterns, drawing the images is faster.
-    if len(counts) <= 1000:
-        return rng.multinomial(images, counts / images, size=size)
-    pattern = np.repeat(np.arange(len(counts)), counts)
-    drawn = (pattern[rng.integers(images, size=images)] for _ in range(size))
-    return np.stack([np.bincount(patterns, minlength=len(counts)) for patterns in drawn])
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -158,8 +177,8 @@ def detectable_effect(
     return min(1.0, math.sqrt(rate) * (math.sqrt(n) * a + b * root) / (n + b**2))
 
 
-def seeds_needed(effect: float, between_seed_sd: float, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Seeds (at least 2) for a paired t-test over seeds to find ``effect`` with ``power``.
+def seeds_needed(effect: float, between_seed_sd: float) -> int:
+    """Seeds (at least 2) for a paired t-test over seeds to find ``effect`` with power 0.8 at alpha 0.05.
 
     ``between_seed_sd`` is the standard deviation over seeds of the per-seed difference, in the unit
     of ``effect``. ValueError when the effect is zero: no number of seeds finds it.
@@ -172,9 +191,9 @@ def seeds_needed(effect: float, between_seed_sd: float, alpha: float = 0.05, pow
         raise ValueError("no number of seeds detects an effect of zero")
     # Beyond 50 standard deviations two seeds do, and the noncentral t loses its precision.
     size = min(50.0, abs(effect) / between_seed_sd) if between_seed_sd > 0 else 50.0
-    normal = ((_normal_quantile(1 - alpha / 2) + _normal_quantile(power)) / size) ** 2
+    normal = ((_normal_quantile(1 - ALPHA / 2) + _normal_quantile(0.8)) / size) ** 2
     seeds = max(2, math.floor(normal))
-    while TTestPower().power(size, seeds, alpha) < power:
+    while TTestPower().power(size, seeds, ALPHA) < 0.8:
         seeds += 1
     return seeds
 
@@ -199,7 +218,13 @@ def compare(
 
     StudyError when the two have different numbers of seeds, none, or different images.
     """
-    _check_paired(treated, control)
+    if not treated or len(treated) != len(control):
+        raise StudyError(
+            f"cannot pair {len(treated)} seeds with {len(control)}; run both experiments with the same seeds"
+        )
+    first = treated[0]
+    if not all(np.array_equal([first.indices, first.labels], [p.indices, p.labels]) for p in (*treated, *control)):
+        raise StudyError("cannot compare runs on different test images; rerun the older one in this study")
     ours = np.stack([p.correct for p in treated])
     theirs = np.stack([p.correct for p in control])
     seeds, images = ours.shape
@@ -207,29 +232,16 @@ def compare(
     observed = float(ours.mean() - theirs.mean())
     detectable = detectable_effect(discordant, images, seeds, alpha)
     if seeds == 1:
-        test = mcnemar(ours[0], theirs[0])
-        span = paired_interval(test.only_a, test.only_b, images)
+        only_ours, only_theirs, p = mcnemar(ours[0], theirs[0])
+        span = paired_interval(only_ours, only_theirs, images)
         detectable = max(detectable, believed + _normal_quantile(0.8) * math.sqrt(discordant / images))
-        return Comparison(observed, span.low, span.high, test.p, seeds, images, detectable, discordant)
+        return Comparison(observed, span.low, span.high, p, seeds, detectable)
     result = bootstrap_difference(ours.astype(float) - theirs, rng, resamples)
     detectable = max(detectable, (_normal_quantile(1 - alpha / 2) + _normal_quantile(0.8)) * result.standard_error)
-    return Comparison(observed, result.low, result.high, result.p, seeds, images, detectable, discordant)
+    return Comparison(observed, result.low, result.high, result.p, seeds, detectable)
 
 
 def _normal_quantile(probability: float) -> float:
     from scipy.special import ndtri
 
     return float(ndtri(probability))
-
-
-def _check_paired(treated: Sequence[Predictions], control: Sequence[Predictions]) -> None:
-    if not treated or len(treated) != len(control):
-        raise StudyError(
-            f"cannot pair {len(treated)} seeds with {len(control)}; run both experiments with the same seeds"
-        )
-    first, *others = [*treated, *control]
-    if any(
-        not np.array_equal(first.indices, other.indices) or not np.array_equal(first.labels, other.labels)
-        for other in others
-    ):
-        raise StudyError("cannot compare runs on different test images; rerun the older one in this study")

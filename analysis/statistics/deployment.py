@@ -1,22 +1,58 @@
-"""What a deployment would choose: models that no other model beats on accuracy and every cost."""
+"""Every timed model with its accuracy, size and latency, and which of them a deployment would choose."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from analysis.view import StudyView
+from study.files import read_json
+from study.kinds import Latency, Quantization
+from study.records import LATENCY
 
-def pareto_front(frame: pd.DataFrame, accuracy: str = "accuracy", cost: str | Sequence[str] = "cost") -> np.ndarray:
-    """Which rows are on the Pareto front, (rows,) bool: more accuracy is better, less cost is better.
+COLUMNS = (
+    "model", "precision", "runtime", "accuracy", "bytes", "p50_ms", "p95_ms", "images_per_second", "evaluated",
+)  # fmt: skip
+
+
+def deployment_frame(view: StudyView) -> pd.DataFrame:
+    """One row per timed model and precision: latencies (ms) at batch 1 on one thread, means over seeds.
+
+    Columns: model (key), precision, runtime, accuracy (test, fraction), bytes, p50_ms, p95_ms,
+    images_per_second (the best over the batch sizes tried) and evaluated (key of the experiment the
+    accuracy is from). Of several runtimes ONNX Runtime counts. Empty while nothing was timed.
+    """
+    runs = [run for latency in view.of_kind(Latency) for run in view.runs_of(latency.key)]
+    timed = pd.DataFrame([row for run in runs for row in read_json(run.folder / LATENCY)])
+    if timed.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    timed = timed[timed["runtime"] == timed.groupby(["model", "precision"])["runtime"].transform("min")]
+    names = ["model", "precision", "runtime"]
+    alone = timed[(timed["batch"] == 1) & (timed["threads"] == timed["threads"].min())]
+    frame = alone.groupby(names, sort=False)[["bytes", "p50_ms", "p95_ms"]].mean()
+    frame = frame.join(timed.groupby(names)["images_per_second"].max()).reset_index()
+    frame["evaluated"] = [_evaluated(view, m, p) for m, p in zip(frame["model"], frame["precision"], strict=True)]
+    frame["accuracy"] = [
+        view.metric(key, "test_accuracy") if view.predictions(key) else float("nan") for key in frame["evaluated"]
+    ]
+    return frame[list(COLUMNS)]
+
+
+def _evaluated(view: StudyView, model: str, precision: str) -> str:
+    """The experiment that recorded predictions of this model at this precision."""
+    quantised = view.of_kind(Quantization)
+    if precision != "int8" or model in (each.key for each in quantised):
+        return model
+    return next((each.key for each in quantised if each.source == model), model)
+
+
+def pareto_front(frame: pd.DataFrame, *costs: str) -> np.ndarray:
+    """Which rows are on the Pareto front, (rows,) bool: more ``accuracy`` is better, less of every cost is better.
 
     A row is off the front when another is at least as good in every column and better in one; equal
-    rows stay together. Several cost columns span a front in as many dimensions. A row with a
-    missing value is never on it.
+    rows stay together. A row with a missing value is never on it.
     """
-    costs = [cost] if isinstance(cost, str) else list(cost)
-    losses = np.column_stack([-frame[accuracy].to_numpy(float), frame[costs].to_numpy(float)])
+    losses = np.column_stack([-frame["accuracy"].to_numpy(float), frame[list(costs)].to_numpy(float)])
     no_worse = (losses[:, None] <= losses[None]).all(axis=2)
     better = (losses[:, None] < losses[None]).any(axis=2)
     dominated = (no_worse & better).any(axis=0)

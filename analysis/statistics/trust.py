@@ -1,20 +1,35 @@
-"""Confidence of the study's models: calibration, and which uncertainty finds the errors."""
+"""Confidence of the study's models: calibration, and which uncertainty finds errors and out-of-distribution images."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from analysis.statistics.calibration import CalibrationScores, calibration_scores, fit_temperature, probabilities
-from analysis.statistics.comparison import BootstrapResult, bootstrap_difference
-from analysis.statistics.ood import Outliers, outliers_of, separation_auroc
-from analysis.statistics.uncertainty import aurc, entropy, error_auroc, risk_coverage
-from analysis.view import Planned, StudyView
-from study.records import SPLITS
+from analysis.statistics.comparison import BootstrapResult, bootstrap_difference, of_resamples
+from analysis.view import Kind, StudyView
+from study.experiment import Experiment
+from study.kinds import McDropout, OutOfDistribution, Vote
+from study.metrics.calibration import (
+    CalibrationScores,
+    calibration_scores,
+    fit_temperature,
+    negative_log_likelihood,
+    probabilities,
+)
+from study.metrics.uncertainty import aurc, entropy, error_auroc, risk_coverage, separation_auroc
+from study.records import OOD, SPLITS, Run
+
+# What is recorded of samples, dropout passes or an ensemble's members, with its title.
+OF_SAMPLES = {"entropy": "Entropy", "mutual_information": "Mutual information"}
+# The kinds whose runs may have sampled, with the prefix of their uncertainties and whose these are.
+SAMPLING: dict[type[Experiment], tuple[str, str]] = {
+    McDropout: ("mc-dropout", "under MC dropout"),
+    Vote: ("ensemble", "of the ensemble"),
+}
 
 
 @dataclass(frozen=True)
@@ -36,21 +51,25 @@ class Uncertainty:
         """Whether each prediction is right, (S, N)."""
         return self.probs.argmax(axis=2) == self.labels
 
+    @property
+    def by_seed(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Scores (N,) of each seed and whether its predictions are right (N,)."""
+        return list(zip(self.scores, self.correct, strict=True))
+
     @cached_property
     def auroc(self) -> float:
         """Error detection, the mean over seeds: scores of two networks need not have one scale."""
-        return float(np.mean([error_auroc(s, c) for s, c in zip(self.scores, self.correct, strict=True)]))
+        return float(np.mean([error_auroc(*seed) for seed in self.by_seed]))
 
     @cached_property
     def aurc(self) -> float:
         """Area under the risk-coverage curve, the mean over seeds."""
-        return float(np.mean([aurc(s, c) for s, c in zip(self.scores, self.correct, strict=True)]))
+        return float(np.mean([aurc(*seed) for seed in self.by_seed]))
 
     @cached_property
     def risk(self) -> np.ndarray:
         """Error rate among the k images with the lowest uncertainty, (N,) for k = 1 to N, the mean over seeds."""
-        curves = [risk_coverage(s, c)["risk"] for s, c in zip(self.scores, self.correct, strict=True)]
-        return np.mean(curves, axis=0)
+        return np.mean([risk_coverage(*seed)[1] for seed in self.by_seed], axis=0)
 
     def risk_at(self, coverage: float) -> float:
         """Error rate when this fraction of the images is answered, the least uncertain ones."""
@@ -73,6 +92,19 @@ class Uncertainty:
 
 
 @dataclass(frozen=True)
+class OodScores:
+    """A second dataset: its name, its number of images K, and uncertainties (S, K) of the seeds by name.
+
+    ``skipped`` says why there are none.
+    """
+
+    title: str
+    images: int
+    scores: dict[str, np.ndarray]
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
 class Trust:
     """Uncertainties on the test images, the model's own first; ``model`` is whose confidence it is.
 
@@ -81,8 +113,8 @@ class Trust:
     ``temperature`` is the mean over seeds. ``chosen`` names the uncertainty with the lowest AURC on
     validation, which unlike AUROC counts the errors that a better model does not make (Ashukha et al.
     2020, https://arxiv.org/abs/2002.06470); ``gain`` is how far its test AURC lies below that of the
-    model's entropy, ``nll_gain`` the drop in negative log-likelihood by temperature scaling, each with its
-    bootstrap; ``outliers`` are images of a second dataset. All are of the seeds that all ``sources`` share.
+    model's entropy, ``nll_gain`` the drop in negative log-likelihood (nats per image) by temperature scaling, each
+    with its bootstrap; ``ood`` is of the out-of-distribution images. All are of the seeds that all ``sources`` share.
     """
 
     model: str
@@ -93,12 +125,12 @@ class Trust:
     chosen: str
     gain: BootstrapResult | None
     nll_gain: BootstrapResult
-    outliers: Outliers | None
+    ood: OodScores | None
 
-    def outlier_auroc(self, name: str) -> float:
-        """How well an uncertainty tells the outliers from the test images; NaN when it was not recorded for them."""
-        outside = self.outliers.scores.get(name) if self.outliers else None
-        return float("nan") if outside is None else separation_auroc(self.uncertainties[name].scores, outside)
+    def ood_auroc(self, name: str) -> float:
+        """How well an uncertainty tells OOD images from the test images; NaN when it was not recorded for them."""
+        outside = self.ood.scores.get(name) if self.ood else None
+        return math.nan if outside is None else separation_auroc(self.uncertainties[name].scores, outside)
 
     @property
     def before(self) -> Uncertainty:
@@ -113,13 +145,13 @@ class Trust:
 
 def trust_of(view: StudyView) -> Trust | None:
     """Confidence of the network that MC dropout was run on, else of the best network; None without runs."""
-    dropout, vote = sampled(view, "McDropout"), sampled(view, "Vote")
-    trained = [planned.key for planned in view.of_kind("Training", "Search")]
-    source = str(dropout.spec["source"]) if dropout else None
+    dropout, vote = sampled(view, McDropout), sampled(view, Vote)
+    trained = [experiment.key for experiment in view.trained]
+    source = dropout.source if dropout else None
     model = source if source in trained else view.best(trained)
     if model is None:
         return None
-    sources = (model, *(planned.key for planned in (dropout, vote) if planned))
+    sources = (model, *(experiment.key for experiment in (dropout, vote) if experiment))
     shared = view.restricted_to(view.seeds_of(*sources))
     if not shared.predictions(model):
         return None
@@ -128,6 +160,8 @@ def trust_of(view: StudyView) -> Trust | None:
     chosen = min(by_split["validation"].values(), key=lambda u: u.aurc).name
     test = by_split["test"]
     rng = np.random.default_rng(0)
+    gain = None if chosen == "entropy" else aurc_gain(test[chosen], test["entropy"], rng)
+    before, after = (negative_log_likelihood(u.probs, u.labels) for u in (test["entropy"], test["temperature-entropy"]))
     return Trust(
         model,
         vote.key if vote else "",
@@ -135,18 +169,19 @@ def trust_of(view: StudyView) -> Trust | None:
         float(np.mean(temperatures)),
         test,
         chosen,
-        None if chosen == "entropy" else aurc_gain(test[chosen], test["entropy"], rng),
-        _nll_gain(test, rng),
-        outliers_of(shared, model, dict(zip(shared.seeds_of(model), temperatures, strict=True))),
+        gain,
+        bootstrap_difference(before - after, rng),
+        ood_of(shared, model, dict(zip(shared.seeds_of(model), temperatures, strict=True))),
     )
 
 
-def sampled(view: StudyView, kind: str) -> Planned | None:
+def sampled(view: StudyView, kind: type[Kind]) -> Kind | None:
     """The first experiment of a kind whose runs recorded the uncertainty of samples."""
-    return next((p for p in view.of_kind(kind) if "test_entropy" in view.runs_of(p.key)[0].arrays), None)
+    return next((e for e in view.of_kind(kind) if "test_entropy" in view.runs_of(e.key)[0].arrays), None)
 
 
 def _uncertainties(view: StudyView, model: str, temperatures: Sequence[float], split: str) -> dict[str, Uncertainty]:
+    """The model's own, then those that runs recorded of their samples."""
     predictions = view.predictions(model, split)
     raw = np.stack([probabilities(p.logits) for p in predictions])
     scaled = np.stack([probabilities(p.logits, t) for p, t in zip(predictions, temperatures, strict=True)])
@@ -154,30 +189,47 @@ def _uncertainties(view: StudyView, model: str, temperatures: Sequence[float], s
     found = [
         Uncertainty("entropy", "Entropy of the single model", entropy(raw), raw, labels),
         Uncertainty("temperature-entropy", "Entropy after temperature scaling", entropy(scaled), scaled, labels),
-        *_of_samples(view, "McDropout", "mc-dropout", "under MC dropout", split),
-        *_of_samples(view, "Vote", "ensemble", "of the ensemble", split),
     ]
+    for kind, (prefix, whose) in SAMPLING.items():
+        if experiment := sampled(view, kind):
+            predictions = view.predictions(experiment.key, split)
+            probs, labels = np.stack([probabilities(p.logits) for p in predictions]), predictions[0].labels
+            scores = _recorded(view.runs_of(experiment.key), split, prefix)
+            for (name, values), title in zip(scores.items(), OF_SAMPLES.values(), strict=True):
+                found.append(Uncertainty(name, f"{title} {whose}", values, probs, labels))
     return {uncertainty.name: uncertainty for uncertainty in found}
 
 
-def _of_samples(view: StudyView, kind: str, prefix: str, whose: str, split: str) -> list[Uncertainty]:
-    """The uncertainties that runs of a kind recorded of their samples: dropout passes or ensemble members."""
-    planned = sampled(view, kind)
-    if planned is None:
-        return []
-    runs = view.runs_of(planned.key)
-    predictions = [run.predictions(split) for run in runs]
-    probs = np.stack([probabilities(p.logits) for p in predictions])
-    return [
-        Uncertainty(
-            f"{prefix}-{array.replace('_', '-')}",
-            f"{title} {whose}",
-            np.stack([run.arrays[f"{split}_{array}"] for run in runs]),
-            probs,
-            predictions[0].labels,
-        )
-        for array, title in {"entropy": "Entropy", "mutual_information": "Mutual information"}.items()
-    ]
+def _recorded(runs: Sequence[Run], split: str, prefix: str) -> dict[str, np.ndarray]:
+    """Uncertainties (S, N) that runs recorded of samples, by name."""
+    return {
+        f"{prefix}-{array.replace('_', '-')}": np.stack([run.arrays[f"{split}_{array}"] for run in runs])
+        for array in OF_SAMPLES
+    }
+
+
+def ood_of(view: StudyView, model: str, temperatures: Mapping[int, float]) -> OodScores | None:
+    """Scores of all uncertainties that were recorded on the second dataset; None before its run.
+
+    ``temperatures`` are the model's by seed.
+    """
+    experiment = next(iter(view.of_kind(OutOfDistribution)), None)
+    if experiment is None:
+        return None
+    runs = view.runs_of(experiment.key)
+    metrics = runs[0].metrics
+    if "skipped" in metrics:
+        return OodScores("", 0, {}, metrics["skipped"])
+    scores: dict[str, np.ndarray] = {}
+    if model in experiment.sources:
+        logits = np.stack([run.arrays[f"{OOD}_logits"][experiment.sources.index(model)] for run in runs])
+        scaled = [probabilities(one, temperatures[run.seed]) for one, run in zip(logits, runs, strict=True)]
+        scores = {"entropy": entropy(probabilities(logits)), "temperature-entropy": entropy(np.stack(scaled))}
+    for kind, prefix in ((OutOfDistribution, "ensemble"), (McDropout, "mc-dropout")):
+        sampling = [run for each in view.of_kind(kind) for run in view.runs_of(each.key)]
+        sampling = [run for run in sampling if f"{OOD}_entropy" in run.arrays]
+        scores |= _recorded(sampling, OOD, prefix) if sampling else {}
+    return OodScores(metrics["title"], metrics["images"], scores)
 
 
 def aurc_gain(
@@ -190,40 +242,21 @@ def aurc_gain(
     """
     images = len(treated.labels)
     weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    gain = _resampled_aurc(control, weights) - _resampled_aurc(treated, weights)
-    low, high = np.quantile(gain, [0.025, 0.975])
-    p = min(1.0, 2 * (1 + min((gain <= 0).sum(), (gain >= 0).sum())) / (1 + resamples))
-    return BootstrapResult(float(low), float(high), float(p), float(gain.std(ddof=1)))
+    return of_resamples(_resampled_aurc(control, weights) - _resampled_aurc(treated, weights))
 
 
 def _resampled_aurc(uncertainty: Uncertainty, weights: np.ndarray) -> np.ndarray:
-    """AURC per resample, (R,), the mean over seeds; weights (R, N) count each image's draws."""
-    seeds = list(zip(uncertainty.scores, uncertainty.correct, strict=True))
-    return np.mean([_aurc_of_draws(scores, correct, weights) for scores, correct in seeds], axis=0)
-
-
-def _aurc_of_draws(scores: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AURC (R,) of scores (N,) whose images are drawn as often as each row of the weights (R, N) says.
+    """AURC per resample, (R,), the mean over seeds; weights (R, N) count each image's draws.
 
     A cumulative error rate in order of the scores, weighted by the draws; with every image drawn once and
-    no two scores equal it is ``analysis.statistics.uncertainty.aurc``.
+    no two scores equal it is ``study.metrics.uncertainty.aurc``, which knows no weights.
     """
-    order = np.argsort(scores, kind="stable")
-    wrong, result = ~correct[order], np.empty(len(weights))
-    for row, draws in enumerate(weights):
-        drawn = draws[order]
-        risk = (drawn * wrong).cumsum() / np.maximum(drawn.cumsum(), 1)
-        result[row] = (drawn * risk).sum() / drawn.sum()
-    return result
-
-
-def _nll_gain(test: dict[str, Uncertainty], rng: np.random.Generator) -> BootstrapResult:
-    """Drop in negative log-likelihood (nats per image) from raw to temperature-scaled confidence."""
-    before, after = (_log_loss(test[name]) for name in ("entropy", "temperature-entropy"))
-    return bootstrap_difference(before - after, rng)
-
-
-def _log_loss(uncertainty: Uncertainty) -> np.ndarray:
-    """Per seed and image, (S, N), in nats."""
-    chosen = np.take_along_axis(uncertainty.probs, uncertainty.labels[None, :, None], axis=2)[..., 0]
-    return -np.log(np.maximum(chosen, np.finfo(float).tiny))
+    areas = np.empty((len(uncertainty.scores), len(weights)))
+    for seed, (scores, correct) in enumerate(uncertainty.by_seed):
+        order = np.argsort(scores, kind="stable")
+        wrong = ~correct[order]
+        for row, draws in enumerate(weights):
+            drawn = draws[order]
+            risk = (drawn * wrong).cumsum() / np.maximum(drawn.cumsum(), 1)
+            areas[seed, row] = (drawn * risk).sum() / drawn.sum()
+    return areas.mean(axis=0)

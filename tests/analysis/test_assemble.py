@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from analysis import subjects
 from analysis.assemble import assemble
 from analysis.evidence import Evidence
 from study.errors import StudyError
-from study.records import load_runs
-from tests.fabricate import fabricate
-from tests.fabricated_experiments import experiments
+from study.kinds import Training
+from study.records import Level, current_runs, read_plan, write_plan
+from tests.fabricate import experiments, fabricate
 
 FIGURES = {
     "levels", "curves", "forest", "search", "architecture", "confusion", "overlap", "pareto", "reliability",
-    "risk_coverage",
+    "risk_coverage", "gradcam",
 }  # fmt: skip
 TABLES = {
-    "headline", "experiments", "level1", "ablation", "level2", "level3", "level5", "recipes", "per_class", "members",
-    "diversity", "deployment", "trust", "environment", "runs",
+    "headline", "experiments", "level1", "ablation", "level2", "level3", "level4", "level5", "recipes", "per_class",
+    "members", "diversity", "deployment", "trust", "environment", "runs",
 }  # fmt: skip
+FROM_THE_PLAN = {"experiments", "recipes"}
+SUBJECT = '''
+"""A subject of its own."""
+from analysis.evidence import Finding, Origin, Table, facts, figure, findings, table
+from analysis.subjects.overview import headline  # another subject's, which must not count twice
+
+@facts
+def weather_facts(results):
+    yield Origin(weather_facts).text("weather/name", "sunny")
+
+@findings
+def weather_findings(results):
+    yield Finding("weather", "It is sunny.", "supported", ("weather/name",))
+
+@table
+def weather(results, findings):
+    return Table("weather", findings["weather"].sentence, ("Sky",), (("blue",),), "l")
+
+@figure
+def sky(results, findings):
+    return None
+'''
 
 
 @pytest.fixture(scope="module")
@@ -33,29 +60,41 @@ def evidence(study: Path) -> Evidence:
     return assemble(study)
 
 
-def test_complete_study_yields_every_table_and_figure_but_the_images(evidence: Evidence) -> None:
+def test_complete_study_yields_every_table_and_figure(evidence: Evidence) -> None:
     assert set(evidence.tables) == TABLES
     assert set(evidence.figures) == FIGURES
-    assert evidence.pending == ("figure/gradcam",)
+    assert evidence.pending == ()
+
+
+def test_tables_and_figures_bear_the_names_they_are_looked_up_by(evidence: Evidence) -> None:
+    for shelf in (evidence.facts, evidence.findings, evidence.tables, evidence.figures):
+        assert {name: each.name for name, each in shelf.items()} == {name: name for name in shelf}
 
 
 def test_facts_carry_names_of_runs_that_exist(study: Path, evidence: Evidence) -> None:
-    names = {run.name for run in load_runs(study)}
+    names = set(current_runs(study, read_plan(study)))
     measured = (
-        "accuracy",
-        "difference",
-        "p/",
-        "best",
-        "ensemble",
-        "calibration",
-        "uncertainty",
-        "int8",
-        "latency",
-    )
+        "accuracy", "difference", "p/", "best", "ensemble", "calibration", "uncertainty", "int8", "latency", "road",
+        "teacher",
+    )  # fmt: skip
     for fact in evidence.facts.values():
         assert set(fact.runs) <= names
         assert fact.runs or not fact.name.startswith(measured)
-        assert fact.function.startswith(("analysis.", "study."))
+
+
+def test_every_fact_names_a_function_that_exists(evidence: Evidence) -> None:
+    for function in {fact.function for fact in evidence.facts.values()}:
+        assert function.startswith(("analysis.", "study."))
+        assert _found(function) is not None, function
+
+
+def _found(function: str) -> object:
+    """What a full name names: a function in a module, or in a class in a module."""
+    module, _, name = function.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError:
+        return getattr(_found(module), name)
 
 
 def test_findings_rest_on_facts_that_exist(evidence: Evidence) -> None:
@@ -64,7 +103,7 @@ def test_findings_rest_on_facts_that_exist(evidence: Evidence) -> None:
 
 
 def test_tables_print_accuracies_and_differences_as_the_facts_do(evidence: Evidence) -> None:
-    (row,) = (row for row in evidence.tables["level2"].rows if row[0] == "Augmented")
+    (row,) = (row for row in evidence.tables["level2"].rows if row[0] == "Full recipe")
     key = "level2/augmented"
     facts = [evidence.facts[f"{name}/{key}"].text for name in ("accuracy", "accuracy-interval", "difference", "p")]
     assert [f"{row[2]} %", f"{row[3]} %", f"{row[4]} points", row[6]] == facts
@@ -76,7 +115,7 @@ def test_every_row_of_every_table_has_a_cell_per_column(evidence: Evidence) -> N
 
 
 def test_captions_open_with_a_sentence_and_say_n(evidence: Evidence) -> None:
-    for name in FIGURES - {"architecture", "search", "curves"}:
+    for name in FIGURES - {"architecture", "search", "curves", "gradcam"}:
         assert "200 test images" in evidence.figures[name].caption
 
 
@@ -88,6 +127,13 @@ def test_study_in_the_middle_assembles(tmp_path: Path, done: int) -> None:
     assert all(finding.facts and set(finding.facts) <= set(evidence.facts) for finding in evidence.findings.values())
     for table in evidence.tables.values():
         assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_study_without_runs_has_the_tables_of_its_plan_and_waits_for_the_others(tmp_path: Path) -> None:
+    evidence = assemble(fabricate(tmp_path, seeds=()))
+    assert set(evidence.tables) == FROM_THE_PLAN and not evidence.figures
+    waiting = {f"table/{name}" for name in TABLES - FROM_THE_PLAN} | {f"figure/{name}" for name in FIGURES}
+    assert set(evidence.pending) == waiting
 
 
 def test_second_seed_still_missing_is_pending(tmp_path: Path) -> None:
@@ -116,14 +162,6 @@ def test_assembling_twice_gives_the_same_evidence(study: Path, evidence: Evidenc
     assert again.tables == evidence.tables
 
 
-def test_words_follow_the_accuracies(tmp_path: Path) -> None:
-    worse = {"level3/plain-head": 0.95, "level3/se-head": 0.80}
-    evidence = assemble(fabricate(tmp_path, images=400, accuracies=worse))
-    finding = evidence.findings["difference/level3/se-head"]
-    assert finding.verdict == "contradicted"
-    assert finding.sentence.startswith("SE head lowers accuracy by")
-
-
 def test_altered_run_counts_as_missing(tmp_path: Path) -> None:
     study = fabricate(tmp_path, images=60)
     (study / "level1" / "finetuned" / "seed-0" / "epochs.jsonl").write_text("{}\n")
@@ -135,3 +173,40 @@ def test_altered_run_counts_as_missing(tmp_path: Path) -> None:
 def test_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="no study"):
         assemble(tmp_path)
+
+
+@pytest.fixture
+def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a file where the subjects are."""
+
+    def write(name: str, content: str) -> None:
+        (tmp_path / f"{name}.py").write_text(content)
+        monkeypatch.setattr(subjects, "__path__", [*subjects.__path__, str(tmp_path)])
+        monkeypatch.delitem(sys.modules, f"{subjects.__name__}.{name}", raising=False)
+
+    return write
+
+
+def test_a_subject_is_found_by_its_file(study: Path, evidence: Evidence, subject: Callable[[str, str], None]) -> None:
+    subject("weather", SUBJECT)
+    found = assemble(study)
+    assert found.facts["weather/name"].function == "analysis.subjects.weather.weather_facts"
+    assert found.findings["weather"].sentence == found.tables["weather"].caption == "It is sunny."
+    assert found.pending == ("figure/sky",)
+    assert set(found.tables) == {*evidence.tables, "weather"}
+    sys.modules.pop("analysis.subjects.weather")
+
+
+def test_a_new_level_has_its_table_and_summary_without_being_registered(tmp_path: Path) -> None:
+    """A level 6 of one experiment, compared with one of level 2, with a pass mark of its own."""
+    base = next(e for e in experiments() if e.key == "level2/augmented")
+    assert isinstance(base, Training)
+    new = replace(base, level=6, name="larger", title="Larger", control=base.key, differs="more channels")
+    study = fabricate(tmp_path, images=60, planned=[*experiments(), new])
+    plan = read_plan(study)
+    write_plan(study, replace(plan, levels=(*plan.levels, Level(6, "size", pass_mark=0.5))))
+    evidence = assemble(study)
+    assert evidence.tables["level6"].rows[0][:2] == ("Larger", "Full recipe")
+    assert {"summary/level6", "pass-mark/level6", "progress/level6", "difference/level6/larger"} <= set(
+        evidence.findings
+    )

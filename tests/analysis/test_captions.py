@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-
 from analysis.captions import accuracy_interval, difference_interval, join, takeaway
 from analysis.evidence import Finding
-from analysis.results import results_of
-from analysis.view import view_study
-from tests.fabricate import fabricate
+from analysis.results import Results
 
 
-def test_caption_says_which_variability_its_interval_covers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    one, two = (
-        results_of(view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=seeds, images=60)))
-        for seeds in ((0,), (0, 1))
-    )
-    assert "Wilson" in accuracy_interval(one) and "not variation between training seeds" in accuracy_interval(one)
-    assert "n = 2 seeds" in accuracy_interval(two) and "t intervals" in accuracy_interval(two)
-    assert "McNemar" in difference_interval(one) and "bootstrap" in difference_interval(two)
+def test_caption_says_which_variability_its_interval_covers(results: Results, two_seeds: Results) -> None:
+    assert "Wilson" in accuracy_interval(results)
+    assert "not variation between training seeds" in accuracy_interval(results)
+    assert "n = 2 seeds" in accuracy_interval(two_seeds) and "t intervals" in accuracy_interval(two_seeds)
+    assert "McNemar" in difference_interval(results) and "bootstrap" in difference_interval(two_seeds)
 
 
 def test_takeaway_is_the_first_finding_there_is() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib
 import pytest
 from matplotlib.figure import Figure as Canvas
@@ -12,30 +10,18 @@ from matplotlib.text import Text
 from analysis import style
 from analysis.assemble import assemble
 from analysis.evidence import Evidence
-from analysis.view import view_study
+from analysis.results import Results
 from tests.fabricate import fabricate
 
 NAMES = (
-    "levels",
-    "curves",
-    "forest",
-    "search",
-    "confusion",
-    "overlap",
-    "pareto",
-    "reliability",
-    "risk_coverage",
-)
+    "levels", "curves", "forest", "search", "architecture", "confusion", "overlap", "pareto", "reliability",
+    "risk_coverage", "gradcam",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=100)
-
-
-@pytest.fixture(scope="module")
-def evidence(study: Path) -> Evidence:
-    return assemble(study)
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return assemble(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=100))
 
 
 def shown_texts(canvas: Canvas) -> list[Text]:
@@ -68,8 +54,8 @@ def test_drawing_leaves_matplotlibs_settings_alone(evidence: Evidence) -> None:
     assert {name: matplotlib.rcParams[name] for name in style.SETTINGS} == before
 
 
-def test_experiment_keeps_its_colour_and_neighbours_differ(study: Path) -> None:
-    view = view_study(study)
+def test_experiment_keeps_its_colour_and_neighbours_differ(results: Results) -> None:
+    view = results.view
     keys = list(view.experiments)
     shades = [style.colour(view, key) for key in keys]
     assert all(a != b for a, b in zip(shades, shades[1:], strict=False))
@@ -87,11 +73,11 @@ def test_accuracy_axis_is_logarithmic_in_the_error() -> None:
 def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) -> None:
     canvas = evidence.figures["architecture"].draw()
     written = " ".join(text.get_text() for text in shown_texts(canvas))
-    assert "SE attention" in written and "stage 3" in written and "Compact CNN" in written
+    assert "SE attention" in written and "compact_cnn_small" in written and "CompactCNN" in written
 
 
 @pytest.mark.parametrize(
-    ("wished", "expected"),
+    ("requested", "expected"),
     [
         ([1.0, 5.0], [1.0, 5.0]),
         ([2.0, 2.0], [1.5, 2.5]),
@@ -99,5 +85,5 @@ def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) 
         ([10.0, 9.9], [10.0, 9.0]),
     ],
 )
-def test_labels_are_spread_just_enough(wished: list[float], expected: list[float]) -> None:
-    assert style.spread(wished, 1.0, 0.0, 10.0) == pytest.approx(expected)
+def test_labels_are_spread_just_enough(requested: list[float], expected: list[float]) -> None:
+    assert style.spread(requested, 1.0, 0.0, 10.0) == pytest.approx(expected)

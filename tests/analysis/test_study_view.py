@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.view import StudyView, view_study
-from study.records import (
-    PREDICTIONS,
-    SUPERSEDED,
-    finish,
-    load_plan,
-    load_run,
-    run_folder,
-    summary,
-    write_arrays,
-    write_json,
-)
+from study.experiment import run_name
+from study.kinds import Quantization, Vote
+from study.records import SUPERSEDED, Outcome, finish, load_run, read_plan, summary, write_plan
 from tests.fabricate import fabricate
 
 
@@ -32,6 +25,12 @@ def test_runs_that_are_missing_are_pending_by_name(view: StudyView) -> None:
     assert view.runs_of("level1/head-only") == []
 
 
+def test_experiments_come_by_kind_planned_or_run(view: StudyView) -> None:
+    assert {int8.source for int8 in view.of_kind(Quantization)} == {"level5/student", "level5/compact-student"}
+    planned = {experiment.key for experiment in view.experiments.values() if experiment.trained}
+    assert {experiment.key for experiment in view.trained} == planned - {"level1/head-only"}
+
+
 def test_best_has_the_highest_mean_validation_accuracy(view: StudyView) -> None:
     keys = ["level2/plain", "level2/augmented", "level2/search"]
     means = [np.mean([p.accuracy for p in view.predictions(key, "validation")]) for key in keys]
@@ -40,15 +39,13 @@ def test_best_has_the_highest_mean_validation_accuracy(view: StudyView) -> None:
 
 
 def test_level_that_votes_is_represented_by_a_vote(view: StudyView) -> None:
-    selected = view.selected(4)
-    assert selected is not None
-    assert view.experiments[selected].kind == "Vote"
+    assert view.selected(4) in {vote.key for vote in view.of_kind(Vote)}
 
 
 def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
     study = fabricate(tmp_path, seeds=(0, 1), images=60)
     (study / "level2" / "plain" / "seed-0" / "result.json").unlink()
-    treated, control = view_study(study).paired("level2/augmented", "level2/plain")
+    treated, control = view_study(study).paired("level2/short", "level2/plain")
     (expected,) = view_study(study).runs_of("level2/plain")
     assert expected.seed == 1
     assert len(treated) == len(control) == 1
@@ -58,15 +55,14 @@ def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
 def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) -> None:
     study = fabricate(tmp_path)
     assert view_study(study).pending == ()
-    member = run_folder(study, "level3/se-head", 0)
+    member = study / run_name("level3/se-head", 0)
     before = load_run(member)
-    arrays, metrics = {name: np.roll(array, 1) for name, array in before.arrays.items()}, before.metrics
-    write_arrays(member / PREDICTIONS, arrays)
-    finish(member, metrics, {"total": 1.0})
+    arrays = {name: np.roll(array, 1) for name, array in before.arrays.items()}
+    finish(member, Outcome(before.metrics, arrays, before.durations))
     pending = view_study(study).pending
     assert {"level4/hard/seed-0", "level5/mc-dropout/seed-0", "level5/int8-static/seed-0"} <= set(pending)
     assert "level3/se-head/seed-0" not in pending and "level2/search/seed-0" not in pending
-    states = summary(study).set_index("run")["state"]
+    states = {row["run"]: row["state"] for row in summary(study)}
     assert states["level4/hard/seed-0"] == "out of date or altered" and states["level3/se-head/seed-0"] == "complete"
 
 
@@ -80,10 +76,9 @@ def test_predictions_that_newer_runs_superseded_are_counted(tmp_path: Path) -> N
 
 def test_run_the_plan_does_not_name_is_left_out(tmp_path: Path) -> None:
     study = fabricate(tmp_path, images=60)
-    plan = load_plan(study)
-    write_json(study / "study.json", plan | {"experiments": plan["experiments"][:3]})
-    view = view_study(study)
-    assert set(view.runs) == {entry["key"] for entry in plan["experiments"][:3]}
+    plan = read_plan(study)
+    write_plan(study, replace(plan, experiments=plan.experiments[:3]))
+    assert set(view_study(study).runs) == {experiment.key for experiment in plan.experiments[:3]}
 
 
 def test_metric_of_a_pending_experiment_is_an_error(view: StudyView) -> None:

@@ -21,17 +21,15 @@ from analysis.assemble import assemble
 from analysis.evidence import Evidence
 from report import pdf
 from report.build import build, render
-from report.environment import TEMPLATES
-from report.figures import Drawing
+from report.environment import TEMPLATES, in_words
 from report.html import finish
 from report.lookup import Lookup
 from study.errors import StudyError
-from study.records import load_plan
-from tests.fabricate import fabricate
-from tests.fabricated_experiments import experiments
+from study.records import read_plan
+from tests.evidence_samples import blank_drawings
+from tests.fabricate import experiments, fabricate
 
 FORMATS = ("latex", "html", "typst")
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>'
 HOSTILE = (
     "a_b & {c}",
     "#d $e",
@@ -69,16 +67,12 @@ def report(study: Path, without_latex: None) -> Path:
 @pytest.fixture(scope="module")
 def lookup(study: Path) -> Lookup:
     """What the complete study may say."""
-    return Lookup(assemble(study), load_plan(study))
-
-
-def _stubs(evidence: Evidence) -> dict[str, Drawing]:
-    return {name: Drawing(name.replace("_", "-"), SVG, b"") for name in evidence.figures}
+    return Lookup(assemble(study), read_plan(study))
 
 
 def _render(kind: str, study: Path, evidence: Evidence | None = None) -> str:
     evidence = evidence or assemble(study)
-    return render(kind, Lookup(evidence, load_plan(study)), _stubs(evidence))
+    return render(kind, Lookup(evidence, read_plan(study)), blank_drawings(evidence))
 
 
 def _squeezed(text: str) -> str:
@@ -172,7 +166,7 @@ def test_bundle_and_zip_hold_all_that_main_tex_includes(report: Path) -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_section_appears_in_every_format(kind: str, lookup: Lookup) -> None:
-    source = render(kind, lookup, _stubs(lookup.evidence))
+    source = render(kind, lookup, blank_drawings(lookup.evidence))
     titles = ["Abstract", "Introduction", "Data and protocol", "Level 1", "Level 2", "Level 3", "Level 4", "Level 5"]
     titles += ["Trust", "Discussion", "Conclusion", "Reproducibility", "Runs", "Facts"]
     plain = source.replace("\\", "")
@@ -188,16 +182,13 @@ def test_missing_runs_show_as_pending_in_every_format(kind: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("levels", [(1,), (1, 2), (2, 3), (1, 3, 4)])
-def test_a_study_of_some_levels_refers_to_nothing_it_lacks(
-    levels: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen = [experiment for experiment in experiments() if experiment.level in levels]
-    monkeypatch.setattr("tests.fabricate.experiments", lambda: chosen)
-    study = fabricate(tmp_path)
+def test_a_study_of_some_levels_refers_to_nothing_it_lacks(levels: tuple[int, ...], tmp_path: Path) -> None:
+    study = fabricate(tmp_path, planned=experiments(*levels))
     evidence = assemble(study)
     page = _render("html", study, evidence)
     assert [level for level in range(1, 6) if f"Level {level}:" in page] == list(levels)
-    assert pdf.by_typst(_render("typst", study, evidence), _stubs(evidence)).startswith(b"%PDF")
+    assert f"{in_words(len(levels)).capitalize()} level" in page
+    assert pdf.by_typst(_render("typst", study, evidence), blank_drawings(evidence)).startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("finding", ["uncertainty/gain", "ensemble/gain", "latency/int8", "calibration/temperature"])
@@ -209,12 +200,8 @@ def test_finding_that_a_complete_study_lacks_leaves_a_whole_paper(study: Path, l
 
 
 def test_a_study_without_any_run_still_makes_a_pdf(tmp_path: Path, without_latex: None) -> None:
-    study = fabricate(tmp_path / "study", skip=[e["key"] for e in _entries(tmp_path)])
+    study = fabricate(tmp_path, skip=[experiment.key for experiment in experiments()])
     assert PdfReader(build(study)[0]).pages[0].extract_text()
-
-
-def _entries(folder: Path) -> list[dict[str, str]]:
-    return load_plan(fabricate(folder / "plan"))["experiments"]
 
 
 def test_misspelt_fact_in_a_template_is_one_clear_error(
@@ -246,13 +233,13 @@ def test_hostile_class_names_reach_the_pdf_and_the_page_as_text(tmp_path: Path) 
     page = _render("html", study, evidence)
     assert "<script" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     source = _render("typst", study, evidence)
-    printed = _printed(pdf.by_typst(source, _stubs(evidence)))
+    printed = _printed(pdf.by_typst(source, blank_drawings(evidence)))
     assert [name for name in HOSTILE if _squeezed(name) not in printed] == []
 
 
 def test_stand_in_data_are_announced_on_the_first_page_and_in_every_caption(tmp_path: Path) -> None:
     study = fabricate(tmp_path, stand_in=True)
-    notice = load_plan(study)["dataset"]["notice"]
+    notice = read_plan(study).dataset.notice
     page = _render("html", study)
     assert notice in page[: page.index("Introduction</h2>")]
     captions = re.findall(r"<figcaption>.*?</figcaption>", page, re.DOTALL)
@@ -260,10 +247,10 @@ def test_stand_in_data_are_announced_on_the_first_page_and_in_every_caption(tmp_
 
 
 def test_quick_preset_says_so_before_the_abstract(lookup: Lookup) -> None:
-    page = render("html", lookup, _stubs(lookup.evidence))
+    page = render("html", lookup, blank_drawings(lookup.evidence))
     assert "Quick preset." in page[: page.index("Abstract")]
-    larger = dataclasses.replace(lookup, plan={**lookup.plan, "preset": "cpu"})
-    assert "Quick preset." not in render("html", larger, _stubs(lookup.evidence))
+    larger = dataclasses.replace(lookup, plan=dataclasses.replace(lookup.plan, preset="cpu"))
+    assert "Quick preset." not in render("html", larger, blank_drawings(lookup.evidence))
 
 
 def test_prose_types_no_result() -> None:
@@ -282,7 +269,7 @@ def test_failing_latex_falls_back_to_typst_and_says_so(
 
     monkeypatch.setattr(pdf, "has_latex", lambda: True)
     monkeypatch.setattr(pdf, "by_latex", fail)
-    monkeypatch.setattr("report.build.draw_all", lambda figures: _stubs(assemble(study)))
+    monkeypatch.setattr("report.build.draw_all", lambda figures: blank_drawings(assemble(study)))
     paths = build(study, tmp_path)
     assert PdfReader(paths[0]).pages
     assert "Undefined control sequence; report.pdf comes from Typst instead" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import typst
 from pypdf import PdfReader
 
 from report import escaping
+from report.environment import ESCAPES
 
 HOSTILE = r"a_b & {c} #d $e <script>alert(1)</script> \input{x} ~^% -- @ref `raw` *b* [x] //c \u{41}"
 
@@ -25,7 +26,7 @@ def _typst_text(tmp_path: Path, markup: str) -> str:
 
 
 def test_hostile_text_survives_html_unchanged() -> None:
-    escaped = escaping.html(HOSTILE)
+    escaped = ESCAPES["html"](HOSTILE)
     assert "<" not in escaped
     assert unescape(escaped) == HOSTILE
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from analysis.evidence import Finding
 from report.lookup import Lookup
 from study.errors import StudyError
-from tests.evidence_samples import sample_evidence, sample_plan
+from study.experiment import Expectation
+from study.records import Level
+from tests.evidence_samples import sample_evidence, sample_fact, sample_plan
+
+KEY = "level2/augmented"
 
 
 def _lookup(*pending: str) -> Lookup:
@@ -58,3 +65,34 @@ def test_planned_and_pending_know_levels_and_experiments() -> None:
     assert lookup.planned("level2") and lookup.planned("level2/augmented") and not lookup.planned("level3")
     assert lookup.pending("level2") and not lookup.pending("level1")
     assert not lookup.planned("level2/aug")
+
+
+def test_comparisons_are_chosen_by_level_and_group() -> None:
+    lookup = _lookup()
+    assert lookup.compared(2, "transfer", "ingredients") == ["level2/augmented"]
+    assert lookup.compared(1, "ingredients") == lookup.compared(2) == lookup.compared(2, "search") == []
+
+
+def test_what_no_named_group_has_is_among_the_others() -> None:
+    lookup = _lookup()
+    assert lookup.others(2) == lookup.others(2, "search") == ["level2/augmented"]
+    assert lookup.others(2, "ingredients") == lookup.others(1) == []
+
+
+def test_levels_are_those_with_experiments() -> None:
+    lookup = _lookup()
+    more = replace(lookup.plan, levels=(*lookup.plan.levels, Level(3, "architecture")))
+    assert [level.title for level in Lookup(lookup.evidence, more).levels] == ["transfer", "regularisation"]
+
+
+@pytest.mark.parametrize(("expects", "undecided"), [("gain", [KEY]), ("loss", [KEY]), ("no loss", [])])
+def test_an_open_claim_that_nothing_is_lost_is_not_told_as_no_difference(
+    expects: Expectation, undecided: list[str]
+) -> None:
+    lookup = _lookup()
+    p = sample_fact(f"p/{KEY}", "0.40", 0.4)
+    finding = Finding(f"difference/{KEY}", "It may lose too much.", "inconclusive", (p.name,))
+    evidence = replace(lookup.evidence, facts={p.name: p}, findings={finding.name: finding})
+    first, compared = lookup.plan.experiments
+    plan = replace(lookup.plan, experiments=(first, replace(compared, expects=expects)))
+    assert Lookup(evidence, plan).undecided([KEY]) == undecided

@@ -10,10 +10,9 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from analysis.statistics.ood import outliers_of
-from analysis.statistics.trust import Trust, Uncertainty, _resampled_aurc, aurc_gain, trust_of
-from analysis.statistics.uncertainty import aurc
+from analysis.statistics.trust import Trust, Uncertainty, _resampled_aurc, aurc_gain, ood_of, trust_of
 from analysis.view import view_study
+from study.metrics.uncertainty import aurc
 from tests.fabricate import fabricate
 
 
@@ -62,18 +61,18 @@ def test_all_uncertainties_are_of_the_seeds_they_share(tmp_path: Path) -> None:
     study = fabricate(tmp_path, seeds=(0, 1), images=60)
     shutil.rmtree(study / "level5" / "mc-dropout" / "seed-0")
     found = trust_of(view_study(study))
-    assert found is not None and found.outliers is not None
+    assert found is not None and found.ood is not None
     assert {len(each.scores) for each in found.uncertainties.values()} == {1}
-    assert {len(each) for each in found.outliers.scores.values()} == {1}
+    assert {len(each) for each in found.ood.scores.values()} == {1}
 
 
-def test_outliers_are_scaled_by_their_own_seeds_temperature(tmp_path: Path) -> None:
+def test_ood_images_are_scaled_by_their_own_seeds_temperature(tmp_path: Path) -> None:
     study = fabricate(tmp_path, seeds=(0, 1), images=60)
     view = view_study(study)
     temperatures = {0: 1.0, 1: 3.0}
-    both = outliers_of(view, "level3/se-head", temperatures)
+    both = ood_of(view, "level3/se-head", temperatures)
     shutil.rmtree(study / "level5" / "out-of-distribution" / "seed-0")
-    second = outliers_of(view_study(study), "level3/se-head", temperatures)
+    second = ood_of(view_study(study), "level3/se-head", temperatures)
     assert both is not None and second is not None
     np.testing.assert_array_equal(second.scores["temperature-entropy"], both.scores["temperature-entropy"][1:])
 

@@ -1,0 +1,204 @@
+"""What survives in a model that someone could ship: teachers of students, int8, latency and the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullLocator
+
+from analysis import formats, style
+from analysis.captions import counted, join, takeaway
+from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.results import Results
+from analysis.statistics.comparison import compare
+from analysis.statistics.deployment import deployment_frame, pareto_front
+from analysis.subjects.protocol import describe_augmentation
+from study.kinds import Latency, Quantization, TeacherAnswers
+
+SAME_SPEED = 0.05
+LATENCY, SIZE = "Median latency at batch 1, ms", "File size, MB"
+
+
+@facts
+def plan_facts(results: Results) -> Iterator[Fact]:
+    """What is set for latency and int8, and how teachers answer."""
+    made, view = Origin(plan_facts), results.view
+    for latency in view.planned(Latency):
+        yield made.count(f"setting/{latency.key}/repeats", latency.repeats)
+    for int8 in view.planned(Quantization):
+        yield made.count(f"setting/{int8.key}/calibration-images", int8.calibration_images)
+    for answers in view.planned(TeacherAnswers):
+        yield made.count(f"answers/{answers.key}/views", answers.views)
+        arithmetic = "eight-bit integers" if answers.int8 else "floating point"
+        yield made.text(f"answers/{answers.key}/arithmetic", arithmetic)
+        yield made.text(f"answers/{answers.key}/augmentation", describe_augmentation(answers.augmentation))
+
+
+@facts
+def teacher_facts(results: Results) -> Iterator[Fact]:
+    """Which network each teacher is, by the first seed, and how right it is; means over seeds."""
+    view = results.view
+    for answers in view.of_kind(TeacherAnswers):
+        made = Origin(TeacherAnswers.carry_out, view.names(answers.key))
+        yield made.percent(f"teacher-accuracy/{answers.key}", view.metric(answers.key, "teacher_validation_accuracy"))
+        teacher = view.runs_of(answers.key)[0].metrics["teacher"]
+        yield made.text(f"teacher-name/{answers.key}", view.title(teacher))
+
+
+@facts
+def int8_facts(results: Results) -> Iterator[Fact]:
+    """What int8 costs in accuracy and saves in size."""
+    view = results.view
+    for int8 in view.of_kind(Quantization):
+        key, runs = int8.key, view.names(int8.key, int8.source)
+        if judged := results.judged.get(key):
+            yield Origin(compare, runs).points(f"int8/{key}/accuracy-change", judged.comparison.difference)
+        ratio = view.metric(key, "fp32_bytes") / view.metric(key, "int8_bytes")
+        yield Origin(int8_facts, runs).number(f"int8/{key}/size-ratio", ratio, 1)
+        agreement = view.metric(key, "agreement")
+        yield Origin(Quantization.carry_out, view.names(key)).percent(f"int8/{key}/agreement", agreement)
+
+
+@facts
+def latency_facts(results: Results) -> Iterator[Fact]:
+    """How big every timed model is, and how fast it answers."""
+    view = results.view
+    made = Origin(deployment_frame, view.names(*(latency.key for latency in view.of_kind(Latency))))
+    for row in results.deployment.itertuples():
+        model = f"{row.model}/{row.precision}"
+        yield made.milliseconds(f"latency/{model}/p50", row.p50_ms)
+        yield made.milliseconds(f"latency/{model}/p95", row.p95_ms)
+        yield made.megabytes(f"size/{model}", row.bytes)
+    for speed in int8_speeds(results):
+        yield made.number(f"latency/{speed.key}/speedup", speed.full / speed.int8, 2)
+
+
+class Speed(NamedTuple):
+    """Median latencies (ms, batch 1, one thread) of a network in float32 and in its int8 form ``key``, ``title``."""
+
+    key: str
+    title: str
+    full: float
+    int8: float
+
+
+def int8_speeds(results: Results) -> list[Speed]:
+    """Every int8 model that was timed beside its own float32 form, in the order they were timed."""
+    frame, speeds, title = results.deployment, [], results.view.title
+    sources = {int8.key: int8.source for int8 in results.view.planned(Quantization)}
+    for row in frame[frame["precision"] == "int8"].itertuples():
+        key = str(row.evaluated)
+        same = frame["model"].isin([sources.get(key, key), row.model])
+        for full in frame.loc[same & (frame["precision"] == "float32"), "p50_ms"][:1]:
+            speeds.append(Speed(key, title(key), float(full), float(row.p50_ms)))
+    return speeds
+
+
+@findings
+def latency_findings(results: Results) -> Iterator[Finding]:
+    """Whether int8 models answer sooner."""
+    if speeds := int8_speeds(results):
+        yield latency_finding(speeds)
+
+
+def latency_finding(speeds: Sequence[Speed]) -> Finding:
+    """Whether each int8 model answers sooner than its float32 form; 5 % either way is a draw.
+
+    Supported when all do, contradicted when one answers later, else inconclusive.
+    """
+    told, ratios = [], [speed.full / speed.int8 for speed in speeds]
+    for speed, ratio in zip(speeds, ratios, strict=True):
+        words = f"{formats.decimal(max(ratio, 1 / ratio))} times as {'fast' if ratio > 1 else 'slow'}"
+        if abs(ratio - 1) <= SAME_SPEED:
+            words = f"equally fast to within {formats.decimal(100 * SAME_SPEED, 0)} %"
+        medians = f"(median {formats.decimal(speed.int8)} ms against {formats.decimal(speed.full)} ms)"
+        told.append(f"{words} {medians} for {speed.title}")
+    verdict: Verdict = "supported" if min(ratios) > 1 + SAME_SPEED else "inconclusive"
+    if min(ratios) < 1 - SAME_SPEED:
+        verdict = "contradicted"
+    names = tuple(f"latency/{speed.key}/speedup" for speed in speeds)
+    return Finding("latency/int8", f"Against float32, int8 at batch 1 is {formats.listing(told)}.", verdict, names)
+
+
+@table
+def deployment(results: Results, findings: Findings) -> Table | None:
+    """Size, accuracy and latency of every timed model."""
+    frame = results.deployment
+    if frame.empty:
+        return None
+    rows = tuple(
+        (
+            results.view.title(row.model),
+            row.precision,
+            formats.percent(row.accuracy),
+            *map(formats.decimal, (row.bytes / 1e6, row.p50_ms, row.p95_ms)),
+            formats.count(row.images_per_second),
+        )
+        for row in frame.itertuples()
+    )
+    caption = join(
+        takeaway(findings, "latency/int8"),
+        "Test accuracy, file size (10⁶ bytes) and latency at batch 1 on one thread, timed interleaved in "
+        f"one process with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest "
+        "batch size tried.",
+        counted(results),
+    )
+    head = ("Model", "Precision", "Accuracy, %", "Size, MB", "p50, ms", "p95, ms", "Images/s")
+    return Table("deployment", caption, head, rows, "llrrrrr")
+
+
+@figure
+def pareto(results: Results, findings: Findings) -> Figure | None:
+    """Accuracy against latency and size, with the Pareto front; None before models were timed."""
+    frame = results.deployment.dropna(subset=["accuracy"])
+    if frame.empty:
+        return None
+    front = frame[pareto_front(frame, "p50_ms")]
+    names = sorted({_name(results, row) for row in front.itertuples()})
+    verb = "is" if len(names) == 1 else "are"
+    caption = join(
+        f"No timed model is both faster and more accurate than {formats.listing(names)}, which {verb} the "
+        f"front of {formats.plural(len(frame), 'model')}.",
+        "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); line: "
+        "Pareto front; squares: int8, open circles: float32. The accuracy axis is logarithmic in the error.",
+        counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",
+    )
+    alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
+    return Figure("pareto", caption, lambda: _draw(results, frame), alt)
+
+
+def _name(results: Results, row: object) -> str:
+    title, precision = results.view.title(row.model), row.precision  # type: ignore[attr-defined]
+    return title if precision == "float32" or precision in title else f"{title}, {precision}"
+
+
+def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
+    """Two panels that share the accuracy axis; models named at the right."""
+    # A colour per model by its row: those shared by all figures may come twice among so few.
+    shades = {row: style.COLOURS[place % len(style.COLOURS)] for place, row in enumerate(frame.index)}
+    canvas = style.canvas(2.2)
+    left, right = canvas.subplots(1, 2, sharey=True)
+    for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
+        front = frame[pareto_front(frame, cost)].sort_values(cost)
+        heights = 100 * front["accuracy"]
+        axes.plot(scale * front[cost], heights, color=style.PALE, lw=2.5, zorder=0, drawstyle="steps-post")
+        for row in frame.itertuples():
+            shade, spread = shades[row.Index], style.error_bar(results.accuracies[row.evaluated])
+            marker, size, fill = ("s", 5.0, shade) if row.precision == "int8" else ("o", 7.5, "none")
+            place = (scale * getattr(row, cost), 100 * row.accuracy)
+            axes.errorbar(*place, spread, fmt=marker, color=shade, ms=size, mfc=fill, elinewidth=0.8)
+        axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.12)
+        style.grid(axes, "y")
+    left.set_ylabel("Test accuracy, %")
+    style.stretch_accuracy(left)
+    edge = right.get_xlim()[1]
+    rows = frame.itertuples()
+    style.label_ends(right, [(edge, 100 * row.accuracy, _name(results, row), shades[row.Index]) for row in rows])
+    return canvas

@@ -1,0 +1,163 @@
+"""The ensemble: its members and votes, what voting gains, and how differently the members err."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from analysis import formats, style
+from analysis.captions import accuracy_cells, accuracy_interval, cells, counted, join, one_seed, takeaway
+from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, facts, figure, findings, table
+from analysis.results import Results
+from analysis.statistics.comparison import compare
+from analysis.statistics.ensemble import Ensemble, ensemble_of, fixed_and_broken, oracle_accuracy
+from analysis.subjects.comparisons import comparison_finding
+
+SHOWN = 16  # combinations of members in the overlap's figure
+
+
+@facts
+def ensemble_facts(results: Results) -> Iterator[Fact]:
+    """What voting gains, mends and breaks."""
+    ensemble, view = results.ensemble, results.view
+    if ensemble is None:
+        return
+    runs, voted = view.names(*ensemble.members), view.names(*ensemble.members, ensemble.best_vote)
+    yield Origin(ensemble_of, runs).count("ensemble/members", len(ensemble.members))
+    yield Origin(ensemble_of, voted).text("ensemble/best-vote", view.title(ensemble.best_vote))
+    yield Origin(ensemble_of, runs).text("ensemble/best-member", view.title(ensemble.best_member))
+    yield Origin(fixed_and_broken, voted).count("ensemble/fixed", ensemble.fixed)
+    yield Origin(fixed_and_broken, voted).count("ensemble/broken", ensemble.broken)
+    yield Origin(oracle_accuracy, runs).percent("oracle/accuracy", ensemble.oracle)
+    if judged := results.judged.get(ensemble.best_vote):
+        yield Origin(compare, voted).points("ensemble/gain", judged.comparison.difference)
+
+
+@findings
+def ensemble_findings(results: Results) -> Iterator[Finding]:
+    """Whether the vote that validation selects is better than the best member."""
+    ensemble = results.ensemble
+    judged = results.judged.get(ensemble.best_vote) if ensemble else None
+    if ensemble is None or judged is None:
+        return
+    treated = f"the ensemble ({results.view.title(ensemble.best_vote)})"
+    control = f"its best member ({results.view.title(ensemble.best_member)})"
+    finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote)
+    yield replace(finding, sentence=finding.sentence[0].upper() + finding.sentence[1:])
+
+
+@table
+def members(results: Results, findings: Findings) -> Table | None:
+    """The ensemble's members and voting rules."""
+    ensemble = results.ensemble
+    if ensemble is None:
+        return None
+    weights, title = ensemble.weights[ensemble.best_vote], results.view.title
+    rows = []
+    for key in (*ensemble.members, *ensemble.votes):
+        votes, accuracy = key in ensemble.votes, results.accuracies[key]
+        difference, _, p = cells(results.judged.get(key) if votes else None)
+        # A member that this vote leaves out weighs nothing.
+        role = ("vote", formats.MISSING) if votes else ("member", formats.decimal(weights.get(key, 0.0)))
+        validation = formats.percent(results.view.metric(key, "validation_accuracy"))
+        rows.append((title(key), *role, validation, *accuracy_cells(accuracy), difference, p))
+    caption = join(
+        takeaway(findings, "ensemble/gain"),
+        f"Members and votes; the weight is that in {title(ensemble.best_vote)}. This vote and the best "
+        f"member, {title(ensemble.best_member)}, are chosen on validation; the difference is theirs.",
+        accuracy_interval(results),
+    )
+    head = ("Model", "Role", "Weight", "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
+    return Table("members", caption, head, tuple(rows), "llrrrlrr")
+
+
+@table
+def diversity(results: Results, findings: Findings) -> Table | None:
+    """How differently each pair of members errs."""
+    ensemble = results.ensemble
+    if ensemble is None or ensemble.diversity.empty:
+        return None
+    title, frame = results.view.title, ensemble.diversity
+    rows = tuple(
+        (
+            *map(title, (row.a, row.b)),
+            *map(formats.percent, (row.disagreement, row.double_fault)),
+            *map(formats.number, (row.q_statistic, row.kappa, row.error_jaccard)),
+        )
+        for row in frame.itertuples()
+    )
+    low, high = (formats.percent(value) for value in (frame["disagreement"].min(), frame["disagreement"].max()))
+    spread = f"{low} %" if low == high else f"{low} to {high} %"
+    caption = join(
+        f"Exactly one member of a pair is right on {spread} of the test images.",
+        "Disagreement: one of two is right; double fault: neither is; Q: Yule's statistic of their "
+        "correctness; κ: Cohen's, of their predictions; Jaccard: errors shared over errors of either.",
+        counted(results),
+        one_seed(results, ensemble.seed),
+    )
+    head = ("Member", "Member", "Disagreement, %", "Double fault, %", "Q", "κ", "Jaccard")
+    return Table("diversity", caption, head, rows, "llrrrrr")
+
+
+@figure
+def overlap(results: Results, findings: Findings) -> Figure | None:
+    """Which members share errors, drawn as in UpSet (Lex et al. 2014).
+
+    None before the ensemble's members and a vote have run, or when nobody errs.
+    """
+    ensemble = results.ensemble
+    if ensemble is None or not ensemble.overlap:
+        return None
+    hidden = len(ensemble.overlap) - SHOWN
+    total = formats.plural(sum(ensemble.overlap.values()), "image")
+    shared = sum(count for names, count in ensemble.overlap.items() if len(names) == len(ensemble.members))
+    caption = join(
+        f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong; the ensemble mends "
+        f"{formats.plural(ensemble.fixed, 'error')} of its best member and adds {formats.count(ensemble.broken)}.",
+        "Bars: test images that exactly the members with a dot below have wrong; left: each member's errors.",
+        f"The {hidden} rarest combinations are left out." if hidden > 0 else "",
+        counted(results),
+        one_seed(results, ensemble.seed),
+    )
+    alt = "Numbers of test images by which combination of ensemble members classifies them wrongly"
+    return Figure("overlap", caption, lambda: _draw(results, ensemble), alt)
+
+
+def _draw(results: Results, ensemble: Ensemble) -> Canvas:
+    """Bars above a matrix of dots, members' totals at the left."""
+    members, top = list(ensemble.members), dict(islice(ensemble.overlap.items(), SHOWN))
+    shades = [style.colour(results.view, member) for member in members]
+    height = 0.21 * len(members)
+    canvas = style.canvas(1.5 + height)
+    grid = canvas.subplots(2, 2, width_ratios=[1, 3.2], height_ratios=[1.5, height], sharex="col", sharey="row")
+    grid[0, 0].axis("off")
+    bars = grid[0, 1].bar(range(len(top)), list(top.values()), width=0.62, color=style.GREY)
+    grid[0, 1].bar_label(bars, padding=1.5, fontsize=8)
+    grid[0, 1].set_ylabel("Images")
+    grid[0, 1].tick_params(axis="both", length=0, labelbottom=False, labelleft=True)
+    grid[0, 1].margins(y=0.14)
+    _draw_dots(grid[1, 1], [[members.index(name) for name in names] for names in top], shades)
+    totals = [sum(n for names, n in ensemble.overlap.items() if member in names) for member in members]
+    bars = grid[1, 0].barh(range(len(totals)), totals, height=0.62, color=shades)
+    grid[1, 0].bar_label(bars, padding=2, fontsize=8)
+    grid[1, 0].set_yticks(range(len(totals)), [results.view.title(member) for member in members])
+    grid[1, 0].tick_params(length=0, labelbottom=False, labelleft=True)
+    grid[1, 0].margins(x=0.3)
+    grid[1, 0].spines[["bottom", "left"]].set_visible(False)
+    return canvas
+
+
+def _draw_dots(axes: Axes, combinations: list[list[int]], shades: list[str]) -> None:
+    """A column per combination of members (positions in ``shades``), theirs in colour and joined."""
+    for column, rows in enumerate(combinations):
+        axes.scatter([column] * len(shades), range(len(shades)), s=22, color=style.PALE, zorder=1, linewidths=0)
+        axes.plot([column] * 2, [min(rows), max(rows)], color=style.INK, lw=1.2, zorder=2)
+        for row in rows:
+            axes.scatter([column], [row], s=26, color=shades[row], zorder=3, linewidths=0)
+    axes.set_ylim(len(shades) - 0.5, -0.5)
+    axes.tick_params(length=0, labelbottom=False, labelleft=False)
+    axes.spines[:].set_visible(False)

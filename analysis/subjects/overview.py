@@ -1,0 +1,181 @@
+"""The study as a whole: what was run, and the model that each level selects beside pass marks and published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from analysis import formats, style
+from analysis.captions import accuracy_cells, accuracy_interval, join
+from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.results import Results
+from analysis.statistics.comparison import Accuracy, summarise
+from analysis.view import StudyView
+from study.records import read_plan
+
+
+@facts
+def study_facts(results: Results) -> Iterator[Fact]:
+    """What was run, on what."""
+    view, plan = results.view, results.view.plan
+    data, everything = plan.dataset, tuple(run.name for run in view.all_runs)
+    planned, ran = Origin(study_facts), Origin(study_facts, everything)
+    yield planned.text("study/name", plan.study)
+    yield planned.text("study/preset", plan.preset)
+    yield planned.text("study/dataset", data.title)
+    yield planned.text("study/fingerprint", data.fingerprint[:12])
+    yield planned.text("study/notice", data.notice)
+    yield planned.text("study/seed-list", formats.listing([str(seed) for seed in plan.seeds]))
+    yield planned.count("study/seeds", len(plan.seeds))
+    yield planned.count("study/experiments", len(view.experiments))
+    yield ran.count("study/runs", len(everything))
+    evaluated = view.names(*results.accuracies)
+    yield Origin(study_facts, evaluated).count("study/test-evaluations", len(evaluated))
+    if view.superseded:
+        yield planned.count("study/superseded", view.superseded)
+    yield ran.count("study/pending", len(view.pending))
+    yield planned.count("study/levels", len(view.levels))
+    yield planned.count("study/classes", len(view.classes))
+    for split, size in data.sizes.items():
+        yield planned.count(f"study/{split}-images", size)
+
+
+@facts
+def level_facts(results: Results) -> Iterator[Fact]:
+    """The model each level selects, beside pass marks and reference figures."""
+    view = results.view
+    for level, key in results.best.items():
+        chosen = Origin(StudyView.selected, view.names(*(experiment.key for experiment in view.at(level))))
+        measured, accuracy = Origin(summarise, view.names(key)), results.accuracies[key]
+        yield chosen.text(f"best/level{level}", view.title(key))
+        yield chosen.text(f"best-key/level{level}", key)
+        yield measured.percent(f"best-accuracy/level{level}", accuracy.mean)
+        yield measured.interval(f"best-accuracy-interval/level{level}", accuracy.low, accuracy.high)
+    planned = Origin(read_plan)
+    for level, described in view.level.items():
+        mark, reference = described.pass_mark, described.reference
+        if mark is not None:
+            yield planned.percent(f"pass-mark/level{level}", mark)
+        if reference:
+            yield planned.percent(f"reference-accuracy/level{level}", reference.accuracy)
+            yield planned.text(f"reference-label/level{level}", reference.label)
+            if reference.latency_ms is not None:
+                yield planned.milliseconds(f"reference-latency/level{level}", reference.latency_ms)
+
+
+@findings
+def pass_marks(results: Results) -> Iterator[Finding]:
+    """Whether each level's model meets the challenge's pass mark."""
+    for level, key in results.best.items():
+        mark = results.view.level[level].pass_mark
+        if mark is not None:
+            yield pass_mark_finding(level, results.view.title(key), results.accuracies[key], mark)
+
+
+def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -> Finding:
+    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided."""
+    reached = "{} % (95 % CI {})".format(*accuracy_cells(accuracy))
+    target = f"the level {level} pass mark of {formats.percent(mark)} %"
+    verdict: Verdict
+    if accuracy.low >= mark:
+        verdict, words = "supported", f"meets {target} with {reached}"
+    elif accuracy.high < mark:
+        verdict, words = "contradicted", f"misses {target} with {reached}"
+    else:
+        verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
+    names = ("best", "best-accuracy", "best-accuracy-interval", "pass-mark")
+    return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, tuple(f"{f}/level{level}" for f in names))
+
+
+@table
+def headline(results: Results, findings: Findings) -> Table | None:
+    """One row per level: the model that validation selects, beside pass mark and reference."""
+    if not results.best:
+        return None
+    rows = []
+    for level, key in results.best.items():
+        mark, reference = results.view.level[level].pass_mark, results.view.level[level].reference
+        passed = formats.MISSING if mark is None else formats.percent(mark)
+        published = formats.percent(reference.accuracy) if reference else formats.MISSING
+        rows.append((str(level), results.view.title(key), *accuracy_cells(results.accuracies[key]), passed, published))
+    head = ("Level", "Selected on validation", "Accuracy, %", "95 % CI", "Pass mark, %", "Reference, %")
+    caption = join(
+        progress_sentence(results),
+        "Per level the model with the best validation accuracy and its test accuracy, beside the "
+        "challenge's pass mark and the figure published for the study this one answers.",
+        accuracy_interval(results),
+    )
+    return Table("headline", caption, head, tuple(rows), "llrlrr")
+
+
+def progress_sentence(results: Results) -> str:
+    """How far accuracy moves over the levels with a pass mark."""
+    marked = [level for level in results.best if results.view.level[level].pass_mark is not None]
+    if len(marked) < 2:
+        return ""
+    first, last = (results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1]))
+    return (
+        f"Test accuracy of the selected models goes from {formats.percent(first)} % at level {marked[0]} to "
+        f"{formats.percent(last)} % at level {marked[-1]} ({formats.points(last - first)} points)."
+    )
+
+
+@figure
+def levels(results: Results, findings: Findings) -> Figure | None:
+    """Figure 1 of the paper, accuracy per level; None before the first run."""
+    if not results.best:
+        return None
+    caption = join(
+        progress_sentence(results),
+        "Filled: per level the model selected on validation, with its interval; small: the level's other "
+        "experiments; bar: the challenge's pass mark; open diamond: the published reference figure. The axis is "
+        "logarithmic in the error.",
+        accuracy_interval(results),
+    )
+    alt = "Test accuracy in percent against level 1 to 5, with intervals, pass marks and reference figures"
+    return Figure("levels", caption, lambda: _draw(results), alt)
+
+
+def _draw(results: Results) -> Canvas:
+    """Accuracy in percent over the levels; the first pass mark and the last reference are named."""
+    canvas, shown = style.canvas(2.2), results.view.levels
+    axes = canvas.subplots()
+    for level in shown:
+        _draw_level(axes, results, level)
+    axes.set(xlabel="Level", ylabel="Test accuracy, %", xticks=shown)
+    axes.set_xlim(min(shown) - 0.5, max(shown) + 0.75)
+    style.stretch_accuracy(axes)
+    style.grid(axes, "y")
+    described = results.view.level.values()
+    marks = [(level.number, 100 * level.pass_mark) for level in described if level.pass_mark is not None]
+    references = [(level.number + 0.38, 100 * level.reference.accuracy) for level in described if level.reference]
+    for mark in marks[:1]:
+        _note(axes, "pass mark", mark, -3, style.COLOURS[1])
+    for place in references[-1:]:
+        axes.annotate("reference", place, va="center", ha="left", annotation_clip=False)
+    return canvas
+
+
+def _draw_level(axes: Axes, results: Results, level: int) -> None:
+    key, described = results.best.get(level), results.view.level[level]
+    others = [e.key for e in results.view.at(level) if e.key in results.accuracies and e.key != key]
+    heights = [100 * results.accuracies[other].mean for other in others]
+    axes.plot([level - 0.28] * len(heights), heights, "o", color=style.GREY, alpha=0.55, ms=3, mew=0)
+    if described.pass_mark is not None:
+        axes.hlines(100 * described.pass_mark, level - 0.4, level + 0.4, color=style.COLOURS[1], lw=1.6)
+    if described.reference:
+        axes.plot(level + 0.28, 100 * described.reference.accuracy, "D", mfc="white", mec=style.INK, mew=0.9)
+    if key:
+        accuracy, blue = results.accuracies[key], style.COLOURS[0]
+        spread = style.error_bar(accuracy)
+        axes.errorbar(level, 100 * accuracy.mean, spread, fmt="o", color=blue, ms=6, capsize=2.5, zorder=3)
+        _note(axes, formats.percent(accuracy.mean), (level, 100 * accuracy.high), 3, blue)
+
+
+def _note(axes: Axes, text: str, place: tuple[float, float], above: float, shade: str) -> None:
+    """Text centred ``above`` a place (points), or below it when that is negative."""
+    side: Any = {"va": "bottom" if above > 0 else "top", "ha": "center", "color": shade}
+    axes.annotate(text, place, xytext=(0, above), textcoords="offset points", **side)

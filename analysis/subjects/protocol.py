@@ -1,0 +1,189 @@
+"""How everything was done: constants of statistics and trainer, every network's recipe, and the experiments planned."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from analysis import formats
+from analysis.captions import join
+from analysis.evidence import Fact, Findings, Origin, Table, facts, table
+from analysis.results import SEED_NOISE, Judged, Results, control_of
+from analysis.statistics.comparison import ALPHA, compare, detectable_effect, paired_interval
+from analysis.statistics.trust import aurc_gain
+from study.experiment import (
+    MUON_ITERATIONS,
+    MUON_MOMENTUM,
+    MUON_REST,
+    ROTATED_FRACTION,
+    Augmentation,
+    Recipe,
+    Stage,
+    Trained,
+)
+from study.kinds import Training
+from study.metrics.calibration import expected_calibration_error
+
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
+TRANSFORMS = {
+    "flip": "horizontal flip in every other epoch",
+    "crop": "crop after {} px padding",
+    "rotation": "rotation within ±{}°",
+    "jitter": "colour jitter of ±{}",
+    "cutout": "cutout of {} px",
+}
+
+
+@facts
+def protocol_facts(results: Results) -> Iterator[Fact]:
+    """The constants of statistics, read from the functions that use them, and the trainer's that no recipe holds.
+
+    The trainer's modules are named, not imported, for they need torch.
+    """
+    for name, function in (("level", paired_interval), ("power", detectable_effect)):
+        yield Origin(function).text(f"protocol/{name}", f"{100 * _default(function, name):.0f} %")
+    yield Origin(detectable_effect).text("protocol/alpha", formats.setting(ALPHA))
+    yield Origin(compare).text("protocol/resamples", formats.count(_default(compare, "resamples")))
+    bins = _default(expected_calibration_error, "bins")
+    yield Origin(expected_calibration_error).text("protocol/bins", formats.count(bins))
+    resamples = _default(aurc_gain, "resamples")
+    yield Origin(aurc_gain).text("protocol/image-resamples", formats.count(resamples))
+    yield Origin(aurc_gain).text("protocol/least-p", formats.setting(round(2 / (1 + resamples), 3)))
+    yield Origin(Judged.noisy).text("protocol/seed-noise", f"{formats.percent(SEED_NOISE)} points")
+    trainer = Origin("study.training.trainer.Trainer.optimizer")
+    yield trainer.text("protocol/muon-momentum", formats.setting(MUON_MOMENTUM))
+    yield trainer.count("protocol/muon-iterations", MUON_ITERATIONS)
+    yield trainer.text("protocol/muon-rest", f"{formats.setting(100 * MUON_REST)} %")
+    rotated = f"{formats.setting(100 * ROTATED_FRACTION)} %"
+    yield Origin("study.training.objective.Objective.loss").text("protocol/rotated", rotated)
+
+
+def _default(function: Callable[..., Any], parameter: str) -> float:
+    return inspect.signature(function).parameters[parameter].default
+
+
+@facts
+def recipe_facts(results: Results) -> Iterator[Fact]:
+    """How each network is trained, printed from the plan."""
+    for key, experiment in results.view.experiments.items():
+        if (trained := experiment.trained) is None:
+            continue
+        made = Origin(describe_recipe, results.view.names(key))
+        described = describe_recipe(trained) | _where_used(trained)
+        if isinstance(experiment, Training) and (teaching := experiment.distillation):
+            described["distillation-weight"] = formats.setting(teaching.weight)
+            described["temperature"] = formats.setting(teaching.temperature)
+            described["teachers"] = formats.setting(len(teaching.answers))
+        yield from (made.text(f"recipe/{key}/{name}", text) for name, text in described.items())
+        if trained.recipe.fixed_views:
+            yield made.count(f"recipe/{key}/fixed-views", trained.recipe.fixed_views)
+
+
+def describe_recipe(trained: Trained) -> dict[str, str]:
+    """A training in words; what changes between stages is joined by "then"."""
+    architecture, recipe = trained.architecture, trained.recipe
+    return {
+        "architecture": architecture.backbone,
+        "initialisation": "ImageNet weights" if architecture.pretrained else "random weights",
+        "optimizer": OPTIMIZERS.get(recipe.optimizer, recipe.optimizer),
+        "epochs": formats.setting(recipe.epochs),
+        "batch-size": formats.count(recipe.batch_size),
+        "weight-decay": formats.setting(recipe.weight_decay),
+        "label-smoothing": formats.setting(recipe.label_smoothing),
+        "learning-rate": _by_stage(recipe, lambda stage: formats.setting(stage.learning_rate)),
+        "image-size": _by_stage(
+            recipe, lambda s: f"{f'sizes growing from {s.first_size} to ' if s.first_size else ''}{s.image_size} px"
+        ),
+        "schedule": _by_stage(recipe, lambda stage: stage.schedule),
+        "mixup": _by_stage(recipe, lambda stage: formats.setting(stage.mixup)),
+        "augmentation": _by_stage(recipe, lambda stage: describe_augmentation(stage.augmentation)),
+        "views": "the image, averaged with those for its mirror image" if recipe.flip_tta else "the image alone",
+    }
+
+
+def _by_stage(recipe: Recipe, words: Callable[[Stage], str]) -> str:
+    texts = [words(stage) for stage in recipe.stages]
+    return texts[0] if len(set(texts)) == 1 else ", then ".join(texts)
+
+
+def describe_augmentation(augmentation: Augmentation) -> str:
+    """The transforms that are switched on, with their parameters.
+
+    >>> describe_augmentation(Augmentation(flip=True, crop=4))
+    'horizontal flip in every other epoch and crop after 4 px padding'
+    """
+    used = [TRANSFORMS[name].format(formats.setting(value)) for name, value in _used(augmentation).items()]
+    return formats.listing(used) or "none"
+
+
+def _used(augmentation: Augmentation) -> dict[str, float]:
+    return {name: value for name, value in asdict(augmentation).items() if value}
+
+
+def _where_used(trained: Trained) -> dict[str, str]:
+    """What only some recipes have, such as frozen layer groups, or images that start smaller than they end."""
+    architecture, recipe = trained.architecture, trained.recipe
+    first = min(stage.first_size for stage in recipe.stages)
+    settings = {
+        "frozen-groups": max(stage.frozen_groups for stage in recipe.stages),
+        "dropout": architecture.dropout,
+        "warmup": max(stage.warmup for stage in recipe.stages),
+        "auxiliary-weight": recipe.auxiliary_weight if architecture.auxiliary else 0,
+    }
+    words = {"frozen-filters": "depthwise"} if any(stage.frozen_depthwise for stage in recipe.stages) else {}
+    words |= {"first-size": f"{first} px"} if first else {}
+    return words | {name: formats.setting(value) for name, value in settings.items() if value}
+
+
+@table
+def experiments(results: Results, findings: Findings) -> Table | None:
+    """Every planned experiment that trains a network, with its control and its budget."""
+    view, rows = results.view, []
+    for each in view.experiments.values():
+        if each.trained is None:
+            continue
+        seconds = [float(run.durations["total"]) for run in view.runs_of(each.key)]
+        time = formats.duration(float(np.mean(seconds)))[2] if seconds else "pending"
+        control = f"{view.title(each.control)}: {each.differs}" if each.control else formats.MISSING
+        size = max(stage.image_size for stage in each.trained.recipe.stages)
+        rows.append((str(each.level), each.title, control, str(each.trained.recipe.epochs), str(size), time))
+    controlled = sum(1 for key in view.experiments if control_of(view, key, results.ensemble))
+    caption = join(
+        f"{controlled} of {len(view.experiments)} experiments have a control, from which they differ in a named "
+        "respect.",
+        f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
+        "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
+    )
+    head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Time")
+    return Table("experiments", caption, head, tuple(rows), "lllrrr")
+
+
+@table
+def recipes(results: Results, findings: Findings) -> Table | None:
+    """How every planned network is trained, in full."""
+    rows, names = [], ("schedule", "weight-decay", "label-smoothing", "batch-size")
+    for each in results.view.experiments.values():
+        if each.trained is None:
+            continue
+        words, warmup = describe_recipe(each.trained), _where_used(each.trained).get("warmup")
+        rate = words["learning-rate"] + (f" ({warmup})" if warmup else "")
+        shown = dict.fromkeys(_transforms(stage.augmentation) for stage in each.trained.recipe.stages)
+        settings = (words[name] for name in names)
+        rows.append((each.title, words["optimizer"], rate, *settings, ", then ".join(shown)))
+    caption = join(
+        "Everything that is set for a training, stage by stage where stages differ.",
+        "Rate: the peak, and the fraction of steps that lead up to it; decay and smoothing: of weights and labels; "
+        "batch: images; crops and cutout in px, rotation in degrees. A search starts from the recipe shown.",
+    )
+    head = ("Experiment", "Optimizer", "Rate", "Schedule", "Decay", "Smoothing", "Batch", "Augmentation")
+    return Table("recipes", caption, head, tuple(rows), "llllrrrl") if rows else None
+
+
+def _transforms(augmentation: Augmentation) -> str:
+    """The transforms that are switched on, each with its parameter."""
+    used = (name if value is True else f"{name} {value:g}" for name, value in sorted(_used(augmentation).items()))
+    return ", ".join(used) or formats.MISSING

@@ -1,0 +1,84 @@
+"""What training costs, level 1's networks beside what they cost, and their learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
+
+from analysis import formats, style
+from analysis.captions import join, takeaway
+from analysis.evidence import Fact, Figure, Findings, Origin, facts, figure
+from analysis.results import Results
+
+LEVEL = 1
+COSTS = ("Parameters", "MACs", "Training")
+
+
+@facts
+def cost_facts(results: Results) -> Iterator[Fact]:
+    """Size and cost of every trained network; means over seeds."""
+    view = results.view
+    for experiment in view.trained:
+        key, made = experiment.key, Origin(cost_facts, view.names(experiment.key))
+        for name in ("parameters", "macs"):
+            value = view.metric(key, name)
+            yield made.fact(f"{name}/{key}", value, "count", formats.quantity(value))
+        yield made.duration(f"training-time/{key}", train_seconds(results, key))
+
+
+def train_seconds(results: Results, key: str) -> float:
+    """Training time in seconds, mean over seeds; the total where training was not timed apart."""
+    runs = results.view.runs_of(key)
+    return sum(float(run.durations.get("train", run.durations["total"])) for run in runs) / len(runs)
+
+
+def cost_cells(results: Results, key: str) -> tuple[str, ...]:
+    """What a network costs, as table cells."""
+    view = results.view
+    if not view.experiments[key].trained:
+        return (formats.MISSING,) * len(COSTS)
+    parameters, macs = (formats.quantity(view.metric(key, name)) for name in ("parameters", "macs"))
+    return parameters, macs, formats.duration(train_seconds(results, key))[2]
+
+
+@figure
+def curves(results: Results, findings: Findings) -> Figure | None:
+    """Loss and accuracy over epochs; None before a level 1 network is trained."""
+    view = results.view
+    keys = [experiment.key for experiment in view.trained if experiment.level == LEVEL]
+    keys = [key for key in keys if not view.runs_of(key)[0].epochs.empty]
+    if not keys:
+        return None
+    seeds = max(len(view.runs_of(key)) for key in keys)
+    monitored = max(int(run.metrics["monitored_images"]) for key in keys for run in view.runs_of(key))
+    caption = join(
+        takeaway(findings, f"summary/level{LEVEL}", f"pass-mark/level{LEVEL}"),
+        f"Loss (left) and accuracy (right) over epochs on {formats.plural(monitored, 'validation image')} (solid) and "
+        "on training images as augmented (dashed).",
+        f"Thin lines are single runs, n = {formats.plural(seeds, 'seed')} each.",
+    )
+    alt = "Training and validation loss and accuracy over epochs of the level 1 networks"
+    return Figure("curves", caption, lambda: _draw(results, keys), alt)
+
+
+def _draw(results: Results, keys: list[str]) -> Canvas:
+    """Two panels over the epochs."""
+    view, ends = results.view, []
+    canvas = style.canvas(1.9)
+    left, right = canvas.subplots(1, 2)
+    for axes, column, name, scale in ((left, "loss", "Loss", 1), (right, "accuracy", "Accuracy, %", 100)):
+        for key in keys:
+            for run in view.runs_of(key):
+                for split, line, opacity, width in (("validation", "-", 1.0, 1.3), ("train", "--", 0.6, 0.9)):
+                    values, shade = scale * run.epochs[f"{split}_{column}"], style.colour(view, key)
+                    axes.plot(run.epochs["epoch"], values, line, color=shade, alpha=opacity, lw=width)
+        axes.set(xlabel="Epoch", ylabel=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+    for key in keys:
+        last = view.runs_of(key)[0].epochs.iloc[-1]
+        ends.append((last["epoch"], 100 * last["validation_accuracy"], view.title(key), style.colour(view, key)))
+    style.label_ends(right, ends)
+    return canvas

@@ -1,0 +1,81 @@
+"""Teachers, int8 and latency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from analysis.results import Results
+from analysis.subjects.deployment import (
+    Speed,
+    deployment,
+    int8_facts,
+    int8_speeds,
+    latency_facts,
+    latency_finding,
+    pareto,
+    plan_facts,
+    teacher_facts,
+)
+
+
+def test_settings_are_known_before_any_run(empty: Results) -> None:
+    printed = {fact.name: fact.text for fact in plan_facts(empty)}
+    assert printed["setting/level5/latency/repeats"] == "200"
+    assert printed["setting/level5/int8-static/calibration-images"] == "512"
+    assert printed["answers/level5/teacher-1/views"] == "6"
+    assert printed["answers/level5/teacher-1/arithmetic"] == "eight-bit integers"
+    assert printed["answers/level5/teacher-1/augmentation"].startswith("horizontal flip")
+
+
+def test_teachers_are_named_and_as_right_as_recorded(two_seeds: Results, named: Callable) -> None:
+    facts, view, key = named(teacher_facts(two_seeds)), two_seeds.view, "level5/teacher-1"
+    runs = view.runs_of(key)
+    recorded = [run.metrics["teacher_validation_accuracy"] for run in runs]
+    assert facts[f"teacher-accuracy/{key}"].value == pytest.approx(sum(recorded) / 2)
+    assert facts[f"teacher-accuracy/{key}"].runs == tuple(run.name for run in runs)
+    assert facts[f"teacher-name/{key}"].text == view.title(runs[0].metrics["teacher"])
+    assert {name.split("/", 1)[1] for name in facts} == {"level5/teacher-1", "level5/teacher-2"}
+
+
+def test_size_ratio_is_float_over_int8_bytes(results: Results, named: Callable) -> None:
+    fact = named(int8_facts(results))["int8/level5/int8-static/size-ratio"]
+    assert (fact.value, fact.text) == (6_000_000 / 1_600_000, "3.8")
+
+
+def test_speedup_compares_a_model_with_its_own_quantised_form(results: Results, named: Callable) -> None:
+    speeds = {speed.key: (speed.full, speed.int8) for speed in int8_speeds(results)}
+    timed = results.deployment.set_index(["model", "precision"])["p50_ms"]
+    assert speeds["level5/int8-static"] == (timed["level5/student", "float32"], 0.7)
+    fact = named(latency_facts(results))["latency/level5/int8-static/speedup"]
+    assert fact.value == pytest.approx(timed["level5/student", "float32"] / 0.7)
+
+
+@pytest.mark.parametrize(
+    ("full", "int8", "verdict"),
+    [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")],
+)
+def test_speed_of_int8_is_judged_by_median_latency(full: float, int8: float, verdict: str) -> None:
+    finding = latency_finding([Speed("level5/int8", "Student", full, int8)])
+    assert finding.verdict == verdict
+    assert "Student" in finding.sentence
+
+
+def test_one_slower_int8_model_contradicts_and_each_is_named() -> None:
+    finding = latency_finding([Speed("a", "One", 2.0, 1.0), Speed("b", "Two", 1.0, 2.0)])
+    assert finding.verdict == "contradicted"
+    assert "2.00 times as fast" in finding.sentence and "2.00 times as slow" in finding.sentence
+    assert finding.facts == ("latency/a/speedup", "latency/b/speedup")
+
+
+def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
+    table = deployment(results, {})
+    assert table is not None
+    int8 = [row for row in table.rows if row[1] == "int8"]
+    assert len(int8) == 3 and {row[3:6] for row in int8} == {("1.60", "0.70", "0.84")}
+
+
+def test_deployment_waits_for_its_runs(empty: Results) -> None:
+    assert list(int8_facts(empty)) == list(latency_facts(empty)) == list(teacher_facts(empty)) == []
+    assert deployment(empty, {}) is pareto(empty, {}) is None

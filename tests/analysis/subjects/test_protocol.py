@@ -1,0 +1,107 @@
+"""How everything was done."""
+
+from __future__ import annotations
+
+import pytest
+
+from analysis.results import Results
+from analysis.subjects.protocol import (
+    describe_augmentation,
+    describe_recipe,
+    experiments,
+    protocol_facts,
+    recipe_facts,
+    recipes,
+)
+from study.experiment import Architecture, Augmentation, Recipe, Stage, Trained
+
+
+def test_constants_print_as_a_reader_expects(results: Results) -> None:
+    printed = {fact.name: fact.text for fact in protocol_facts(results)}
+    assert printed["protocol/level"] == "95 %" and printed["protocol/power"] == "80 %"
+    assert printed["protocol/alpha"] == "0.05" and printed["protocol/bins"] == "15"
+    assert printed["protocol/resamples"] == "10,000" and printed["protocol/seed-noise"] == "0.40 points"
+
+
+def test_recipe_prints_stage_by_stage() -> None:
+    stages = (Stage(3, 1e-3, 32, Augmentation(flip=True), mixup=0.2), Stage(4, 5e-4, 64, schedule="constant"))
+    trained = Trained(Architecture("resnet18", pretrained=True), Recipe(stages, 128, "adamw", 0.05, 0.1))
+    assert describe_recipe(trained) == {
+        "architecture": "resnet18",
+        "initialisation": "ImageNet weights",
+        "optimizer": "AdamW",
+        "epochs": "7",
+        "batch-size": "128",
+        "weight-decay": "0.05",
+        "label-smoothing": "0.1",
+        "learning-rate": "0.001, then 0.0005",
+        "image-size": "32 px, then 64 px",
+        "schedule": "cosine, then constant",
+        "mixup": "0.2, then 0",
+        "augmentation": "horizontal flip in every other epoch, then none",
+        "views": "the image alone",
+    }
+
+
+def test_growing_and_frozen_are_named_only_where_used(results: Results) -> None:
+    printed = {fact.name: fact.text for fact in recipe_facts(results)}
+    tuned, head = "recipe/level1/finetuned", "recipe/level1/head-only"
+    assert printed[f"{tuned}/image-size"] == "sizes growing from 128 to 160 px"
+    assert (printed[f"{tuned}/first-size"], printed[f"{tuned}/frozen-groups"]) == ("128 px", "6")
+    assert printed[f"{tuned}/frozen-filters"] == "depthwise"
+    assert not {f"{head}/{name}" for name in ("first-size", "frozen-groups", "frozen-filters", "dropout")} & set(
+        printed
+    )
+    assert printed["recipe/level3/se-head/dropout"] == "0.3"
+
+
+@pytest.mark.parametrize(
+    ("flip", "shown"), [(True, "the image, averaged with those for its mirror image"), (False, "the image alone")]
+)
+def test_test_time_augmentation_is_described(flip: bool, shown: str) -> None:
+    recipe = Recipe((Stage(1, 1e-3, 32),), 128, flip_tta=flip)
+    assert describe_recipe(Trained(Architecture("x"), recipe))["views"] == shown
+
+
+def test_augmentation_lists_what_is_switched_on() -> None:
+    strong = Augmentation(flip=True, crop=4, rotation=15.0, jitter=0.2, cutout=8)
+    assert describe_augmentation(strong) == (
+        "horizontal flip in every other epoch, crop after 4 px padding, rotation within ±15°, "
+        "colour jitter of ±0.2 and cutout of 8 px"
+    )
+
+
+def test_search_is_described_by_its_base_recipe(results: Results) -> None:
+    printed = {fact.name: fact.text for fact in recipe_facts(results)}
+    assert printed["recipe/level2/search/epochs"] == printed["recipe/level2/short/epochs"]
+
+
+def test_students_say_how_they_are_taught_and_controls_only_their_views(results: Results) -> None:
+    facts = {fact.name: fact for fact in recipe_facts(results)}
+    printed = {name: fact.text for name, fact in facts.items()}
+    student, alone = "recipe/level5/student", "recipe/level5/student-alone"
+    assert (printed[f"{student}/temperature"], printed[f"{student}/distillation-weight"]) == ("2", "0.9")
+    assert (printed[f"{student}/teachers"], printed[f"{student}-ensemble/teachers"]) == ("1", "2")
+    assert facts[f"{student}/fixed-views"].value == facts[f"{alone}/fixed-views"].value == 6
+    assert f"{alone}/temperature" not in printed and "recipe/level3/scratch-cnn/fixed-views" not in printed
+
+
+def test_recipes_print_every_setting_of_a_training(results: Results) -> None:
+    table = recipes(results, {})
+    assert table is not None
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert len(rows) == sum(bool(experiment.trained) for experiment in results.view.experiments.values())
+    trained = results.view.experiments["level2/augmented"].trained
+    assert trained is not None
+    row = rows[results.view.title("level2/augmented")]
+    assert float(row[3]) == trained.recipe.weight_decay and int(row[5]) == trained.recipe.batch_size
+    assert float(row[1].split(" (")[0]) == trained.recipe.stages[0].learning_rate
+
+
+def test_experiments_that_train_are_listed_before_they_have_run(empty: Results) -> None:
+    table = experiments(empty, {})
+    assert table is not None
+    planned = list(empty.view.experiments.values())
+    assert [row[1] for row in table.rows] == [each.title for each in planned if each.trained]
+    assert 0 < len(table.rows) < len(planned)
+    assert {row[-1] for row in table.rows} == {"pending"}
