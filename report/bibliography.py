@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -18,58 +17,47 @@ if TYPE_CHECKING:
 REFERENCES = TEMPLATES / "references.bib"
 
 
-@dataclass
-class Bibliography:
-    """The works of a .bib file; remembers which were cited."""
+@cache
+def _works() -> BibliographyData:
+    from pybtex.database import parse_file
 
-    works: BibliographyData
-    cited: set[str] = field(default_factory=set)
-
-    def authors(self, key: str) -> str:
-        """ "Guo et al.", counted as cited. StudyError when the file has no such work."""
-        if key not in self.works.entries:
-            raise StudyError(f"the templates cite {key!r}, which {REFERENCES.name} does not list")
-        self.cited.add(key)
-        return _short([_surname(person) for person in self.works.entries[key].persons["author"]])
-
-    def year(self, key: str) -> str:
-        """Year of publication."""
-        return str(self.works.entries[key].fields["year"])
+    return parse_file(str(REFERENCES), bib_format="bibtex")
 
 
 @dataclass(frozen=True)
-class Reference:
-    """One formatted entry of the list of references."""
+class Work:
+    """How the text names a work: "Guo et al.", 2017."""
 
     key: str
-    text: Markup
+    authors: str
+    year: str
 
 
-def read(path: Path = REFERENCES) -> Bibliography:
-    """Parse a BibTeX file."""
-    from pybtex.database import parse_file
+@dataclass
+class Bibliography:
+    """The works that the templates may cite; remembers which were cited."""
 
-    return Bibliography(parse_file(str(path), bib_format="bibtex"))
+    works: BibliographyData = field(default_factory=_works)
+    cited: set[str] = field(default_factory=set)
+
+    def cite(self, key: str) -> Work:
+        """The work, counted as cited. StudyError when the file has no such work."""
+        if key not in self.works.entries:
+            raise StudyError(f"the templates cite {key!r}, which {REFERENCES.name} does not list")
+        self.cited.add(key)
+        entry = self.works.entries[key]
+        names = [_surname(person) for person in entry.persons["author"]]
+        return Work(key, f"{names[0]} et al." if len(names) > 2 else " and ".join(names), entry.fields["year"])
+
+    def in_html(self) -> list[tuple[str, Markup]]:
+        """Keys and entries of the cited works, sorted by author, year and title."""
+        from pybtex.plugin import find_plugin
+
+        style = find_plugin("pybtex.style.formatting", "plain")()
+        backend = find_plugin("pybtex.backends", "html")()
+        entries = style.format_bibliography(self.works, sorted(self.cited))
+        return [(entry.key, Markup(entry.text.render(backend))) for entry in entries]
 
 
 def _surname(person: Person) -> str:
-    from pylatexenc.latex2text import LatexNodes2Text
-
-    name = " ".join([*person.prelast_names, *person.last_names])
-    return LatexNodes2Text().latex_to_text(name)
-
-
-def _short(names: list[str]) -> str:
-    if len(names) > 2:
-        return f"{names[0]} et al."
-    return " and ".join(names)
-
-
-def html_references(works: BibliographyData, cited: Iterable[str]) -> list[Reference]:
-    """The cited works as HTML, sorted by author, year and title."""
-    from pybtex.plugin import find_plugin
-
-    style = find_plugin("pybtex.style.formatting", "plain")()
-    backend = find_plugin("pybtex.backends", "html")()
-    entries = style.format_bibliography(works, sorted(cited))
-    return [Reference(entry.key, Markup(entry.text.render(backend))) for entry in entries]
+    return " ".join(map(str, [*person.rich_prelast_names, *person.rich_last_names]))

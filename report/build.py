@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.assemble import assemble
-from report import bibliography, html, latex, pdf
+from report import html, pdf
+from report.bibliography import Bibliography
 from report.figures import Drawing, draw_all
 from report.lookup import Lookup
 from report.paper import Paper
-from report.provenance import provenance
 from study.errors import StudyError
-from study.records import load_plan, write_bytes, write_json
+from study.files import write_bytes, write_json
+from study.records import read_plan
 
 
 def build(study: Path, output: Path | None = None) -> list[Path]:
@@ -22,30 +23,29 @@ def build(study: Path, output: Path | None = None) -> list[Path]:
     ``output`` defaults to ``report`` inside the study's folder. StudyError when there is no study, a
     record is damaged, or a template asks for something that cannot exist.
     """
-    lookup = Lookup(assemble(study), load_plan(study))
+    lookup = Lookup(assemble(study), read_plan(study))
     folder = output or study / "report"
     drawings = draw_all(lookup.evidence.figures.values())
-    sources = {kind: render(kind, lookup, drawings) for kind in ("latex", "html", "typst")}
-    files = latex.bundle(sources["latex"], drawings)
-    latex.write(files, folder / "latex")
-    write_bytes(folder / "latex.zip", latex.zipped(files))
-    write_bytes(folder / "report.html", sources["html"].encode())
-    write_bytes(folder / "report.pdf", _pdf(files, sources["typst"], drawings))
-    write_json(folder / "provenance.json", provenance(lookup))
+    files = pdf.bundle(render("latex", lookup, drawings), drawings)
+    pdf.write(files, folder / "latex")
+    write_bytes(folder / "latex.zip", pdf.zipped(files))
+    write_bytes(folder / "report.html", render("html", lookup, drawings).encode())
+    write_bytes(folder / "report.pdf", _pdf(files, lookup, drawings))
+    write_json(folder / "provenance.json", lookup.provenance)
     return [folder / name for name in ("report.pdf", "report.html", "latex", "latex.zip", "provenance.json")]
 
 
 def render(kind: str, lookup: Lookup, drawings: Mapping[str, Drawing]) -> str:
     """The paper's source in one format: "latex", "html" or "typst"."""
-    source = Paper(kind, lookup, drawings, bibliography.read()).render()
+    source = Paper(kind, lookup, drawings, Bibliography()).render()
     return html.finish(source) if kind == "html" else source
 
 
-def _pdf(files: Mapping[str, bytes], source: str, drawings: Mapping[str, Drawing]) -> bytes:
+def _pdf(files: Mapping[str, bytes], lookup: Lookup, drawings: Mapping[str, Drawing]) -> bytes:
     """LaTeX's PDF, or Typst's where LaTeX is not installed or fails, which it then says."""
     if pdf.has_latex():
         try:
             return pdf.by_latex(files)
         except StudyError as error:
             print(f"{error}; report.pdf comes from Typst instead", file=sys.stderr)
-    return pdf.by_typst(source, drawings)
+    return pdf.by_typst(render("typst", lookup, drawings), drawings)

@@ -8,25 +8,22 @@ delimiters that LaTeX never uses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.environment import TemplateModule
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Macro
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from analysis.evidence import Table
 from report import escaping
-from report.tables import wrapping_columns
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
-ESCAPES: dict[str, Callable[[str], Markup]] = {
-    "latex": escaping.latex,
-    "html": escaping.html,
-    "typst": escaping.typst,
-}
+Macros = dict[str, Callable[..., Markup]]
+ESCAPES: dict[str, Callable[[str], Markup]] = {"latex": escaping.latex, "html": escape, "typst": escaping.typst}
 LATEX_DELIMITERS = {
     "variable_start_string": "<<",
     "variable_end_string": ">>",
@@ -35,6 +32,11 @@ LATEX_DELIMITERS = {
     "comment_start_string": "<#",
     "comment_end_string": "#>",
 }
+LINE = 92  # characters of table text that fit a line
+GAP = 2  # characters between two columns
+LONG = 18  # a column of shorter texts gains nothing by wrapping
+WIDEST = 40  # characters that a wrapping column may claim
+WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 class EscapeProse(Extension):
@@ -42,17 +44,15 @@ class EscapeProse(Extension):
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         """Yield the tokens with the text of each data token escaped."""
-        escape = self.environment.escape  # type: ignore[attr-defined]
+        escaped = self.environment.escape  # type: ignore[attr-defined]
         for token in stream:
             prose = token.type == "data"
-            yield Token(token.lineno, token.type, str(escape(token.value))) if prose else token
+            yield Token(token.lineno, token.type, str(escaped(token.value))) if prose else token
 
 
-def _finalizer(escape: Callable[[str], Markup]) -> Callable[[object], Markup]:
-    def finalize(value: object) -> Markup:
-        return value if isinstance(value, Markup) else escape(escaping.unbroken(escaping.plain(str(value))))
-
-    return finalize
+def printed(value: object, kind: str) -> Markup:
+    """A value as the format prints it; what is markup already stays."""
+    return value if isinstance(value, Markup) else ESCAPES[kind](escaping.unbroken(escaping.plain(str(value))))
 
 
 def _environment(kind: str, **options: Any) -> Environment:  # noqa: ANN401 - Jinja's own options
@@ -61,34 +61,49 @@ def _environment(kind: str, **options: Any) -> Environment:  # noqa: ANN401 - Ji
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         autoescape=True,
-        finalize=_finalizer(ESCAPES[kind]),
+        finalize=partial(printed, kind=kind),
         trim_blocks=True,
         lstrip_blocks=True,
         **options,
     )
 
 
-def macros(kind: str, values: Mapping[str, Any]) -> TemplateModule:
-    """The macros of ``latex``, ``html`` or ``typst``; ``values`` are names the macro file may use."""
+def macros(kind: str, values: Mapping[str, Any]) -> Macros:
+    """The macros of ``latex``, ``html`` or ``typst`` by name; ``values`` are names the macro file may use."""
     environment = _environment(kind, **(LATEX_DELIMITERS if kind == "latex" else {}))
     environment.filters |= {
-        "slug": lambda name: Markup(escaping.slug(name)),
+        "slug": escaping.slug,
         "string": escaping.typst_string,
         "breakable": escaping.breakable,
         "wrapping_columns": wrapping_columns,
     }
-    return environment.get_template(f"{kind}.jinja", globals=dict(values)).module
+    exported = vars(environment.get_template(f"{kind}.jinja", globals=dict(values)).module)
+    return {name: exported[name] for name in exported if isinstance(exported[name], Macro)}
 
 
 def sections(kind: str, values: Mapping[str, Any]) -> Environment:
     """The environment sections are rendered in; ``values`` are what their prose may call."""
     environment = _environment(kind)
+    environment.filters["in_words"] = in_words
     environment.escape = ESCAPES[kind]  # type: ignore[attr-defined]
     environment.add_extension(EscapeProse)
     environment.globals.update(values)
     return environment
 
 
-def macro_names(module: TemplateModule) -> set[str]:
-    """Names of the macros a macro file exports."""
-    return {name for name, value in vars(module).items() if isinstance(value, Macro) and name[0] != "_"}
+def in_words(number: int) -> str:
+    """A count as prose has it: in words up to twelve."""
+    return WORDS[number] if number < len(WORDS) else str(number)
+
+
+def wrapping_columns(table: Table, long: bool = False) -> dict[int, float]:
+    """The text columns whose cells wrap, each with its share of the table's width, judged by their longest cells.
+
+    None where the table fits a line, unless it is a ``long`` one that may break across pages, in smaller type.
+    """
+    widths = [max(map(len, column)) for column in zip(table.header, *table.rows, strict=True)]
+    if not long and sum(widths) + GAP * (len(widths) - 1) <= LINE:
+        return {}
+    claims = [min(width, WIDEST) for width in widths]
+    texts = [number for number, align in enumerate(table.align) if align == "l" and claims[number] > LONG]
+    return {number: claims[number] / sum(claims) for number in texts}

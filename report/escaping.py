@@ -7,7 +7,6 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import markupsafe
 from markupsafe import Markup
 
 if TYPE_CHECKING:
@@ -57,11 +56,6 @@ def latex(text: str) -> Markup:
     return Markup(encoded.replace("--", "-{}-"))  # two hyphens are no dash
 
 
-def html(text: str) -> Markup:
-    """Escape for HTML text and quoted attributes."""
-    return markupsafe.escape(text)
-
-
 def typst(text: str) -> Markup:
     """Escape for Typst markup: every ASCII punctuation mark loses its meaning."""
     return Markup(ASCII_PUNCTUATION.sub(r"\\\1", text))
@@ -77,6 +71,6 @@ def breakable(text: str) -> str:
     return re.sub(r"(?<=[A-Za-z0-9][/._-])(?=[A-Za-z])", "\N{ZERO WIDTH SPACE}", text)
 
 
-def slug(name: str) -> str:
+def slug(name: str) -> Markup:
     """A name fit for labels and file names, e.g. ``level1/curves`` -> ``level1-curves``."""
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")
+    return Markup(re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-"))

@@ -12,8 +12,7 @@ from markupsafe import Markup
 from analysis.evidence import Figure
 from report.escaping import slug
 
-METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
-PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+ANONYMOUS = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # nothing that names the day or an outside address
 ID = re.compile(r'(\bid="|url\(#|href="#)')
 PIXELS = 220  # dots per inch of photographs inside vector figures
 
@@ -29,8 +28,8 @@ class Drawing:
     @property
     def inline(self) -> Markup:
         """The SVG for an HTML page that holds other figures: ids unique, width left to the page."""
-        scaled = re.sub(r'<svg ([^>]*?)width="[^"]*" ?', r"<svg \1", self.svg, count=1)
-        scaled = re.sub(r'<svg ([^>]*?)height="[^"]*" ?', r"<svg \1", scaled, count=1)
+        head, end, body = self.svg.partition(">")
+        scaled = re.sub(r'\b(?:width|height)="[^"]*" ?', "", head) + end + body
         return Markup(ID.sub(rf"\g<1>{self.slug}-", scaled))
 
 
@@ -46,9 +45,8 @@ def draw(figure: Figure) -> Drawing:
     with matplotlib.rc_context({"svg.hashsalt": figure.name, "svg.fonttype": "path"}):
         canvas = figure.draw()
         stored = io.BytesIO()
-        canvas.savefig(stored, format="svg", metadata={"Date": None}, dpi=PIXELS)
-    canvas.clear()
-    svg = _strip(stored.getvalue().decode())
+        canvas.savefig(stored, format="svg", metadata=ANONYMOUS, dpi=PIXELS)
+    svg = "".join(stored.getvalue().decode().partition("<svg")[1:])  # without the XML prologue
     return Drawing(slug(figure.name), svg, to_pdf(svg))
 
 
@@ -58,9 +56,4 @@ def to_pdf(svg: str) -> bytes:
 
     page = '#set document(date: none)\n#set page(width: auto, height: auto, margin: 0pt)\n#image("drawing.svg")\n'
     files = {"main.typ": page.encode(), "drawing.svg": svg.encode()}
-    return typst.compile(files)  # type: ignore[call-overload]  # its stubs do not know of several files
-
-
-def _strip(svg: str) -> str:
-    """Drop the XML prologue and the metadata, which name outside addresses and serve no reader."""
-    return PROLOGUE.sub("", METADATA.sub("", svg), count=1)
+    return typst.compile(files, ignore_system_fonts=True)  # type: ignore[call-overload]  # its stubs do not know of several files

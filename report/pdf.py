@@ -1,23 +1,50 @@
-"""The PDF: by LaTeX where it is installed, else by the typst wheel, offline."""
+"""The LaTeX bundle, fit for arXiv, and the PDF: by LaTeX where it is installed, else by the typst wheel, offline."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from report.bibliography import REFERENCES
 from report.figures import Drawing
 from study.errors import StudyError
-from study.records import write_bytes
+from study.files import write_bytes
 
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip cannot do without dates, so it gets the oldest it knows
 LATEX_ERROR = re.compile(r"^(?:\S+:\d+: .+|! .+)$", re.MULTILINE)
 SECONDS = 300  # longer than any paper takes; a LaTeX that waits for input must not hang a report
 OPTIONS = ("-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "-latexoption=-no-shell-escape")
+
+
+def bundle(source: str, drawings: Mapping[str, Drawing]) -> dict[str, bytes]:
+    """What LaTeX needs, by path: main.tex, references.bib and the figures."""
+    figures = {f"figures/{drawing.slug}.pdf": drawing.pdf for drawing in drawings.values()}
+    return {"main.tex": source.encode(), REFERENCES.name: REFERENCES.read_bytes(), **figures}
+
+
+def write(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the bundle into ``folder``; files of an earlier bundle that it no longer has are removed."""
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        if path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """The bundle as a zip, byte-identical for identical content."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, EARLIEST), files[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def has_latex() -> bool:
@@ -29,8 +56,7 @@ def by_latex(files: Mapping[str, bytes]) -> bytes:
     """Compile a bundle with latexmk. StudyError quotes the first error of the log."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for path, content in files.items():
-            write_bytes(folder / path, content)
+        write(files, folder)
         _latexmk(folder)
         return (folder / "main.pdf").read_bytes()
 
@@ -54,16 +80,12 @@ def by_typst(source: str, drawings: Mapping[str, Drawing]) -> bytes:
     """Compile Typst source. StudyError for an error or a warning, such as a font that is missing."""
     import typst
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_bytes(folder / "main.typ", source.encode())
-        write_bytes(folder / REFERENCES.name, REFERENCES.read_bytes())
-        for drawing in drawings.values():
-            write_bytes(folder / "figures" / f"{drawing.slug}.svg", drawing.svg.encode())
-        try:
-            content, warnings = typst.compile_with_warnings(str(folder / "main.typ"), root=name)
-        except typst.TypstError as error:
-            raise StudyError(f"Typst failed: {error}") from error
+    files = {"main.typ": source.encode(), REFERENCES.name: REFERENCES.read_bytes()}
+    files |= {f"figures/{drawing.slug}.svg": drawing.svg.encode() for drawing in drawings.values()}
+    try:
+        content, warnings = typst.compile_with_warnings(files)  # type: ignore[call-overload]  # as in report.figures
+    except typst.TypstError as error:
+        raise StudyError(f"Typst failed: {error}") from error
     if warnings:
         raise StudyError(f"Typst warned: {warnings[0].message}")
     return content
