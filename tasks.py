@@ -107,7 +107,8 @@ study.__signature__ = STUDY_SIGNATURE  # type: ignore[attr-defined]
 
 
 def _study_folder(study: str, runs: str) -> Path:
-    """The named study, or the one that ran last. StudyError when there is none."""
+    """The named study, or the one that ran last, to be read. StudyError when there is none."""
+    from study import kinds  # noqa: F401 - whose files make known what records are read back as
     from study.errors import StudyError
 
     if study:

@@ -6,7 +6,6 @@ What each kind of experiment adds, and how it is carried out, is in ``study/kind
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
@@ -218,8 +217,10 @@ def to_data(experiment: Experiment) -> dict[str, Any]:
 
 
 def from_data(data: Mapping[str, Any]) -> Experiment:
-    """The experiment that ``to_data`` wrote. StudyError for an unknown kind, an unknown field or a wrong type."""
-    importlib.import_module("study.kinds")  # whose files make their kinds known
+    """The experiment that ``to_data`` wrote, of one of the kinds that were imported (``study.kinds``).
+
+    StudyError for an unknown kind, an unknown field or a wrong type.
+    """
     told = {name: value for name, value in data.items() if name != "kind"}
     kind = Experiment.kinds.get(str(data.get("kind")))
     if kind is None:

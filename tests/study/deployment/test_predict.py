@@ -222,7 +222,7 @@ def test_of_several_seeds_the_best_export_on_validation_answers(tmp_path: Path) 
 
 def test_predicting_imports_no_torch(study: Path, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from study.deployment.predict import predict\n"
+        "import sys; from pathlib import Path; import study.kinds; from study.deployment.predict import predict\n"
         "print(*predict(Path(sys.argv[1]), [Path(sys.argv[2])]))\n"
         "assert not {'torch', 'timm', 'torchvision'} & set(sys.modules)"
     )
