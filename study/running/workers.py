@@ -29,6 +29,10 @@ from study.running.recording import run_job
 from study.running.study import Job, Study, prepare
 
 POLL_SECONDS = 0.25
+DIED = (
+    "a worker process died{when}, perhaps for lack of memory; "
+    "the same command goes on from there, with --workers 1 in less memory"
+)
 Seen = tuple[str, int]  # a run's name and how many more images it has processed
 Outcome = Future[tuple[str, float]]
 
@@ -97,10 +101,7 @@ def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Rep
         try:
             reporter.end(running[outcome].name, *outcome.result())
         except BrokenProcessPool:
-            raise StudyError(
-                f"a worker process died during {running[outcome].name}, perhaps for lack of memory; "
-                "the same command goes on from there, with --workers 1 in less memory"
-            ) from None
+            raise StudyError(DIED.format(when=f" during {running[outcome].name}")) from None
     return [running.pop(outcome).name for outcome in finished]
 
 
@@ -115,6 +116,8 @@ def _pool(study: Study) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue[Seen]
     try:
         yield pool, seen
         pool.shutdown()
+    except BrokenProcessPool:  # noticed when the next run was handed over
+        raise StudyError(DIED.format(when="")) from None
     finally:
         held.close()
         pool.shutdown(cancel_futures=True)

@@ -172,6 +172,13 @@ def test_a_worker_that_dies_is_one_clear_line(study: Study, monkeypatch: pytest.
         run_in_threads(study, monkeypatch, Dying())
 
 
+def test_a_worker_that_died_between_runs_is_one_clear_line(study: Study) -> None:
+    with pytest.raises(StudyError, match="a worker process died, perhaps"), workers._pool(study) as (pool, _):
+        with pytest.raises(BrokenProcessPool):
+            pool.submit(os._exit, 1).result()
+        pool.submit(os.getpid)
+
+
 def _children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
