@@ -15,7 +15,8 @@ from study.design import levels
 from study.experiment import Augmentation, Distillation, Recipe, Stage
 from study.kinds import Context, Kind, Training, training
 from study.kinds.training import soft_labels
-from study.models.classifier import load_trained, prepare
+from study.models import classifier
+from study.models.classifier import load_trained
 from study.records import CHECKPOINT, EPOCHS, MODEL, Outcome
 from study.running.options import Options
 from study.running.study import prepare
@@ -140,7 +141,7 @@ def test_a_finished_network_is_evaluated_on_training_images_spread_evenly(
     outcome = ALONE.carry_out(context)
     model = load_trained(workshop.record(ALONE, outcome), 10)
     with torch.inference_mode():
-        right = model(prepare(context.images("train")[::every], 32, model)).argmax(1).numpy()
+        right = model(classifier.prepare(context.images("train")[::every], 32, model)).argmax(1).numpy()
     expected = float((right == context.labels("train")[::every]).mean())
     assert (outcome.metrics["train_accuracy"], outcome.metrics["fitted_images"]) == (expected, 80 // every)
 
