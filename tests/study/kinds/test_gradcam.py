@@ -91,4 +91,4 @@ def test_road_is_the_same_each_time_and_leaves_the_random_state(digits: Dataset)
 def test_grad_cam_of_the_study_is_that_of_the_se_head_and_its_control(tiny_study: Path) -> None:
     run = records.load_run(tiny_study / "level3/grad-cam/seed-0")
     assert run.experiment.needs == ("level2/augmented", "level3/se-head")
-    assert len(run.metrics["road"]) == len(run.arrays["maps"]) == 2 and not run.predicts
+    assert len(run.metrics["road"]) == len(run.arrays["maps"]) == 2 and not run.predicts()
