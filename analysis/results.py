@@ -136,7 +136,7 @@ def _judge(view: StudyView, key: str, control: str, alpha: float) -> Judged:
     rng = np.random.default_rng([0, *f"{key} {control}".encode()])
     treated, untreated = view.paired(key, control)
     experiment = view.experiments[key]
-    retrained = experiment.trained is not None
+    retrained = experiment.retrained
     comparison = compare(treated, untreated, rng, alpha=alpha, believed=SEED_NOISE if retrained else 0.0)
     needed = _seeds(treated, untreated) if retrained else None
     return Judged(key, control, comparison, comparison.p, retrained, needed, experiment.expects, experiment.margin)
