@@ -21,6 +21,10 @@ RETRIES = 2  # of a run whose worker ended without a word
 class Executor(Protocol):
     """Where runs are carried out. What a run reports on the way goes to ``advance`` of the study's reporter."""
 
+    @property
+    def lanes(self) -> int:
+        """How many runs it carries out at a time."""
+
     def room(self, job: Job) -> bool:
         """Whether the job could begin now; one that needs the machine for itself waits for it to be idle.
 

@@ -58,6 +58,11 @@ class Processes:
         self.idle: list[Worker] = []
         self.busy: dict[Connection, tuple[Worker, Job]] = {}
 
+    @property
+    def lanes(self) -> int:
+        """How many runs go on at a time."""
+        return self.study.workers
+
     def room(self, job: Job) -> bool:
         """Whether a worker is free, or for a job of this process all are."""
         if self._runs_here(job):
