@@ -16,10 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from study import machine, records
+from study.data import sources
 from study.errors import StudyError
 from study.records import Failure
-from study.running import node
+from study.running import node, shipping
 from study.running.node import Order, Report
 from study.running.recording import Finished
 from study.running.study import Job, Study
@@ -65,7 +68,8 @@ class Cluster:
         self.ray = connect(study.options.address)
         self.running: dict[Any, tuple[Job, Node]] = {}  # by the reference to what the task returns
         self.tried = defaultdict[str, set[str]](set)
-        self.order = Order(secrets.token_hex(8), _decided(study), study.threads)
+        threads = study.threads if study.workers > 1 else torch.get_num_threads()  # as the processes here have them
+        self.order = Order(secrets.token_hex(8), _decided(study), threads)
         self.share = 1 / (study.options.workers or 1)  # of a GPU
         self.memory = _memory(study)
         try:
@@ -98,7 +102,8 @@ class Cluster:
         chosen.running.add(job.name)
         chosen.alone = job.experiment.alone
         begun = self.task.options(name=job.name, **self._asks(job, chosen), **self._on(chosen.id))
-        self.running[begun.remote(self.order, job, self.mailbox)] = job, chosen
+        inputs = None if chosen.report.shared else shipping.pack_records(self.order.study.folder, job.needs)
+        self.running[begun.remote(self.order, job, self.mailbox, inputs)] = job, chosen
 
     def poll(self) -> list[Finished]:
         """Hear of progress, and wait a moment for runs to end. StudyError when one says what ends the study."""
@@ -151,9 +156,11 @@ class Cluster:
         where.alone = False
         exceptions = self.ray.exceptions
         try:
-            said = self.ray.get(reference)
+            said, record = self.ray.get(reference)
+            if record:
+                shipping.put_records(record, self.order.study.folder, [job.name])
         except exceptions.RayTaskError as error:
-            return Finished(job.name, failure=Failure.of(error.cause or error))
+            return Finished(job.name, failure=Failure.of(error))
         except exceptions.RayError as error:
             self.tried[job.name].add(where.id)
             self._forget_lost_nodes()
@@ -183,7 +190,8 @@ class Cluster:
                 refusals.append(f"node {name[:8]} is refused: it does not answer ({Failure.of(error).error})")
                 continue
             each = self._node(name, report, found[name])
-            if refusal := self._refusal(each, expected):
+            refusal = self._refusal(each, expected) or self._refusal_of_data(each)
+            if refusal:
                 refusals.append(f"node {report.name} is refused: {refusal}")
             else:
                 usable.append(each)
@@ -211,13 +219,22 @@ class Cluster:
             return "its copy of this package differs; install the same one"
         if report.refusal:
             return report.refusal
-        if not report.shared:
-            return f"it does not see {self.order.study.folder}"
         if each.slots < 1:
             wanted = f"{self.order.threads} processors and {self.memory / 2**30:.1f} GB of memory"
             has = f"{each.cpus:.0f} and {report.free_memory / 2**30:.1f} GB free"
             return f"a run needs {wanted}{', and a GPU' if self._on_gpu else ''}, and it has {has}"
         return ""
+
+    def _refusal_of_data(self, each: Node) -> str:
+        """Why a node cannot have the images, which are sent to it if need be; empty where it has them."""
+        if each.report.data:
+            return ""
+        task = self.ray.remote(num_cpus=0, max_retries=0)(node.receive_data).options(**self._on(each.id))
+        try:
+            right = self.ray.get(task.remote(self.order, shipping.pack_data(self.order.study)))
+        except (StudyError, self.ray.exceptions.RayError) as error:
+            return Failure.of(error).error
+        return "" if right else "the images that it was sent arrived as others"
 
 
 def connect(address: str) -> Any:  # noqa: ANN401 - the module ray
@@ -245,7 +262,11 @@ def connect(address: str) -> Any:  # noqa: ANN401 - the module ray
 def _decided(study: Study) -> Study:
     """The study as the nodes are told of it, without what this process holds of it in memory."""
     decided = replace(
-        study.options, preset=study.preset.name, dataset=study.data.name, device=study.machine.device.type
+        study.options,
+        preset=study.preset.name,
+        dataset=study.data.name,
+        data=str(sources.folder_of(study.options.data).absolute()),
+        device=study.machine.device.type,
     )
     return replace(study, options=decided, folder=study.folder.absolute())
 
