@@ -9,6 +9,7 @@ import platform
 import subprocess
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,9 @@ def processor() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+@cache
 def _commit() -> str:
+    """The commit that this process runs."""
     try:
         command = ["git", "rev-parse", "HEAD"]
         return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()

@@ -21,6 +21,7 @@ import torch
 from study import machine, records
 from study.data import sources
 from study.errors import StudyError
+from study.files import read_json
 from study.records import Failure
 from study.running import node, shipping
 from study.running.node import Order, Report
@@ -95,8 +96,8 @@ class Cluster:
         """Whether a node could begin it; all of a node for one that needs the machine for itself."""
         return self._place(job) is not None
 
-    def submit(self, job: Job) -> None:
-        """Begin a job on a node that has room."""
+    def submit(self, job: Job) -> str:
+        """Begin a job on a node that has room; returns the node's name."""
         chosen = self._place(job)
         assert chosen, "there is room"
         chosen.running.add(job.name)
@@ -104,6 +105,7 @@ class Cluster:
         begun = self.task.options(name=job.name, **self._asks(job, chosen), **self._on(chosen.id))
         inputs = None if chosen.report.shared else shipping.pack_records(self.order.study.folder, job.needs)
         self.running[begun.remote(self.order, job, self.mailbox, inputs)] = job, chosen
+        return chosen.report.name
 
     def poll(self) -> list[Finished]:
         """Hear of progress, and wait a moment for runs to end. StudyError when one says what ends the study."""
@@ -274,5 +276,8 @@ def _decided(study: Study) -> Study:
 def _memory(study: Study) -> float:
     """Bytes that a run may need: somewhat more than the study's largest run took."""
     paths = study.folder.glob(f"level*/*/*/{records.ENVIRONMENT}")
-    taken = [records.read_json(path).get("peak_memory_bytes", 0) for path in paths]
-    return max([USUAL_MEMORY, *(SPARE_MEMORY * most for most in taken)])
+    needed = [float(USUAL_MEMORY)]
+    for path in paths:
+        with contextlib.suppress(StudyError):
+            needed.append(SPARE_MEMORY * read_json(path).get("peak_memory_bytes", 0))
+    return max(needed)

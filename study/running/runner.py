@@ -17,11 +17,10 @@ from study.records import Failure, Run
 from study.running.options import Options
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
+from study.status import LOCK
 
 if TYPE_CHECKING:
     from study.running.schedule import Executor
-
-LOCK = ".lock"
 
 
 def run(options: Options, say: Callable[[str], None] = print) -> Path:
@@ -103,11 +102,12 @@ def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
 
     started = time.perf_counter()
     runs = {job.name: job.experiment for job in jobs}
-    with Reporter(runs, estimator, study.workers) as reporter:
+    device = str(study.machine.device)
+    with Reporter(runs, estimator, study.workers, folder=study.folder, device=device) as reporter:
         executor = _executor(study, reporter)
         reporter.lanes = executor.lanes
         precision = "bfloat16 where a recipe asks" if study.machine.precision("bfloat16") == "bfloat16" else "float32"
-        reporter.say(f"about {duration(reporter.left())} on {study.machine.device}, {precision}")
+        reporter.say(f"about {duration(reporter.left())} on {device}, {precision}")
         schedule = Schedule(study, jobs, executor, reporter)
         try:
             failed = schedule.run()

@@ -31,8 +31,8 @@ class Executor(Protocol):
         It is true whenever nothing runs. StudyError when there is nothing left that could run the job.
         """
 
-    def submit(self, job: Job) -> None:
-        """Begin a job that there is room for."""
+    def submit(self, job: Job) -> str:
+        """Begin a job that there is room for; returns the name of the machine that carries it out."""
 
     def poll(self) -> list[Finished]:
         """Wait a moment, and tell which jobs have ended. StoppingError for what ends the study."""
@@ -96,8 +96,7 @@ class Schedule:
 
     def _begin(self, name: str) -> None:
         self.running.add(name)
-        self.reporter.begin(name)
-        self.executor.submit(self.jobs[name])
+        self.reporter.begin(name, self.executor.submit(self.jobs[name]))
 
     def _settle(self, finished: Finished) -> None:
         name = finished.name
