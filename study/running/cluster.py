@@ -11,20 +11,21 @@ import importlib
 import logging
 import os
 import secrets
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from study import machine, records
 from study.data import sources
-from study.errors import StudyError
+from study.errors import StoppingError, StudyError
 from study.files import read_json
 from study.records import Failure
 from study.running import node, shipping
-from study.running.node import Order, Report
+from study.running.node import Order
+from study.running.placement import Needs, Node, place
 from study.running.recording import Finished
 from study.running.study import Job, Study
 
@@ -42,24 +43,6 @@ PRIVATE = {
 }
 
 
-@dataclass
-class Node:
-    """A machine of the cluster, how many runs it holds at a time, and those it is carrying out."""
-
-    id: str
-    report: Report
-    cpus: float
-    gpus: float
-    slots: int
-    running: set[str] = field(default_factory=set)
-    alone: bool = False
-
-    @property
-    def free(self) -> int:
-        """How many more runs it could begin."""
-        return 0 if self.alone else self.slots - len(self.running)
-
-
 class Cluster:
     """The executor of a cluster; ``say`` is told which nodes are refused."""
 
@@ -71,8 +54,8 @@ class Cluster:
         self.tried = defaultdict[str, set[str]](set)
         threads = study.threads if study.workers > 1 else torch.get_num_threads()  # as the processes here have them
         self.order = Order(secrets.token_hex(8), _decided(study), threads)
-        self.share = 1 / (study.options.workers or 1)  # of a GPU
-        self.memory = _memory(study)
+        gpu = 1 / (study.options.workers or 1) if study.machine.device.type == "cuda" else 0.0
+        self.needs = Needs(threads, _memory(study), gpu)
         try:
             self.order.token_file.touch()
             self.nodes = self._usable(say)
@@ -82,7 +65,7 @@ class Cluster:
         finally:
             self.order.token_file.unlink(missing_ok=True)
         ray = self.ray
-        self.task = ray.remote(max_retries=0, max_calls=1 if self._on_gpu else 0)(node.carry_out)
+        self.task = ray.remote(max_retries=0, max_calls=1 if gpu else 0)(node.carry_out)
         here = self._on(ray.get_runtime_context().get_node_id())
         self.mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, **here)(node.Mailbox).remote()
         self.taken = self.mailbox.take.remote()
@@ -100,8 +83,7 @@ class Cluster:
         """Begin a job on a node that has room; returns the node's name."""
         chosen = self._place(job)
         assert chosen, "there is room"
-        chosen.running.add(job.name)
-        chosen.alone = job.experiment.alone
+        chosen.begin(job.name, job.experiment.alone)
         begun = self.task.options(name=job.name, **self._asks(job, chosen), **self._on(chosen.id))
         inputs = None if chosen.report.shared else shipping.pack_records(self.order.study.folder, job.needs)
         self.running[begun.remote(self.order, job, self.mailbox, inputs)] = job, chosen
@@ -124,10 +106,6 @@ class Cluster:
                 self.ray.cancel(reference, force=True)
         self.ray.shutdown()
 
-    @property
-    def _on_gpu(self) -> bool:
-        return self.order.study.options.device == "cuda"
-
     def _on(self, node_id: str) -> dict[str, Any]:
         """The option that places a task on a node."""
         strategies = self.ray.util.scheduling_strategies
@@ -135,32 +113,24 @@ class Cluster:
 
     def _asks(self, job: Job, chosen: Node) -> dict[str, float]:
         """What a job asks Ray for."""
-        if job.experiment.alone:
-            return {"num_cpus": chosen.cpus, "num_gpus": chosen.gpus if self._on_gpu else 0, "memory": self.memory}
-        return {"num_cpus": self.order.threads, "num_gpus": self.share if self._on_gpu else 0, "memory": self.memory}
+        cpus, gpus = (chosen.cpus, chosen.gpus) if job.experiment.alone else (self.needs.threads, self.needs.gpu)
+        return {"num_cpus": cpus, "num_gpus": gpus if self.needs.gpu else 0, "memory": self.needs.memory}
 
     def _place(self, job: Job) -> Node | None:
-        """The node with the most room for a job, of those that have not lost it before if there are others.
-
-        What needs a machine for itself is measured on machines of one kind, the most frequent.
-        """
-        able = self.nodes
-        if job.experiment.alone:
-            kinds = Counter(each.report.processor for each in able)
-            able = [each for each in able if each.report.processor == kinds.most_common(1)[0][0]]
-        able = [each for each in able if each.id not in self.tried[job.name]] or able
-        found = max(able, key=lambda each: each.free)
-        return found if found.free > 0 and not (job.experiment.alone and found.running) else None
+        return place(self.nodes, job.experiment.alone, self.tried[job.name])
 
     def _ended(self, reference: Any) -> Finished:  # noqa: ANN401 - a reference of Ray's
         job, where = self.running.pop(reference)
-        where.running.discard(job.name)
-        where.alone = False
+        where.end(job.name)
         exceptions = self.ray.exceptions
         try:
             said, record = self.ray.get(reference)
             if record:
                 shipping.put_records(record, self.order.study.folder, [job.name])
+        except StoppingError:
+            raise
+        except StudyError as error:  # the record arrived damaged
+            return Finished(job.name, lost=str(error))
         except exceptions.RayTaskError as error:
             return Finished(job.name, failure=Failure.of(error))
         except exceptions.RayError as error:
@@ -184,16 +154,15 @@ class Cluster:
         task = self.ray.remote(num_cpus=0, max_retries=0)(node.inspect)
         asked = {name: task.options(**self._on(name)).remote(self.order) for name in found}
         self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_SECONDS)
-        expected, usable, refusals = node.inspect(self.order), [], []
+        here, usable, refusals = node.inspect(self.order), [], []
         for name, reference in asked.items():
             try:
                 report = self.ray.get(reference, timeout=0)
             except self.ray.exceptions.RayError as error:
                 refusals.append(f"node {name[:8]} is refused: it does not answer ({Failure.of(error).error})")
                 continue
-            each = self._node(name, report, found[name])
-            refusal = self._refusal(each, expected) or self._refusal_of_data(each)
-            if refusal:
+            each = Node.of(name, report, found[name], self.needs)
+            if refusal := each.refusal(here, self.needs) or self._refusal_of_data(each):
                 refusals.append(f"node {report.name} is refused: {refusal}")
             else:
                 usable.append(each)
@@ -202,30 +171,6 @@ class Cluster:
         for line in refusals:
             say(line)
         return usable
-
-    def _node(self, name: str, report: Report, has: dict[str, float]) -> Node:
-        cpus, gpus = has.get("CPU", 0.0), has.get("GPU", 0.0)
-        fits = [cpus // self.order.threads, min(has.get("memory", 0.0), report.free_memory) // self.memory]
-        if self._on_gpu:
-            fits.append(gpus / self.share)
-        return Node(name, report, cpus, gpus, int(min(fits)))
-
-    def _refusal(self, each: Node, expected: Report) -> str:
-        """Why runs on a node would differ from those here, or find no room; empty where neither is so."""
-        report = each.report
-        other = {name: (report.versions.get(name), here) for name, here in expected.versions.items()}
-        for name, (there, here) in other.items():
-            if there != here:
-                return f"it has {name} {there or 'not at all'}, and {here} is needed"
-        if report.code != expected.code:
-            return "its copy of this package differs; install the same one"
-        if report.refusal:
-            return report.refusal
-        if each.slots < 1:
-            wanted = f"{self.order.threads} processors and {self.memory / 2**30:.1f} GB of memory"
-            has = f"{each.cpus:.0f} and {report.free_memory / 2**30:.1f} GB free"
-            return f"a run needs {wanted}{', and a GPU' if self._on_gpu else ''}, and it has {has}"
-        return ""
 
     def _refusal_of_data(self, each: Node) -> str:
         """Why a node cannot have the images, which are sent to it if need be; empty where it has them."""
