@@ -36,6 +36,7 @@ def assemble(study: Path) -> Evidence:
         _present(tables, view.plan.dataset.notice),
         _present(figures, view.plan.dataset.notice),
         (*view.pending, *(name for name, each in made.items() if each is None)),
+        view.failed,
     )
 
 

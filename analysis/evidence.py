@@ -86,13 +86,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the paper may say, looked up by name; a missing name is pending, never invented."""
+    """Everything the paper may say, looked up by name; a missing name is pending, never invented.
+
+    ``failed`` names those of the pending runs that failed.
+    """
 
     facts: dict[str, Fact] = field(default_factory=dict)
     findings: Findings = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 MAKES = "makes"  # the attribute that a decorator leaves

@@ -52,6 +52,16 @@ class Lookup:
         """Whether any planned run is missing."""
         return any(map(self.pending, self.experiments))
 
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the runs that failed."""
+        return self.evidence.failed
+
+    def missing(self, name: str) -> str:
+        """Why something is not there: a run of the experiment it names "failed", or is "pending"."""
+        broken = {run.rpartition("/")[0] for run in self.failed}
+        return "failed" if any(f"/{key}/" in f"/{name}/" for key in broken) else "pending"
+
     def fact(self, name: str) -> Fact | None:
         """The fact, counted as printed; None while its runs are missing; StudyError when misspelt."""
         found = self._find(self.evidence.facts, name, "fact")

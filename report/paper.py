@@ -45,7 +45,10 @@ class Paper:
     def fact(self, name: str) -> Markup:
         """The printed form of a fact, or a visible pending mark."""
         found = self.lookup.fact(name)
-        return self.macros["value"](found) if found else self.macros["pending_mark"](name)
+        return self.macros["value"](found) if found else self._mark(name)
+
+    def _mark(self, name: str) -> Markup:
+        return self.macros["pending_mark"](name, self.lookup.missing(name))
 
     def counted(self, name: str, one: str, many: str) -> Markup:
         """A count and its noun in the right number, e.g. "3 seeds"."""
@@ -55,7 +58,7 @@ class Paper:
     def finding(self, name: str) -> Markup:
         """The sentence of a finding, or a visible pending mark."""
         found = self.lookup.finding(name)
-        return self.macros["sentence"](found) if found else self.macros["pending_mark"](name)
+        return self.macros["sentence"](found) if found else self._mark(name)
 
     def table(self, name: str, long: bool = False) -> Markup:
         """A table, one that may break across pages when ``long``, or a pending box of the same number."""

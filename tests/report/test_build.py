@@ -23,7 +23,7 @@ from report.environment import TEMPLATES, in_words
 from report.html import finish
 from report.lookup import Lookup
 from study.errors import StudyError
-from study.records import read_plan
+from study.records import Failure, read_plan, write_failure
 from tests.evidence_samples import blank_drawings
 from tests.fabricate import experiments, fabricate
 
@@ -143,6 +143,15 @@ def test_missing_runs_show_as_pending_in_every_format(kind: str, tmp_path: Path)
     source = _render(kind, fabricate(tmp_path, skip=("level3/scratch-cnn",))).replace("\\", "")
     assert "pending: accuracy/level3/scratch-cnn" in source.replace(":", ": ").replace("  ", " ")
     assert "nfinished study" in source
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_failed_runs_show_as_failed_in_every_format(kind: str, tmp_path: Path) -> None:
+    study = fabricate(tmp_path, skip=("level3/scratch-cnn",))
+    write_failure(study / "level3/scratch-cnn/seed-0", Failure("so be it"))
+    source = _render(kind, study).replace("\\", "").replace(":", ": ").replace("  ", " ")
+    assert "failed: accuracy/level3/scratch-cnn" in source and "pending: accuracy/level3/scratch-cnn" not in source
+    assert "level3/scratch-cnn/seed-0 failed" in source
 
 
 @pytest.mark.parametrize("levels", [(1,), (1, 2), (2, 3), (1, 3, 4)])
