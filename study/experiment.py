@@ -19,7 +19,7 @@ Schedule = Literal["constant", "cosine", "linear"]
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Auxiliary = Literal["", "superclass", "rotation"]
-Expectation = Literal["gain", "loss", "no loss"]
+Expectation = Literal["gain", "loss", "no difference"]
 
 ADDED = "added"  # where experiments of no level live
 SIZE_STEP = 4
@@ -167,8 +167,9 @@ class Experiment:
 
     What the paper says of it decides nothing: ``title`` names it in tables. ``control`` is the key of the experiment
     it is compared with, ``differs`` says in what the two differ, and ``expects`` what the comparison is to show: a
-    "gain" in accuracy, a "loss", or "no loss" beyond ``margin`` (a fraction). ``group`` is the comparison's place in
-    its level's section. Level 0 stands for none: what was added to a study belongs to no level.
+    "gain" in accuracy, a "loss", or "no difference" that matters; the smallest that does is ``margin``, a fraction.
+    ``group`` is the comparison's place in its level's section. Level 0 stands for none: what was added to a study
+    belongs to no level.
     """
 
     level: int
@@ -177,7 +178,7 @@ class Experiment:
     control: str = _shown()
     differs: str = _shown()
     expects: Expectation = _shown("gain")
-    margin: float = _shown(0.0)
+    margin: float = _shown(0.003)
     group: str = _shown()
 
     kinds: ClassVar[dict[str, type[Experiment]]] = {}
