@@ -119,19 +119,43 @@ def _study_folder(study: str, runs: str) -> Path:
     return plans[-1].parent
 
 
-@task(help={"study": "name of the study; default the one that ran last", "runs": STUDY_HELP["runs"]})
+WHICH = {"study": "name of the study; default the one that ran last", "runs": STUDY_HELP["runs"]}
+SETTINGS = {"settings": "file with title, authors and the like; default paper.toml in the study's folder"}
+
+
+@task(help=WHICH | SETTINGS | {"check": "only say whether the report is fresh; exit code 1 when it is stale"})
 @one_line_errors
-def report(_: Context, study: str = "", runs: str = RUNS) -> None:
-    """Write the paper of a study: report.pdf, report.html and the LaTeX bundle."""
-    from report.build import build
+def report(_: Context, study: str = "", runs: str = RUNS, settings: str = "", check: bool = False) -> None:
+    """Write the paper of a study, if anything changed: report.pdf, report.html and the LaTeX bundle."""
+    from report.build import build, stale
 
-    folder = _study_folder(study, runs)
+    folder, own = _study_folder(study, runs), Path(settings) if settings else None
+    if check:
+        if changed := stale(folder, settings=own):
+            print(f"stale: {', '.join(changed)}")
+            raise SystemExit(1)
+        print("fresh")
+        return
     print(f"writing the paper of {folder}", flush=True)
-    for path in build(folder):
-        print(path)
+    print("\n".join(map(str, build(folder, settings=own))) or "nothing changed; the report is fresh")
 
 
-@task(help={"study": "name of the study; default the one that ran last", "runs": STUDY_HELP["runs"]})
+@task(help=WHICH | SETTINGS)
+@one_line_errors
+def verify(_: Context, study: str = "", runs: str = RUNS, settings: str = "") -> None:
+    """Check every number of a study's report, PDF, HTML and LaTeX, against its records; exit code 1 on a difference."""
+    from report.verify import verify as compare
+
+    found = compare(_study_folder(study, runs), settings=Path(settings) if settings else None)
+    for difference in found:
+        print(difference)
+    if found:
+        print(f"{len(found)} differences")
+        raise SystemExit(1)
+    print("every number in the report is what the records say")
+
+
+@task(help=WHICH)
 @one_line_errors
 def status(_: Context, study: str = "", runs: str = RUNS) -> None:
     """Show which runs of a study are complete, with their accuracies and times."""
@@ -193,4 +217,4 @@ def _run(context: Context, command: list[str], environment: dict[str, str] | Non
         raise SystemExit(1)
 
 
-namespace = Collection(task(study, help=dict(STUDY_HELP)), report, status, predict, test, bench, lint)
+namespace = Collection(task(study, help=dict(STUDY_HELP)), report, verify, status, predict, test, bench, lint)
