@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -19,7 +19,7 @@ MARKUP = re.compile(r"^[^<>]*>|<[^>]*>|<[^>]*$|\\[A-Za-z]+|[{}&~\\]")
 AROUND = 25  # words that an altered passage may be longer or shorter than it should be
 NEARBY = 60  # characters of a source shown on each side of a difference
 NEAR = 4  # words shown on each side of a difference
-SAME = 0.3  # of a passage's words must be there for it to count as the altered passage
+SAME = 0.5  # of a passage's words must be there for it to count as the altered passage
 
 
 @dataclass(frozen=True)
@@ -110,30 +110,15 @@ def in_pdf(document: str, raw: str, page: str) -> list[Difference]:
     equations, which each engine sets in its own way, are not compared.
     """
     stream = Stream.of(raw)
-    altered = [_tokens(passage) for passage in reading.take_out(stream, passages(page))]
+    altered = reading.take_out(stream, passages(page))
     words, found = stream.words(), []
-    for tokens in sorted(altered, key=_unlikeness(words)):  # what is whole goes before what it stands in the midst of
-        found += _aligned(document, tokens, words)
+    for passage in sorted(altered, key=lambda passage: not passage.floats):  # floats may stand amid a paragraph
+        found += _aligned(document, _tokens(passage), words)
     return found + list(_without_source(document, words, _references(stream.raw), Counter(numbers_in_equations(page))))
 
 
 def _tokens(passage: Passage) -> list[Token]:
     return [Token(text, piece.name) for piece in passage.pieces for text in reading.tokens(piece.text)]
-
-
-def _unlikeness(words: Sequence[Word]) -> Callable[[list[Token]], float]:
-    """How little of a passage is together in the words, as a key to sort by."""
-    texts = [word.text for word in words]
-    matcher = SequenceMatcher(None, "", texts, autojunk=False)
-
-    def unlikeness(tokens: list[Token]) -> float:
-        ours = [token.text for token in tokens]
-        matcher.set_seq1(ours)
-        longest = matcher.find_longest_match()
-        first = max(0, longest.b - longest.a)
-        return -SequenceMatcher(None, ours, texts[first : first + len(ours)], autojunk=False).ratio()
-
-    return unlikeness
 
 
 def _aligned(document: str, tokens: Sequence[Token], words: list[Word]) -> list[Difference]:

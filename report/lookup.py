@@ -65,11 +65,10 @@ class Lookup:
         return found
 
     def finding(self, name: str) -> Finding | None:
-        """The finding, its facts counted as printed; None while its runs are missing."""
+        """The finding, counted as printed; None while its runs are missing."""
         found = self._find(self.evidence.findings, name, "finding")
         if found:
             self.told[name] = found
-            self.used |= {fact: self.evidence.facts[fact] for fact in found.facts}
         return found
 
     def ranked(self, verdict: str) -> list[str]:
@@ -137,9 +136,15 @@ class Lookup:
         return self.known(name) or self._may_come(name)
 
     @property
+    def printed_in(self) -> dict[str, str]:
+        """Where each fact is printed, by name: in the text, else as part of a finding, else nowhere."""
+        told = {name for finding in self.told.values() for name in finding.facts}
+        return {n: "text" if n in self.used else "finding" if n in told else "" for n in sorted(self.evidence.facts)}
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Facts, those not printed too, and the cells and captions shown, JSON-ready and sorted by name."""
-        facts = [asdict(fact) | {"printed": name in self.used} for name, fact in sorted(self.evidence.facts.items())]
+        facts = [asdict(self.evidence.facts[name]) | {"printed in": where} for name, where in self.printed_in.items()]
         cells = [asdict(fact) for each in self.shown.values() for fact in each.facts]
         return {"study": self.plan.study, "facts": facts, "cells": sorted(cells, key=lambda cell: cell["name"])}
 
@@ -157,12 +162,11 @@ class Lookup:
         return [label for label in made if label not in self.shown]
 
     def fact_list(self) -> Table:
-        """Every fact by name, those that the text prints marked."""
-        rows = tuple(
-            (name, fact.text, "text" if name in self.used else "", fact.function, _runs(fact.runs))
-            for name, fact in sorted(self.evidence.facts.items())
-        )
-        caption = f"The text prints {len(self.used)} of {len(rows)} facts; those without runs come from the plan."
+        """Every fact by name, and whether the text or a finding prints it."""
+        where, facts = self.printed_in, self.evidence.facts
+        rows = tuple((n, facts[n].text, place, facts[n].function, _runs(facts[n].runs)) for n, place in where.items())
+        printed = len(rows) - list(where.values()).count("")
+        caption = f"The paper prints {printed} of {len(rows)} facts; those without runs come from the plan."
         caption = f"{caption} {self.plan.dataset.notice}".strip()
         return Table("facts", caption, ("Fact", "Value", "Printed in", "Computed by", "From"), rows, "lllll")
 

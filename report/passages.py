@@ -27,9 +27,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Passage:
-    """A heading, paragraph, caption, list item or table row; ``heads`` says that it may come again on the next page."""
+    """A heading, paragraph, list item, caption or table row.
+
+    The last two are of what ``floats``; the row that ``heads`` a table may come again on its next page.
+    """
 
     pieces: tuple[Piece, ...]
+    floats: bool = False
     heads: bool = False
 
 
@@ -70,7 +74,8 @@ class _Reader(HTMLParser):
         if tag in ("td", "th"):
             self.parts.append(Piece(" "))
         if tag in BLOCKS:
-            self._end_passage(heads=tag == "tr" and any(each.tag == "thead" for each in self.open))
+            heads = tag == "tr" and any(each.tag == "thead" for each in self.open)
+            self._end_passage(tag in ("tr", "figcaption"), heads)
         while self.open and self.open.pop().tag != tag:
             pass
 
@@ -81,9 +86,9 @@ class _Reader(HTMLParser):
             if seen:
                 self.parts.append(Piece(text, self.named[-1] if self.named else "", role))
 
-    def _end_passage(self, heads: bool = False) -> None:
+    def _end_passage(self, floats: bool = False, heads: bool = False) -> None:
         if any(piece.text.strip() for piece in self.parts):
-            self.found.append(Passage(tuple(self.parts), heads))
+            self.found.append(Passage(tuple(self.parts), floats, heads))
         self.parts = []
 
 
