@@ -17,6 +17,7 @@ from invoke import Collection, Context, task
 from study.running.options import Options
 
 RUNS = "runs"
+LINES = 40  # of a list or table shown in the terminal
 
 
 def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
@@ -147,12 +148,41 @@ def verify(_: Context, study: str = "", runs: str = RUNS, settings: str = "") ->
     from report.verify import verify as compare
 
     found = compare(_study_folder(study, runs), settings=Path(settings) if settings else None)
-    for difference in found:
+    for difference in found[:LINES]:
         print(difference)
     if found:
-        print(f"{len(found)} differences")
+        print(f"{len(found)} differences" + (f", of which these are {LINES}" if len(found) > LINES else ""))
         raise SystemExit(1)
     print("every number in the report is what the records say")
+
+
+@task(
+    help={
+        "first": "a study's name, or the folder of a study or of a report kept from before",
+        "second": "what to compare it with",
+        "runs": STUDY_HELP["runs"],
+        "page": "HTML file to write the tables to; default diff.html in the folder of the studies",
+    },
+)
+@one_line_errors
+def diff(_: Context, first: str, second: str, runs: str = RUNS, page: str = "") -> None:
+    """Say which numbers and verdicts differ between two studies, and what they were made of; exit code 1 if any do."""
+    from tabulate import tabulate
+
+    from report import diff as differ
+    from study import kinds  # noqa: F401 - as in _study_folder
+    from study.files import write_bytes
+
+    found = differ.diff(*(differ.find(name, Path(runs)) for name in (first, second)))
+    for title, (head, rows) in found.tables().items():
+        print(f"{title}\n{tabulate(rows[:LINES], headers=head, disable_numparse=True, maxcolwidths=48)}")
+        print(f"... and {len(rows) - LINES} more\n" if len(rows) > LINES else "")
+    path = Path(page) if page else Path(runs) / "diff.html"
+    write_bytes(path, found.page(first, second))
+    print(path)
+    print("every number and verdict is the same" if found.same_results else "numbers or verdicts differ")
+    if not found.same_results:
+        raise SystemExit(1)
 
 
 @task(help=WHICH)
@@ -217,4 +247,4 @@ def _run(context: Context, command: list[str], environment: dict[str, str] | Non
         raise SystemExit(1)
 
 
-namespace = Collection(task(study, help=dict(STUDY_HELP)), report, verify, status, predict, test, bench, lint)
+namespace = Collection(task(study, help=dict(STUDY_HELP)), report, verify, diff, status, predict, test, bench, lint)

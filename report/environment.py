@@ -88,6 +88,11 @@ def _breakable(text: str) -> str:
     return marks.Named(broken, text.name) if isinstance(text, marks.Named) else broken
 
 
+def page(template: str, **values: object) -> str:
+    """An HTML page that is not the paper, every value escaped."""
+    return _environment("html").get_template(template).render(values)
+
+
 def sections(kind: str, values: Mapping[str, Any]) -> Environment:
     """The environment sections are rendered in; ``values`` are what their prose may call."""
     environment = _environment(kind)

@@ -30,14 +30,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str = ""
     authors: tuple[str, ...] = ()
     affiliation: str = ""
-    date: str | datetime.date = ""
+    date: str = ""
     abstract: str = ""
     sections: tuple[Section, ...] = ()
 
     @property
     def byline(self) -> str:
         """Authors, affiliation and date in one line; empty where none is given."""
-        return " · ".join(filter(None, (", ".join(self.authors), self.affiliation, str(self.date))))
+        return " · ".join(filter(None, (", ".join(self.authors), self.affiliation, self.date)))
 
     @property
     def texts(self) -> list[str]:
@@ -54,7 +54,10 @@ def read_settings(path: Path, required: bool = False) -> Settings:
     if not path.exists() and not required:
         return Settings()
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Settings, strict=True)
+        given = msgspec.toml.decode(path.read_bytes())
+        # TOML has dates of its own, which print as they are written.
+        dated = {"date": str(given["date"])} if isinstance(given.get("date"), datetime.date) else {}
+        return msgspec.convert(given | dated, Settings)
     except OSError as error:
         raise StudyError(f"cannot read the settings in {path}: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:

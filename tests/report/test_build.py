@@ -26,7 +26,7 @@ from report.html import finish
 from report.lookup import Lookup
 from study.errors import StudyError
 from study.records import read_plan
-from tests.evidence_samples import blank_drawings
+from tests.evidence_samples import blank_drawing, blank_drawings
 from tests.fabricate import experiments, fabricate
 
 FORMATS = ("latex", "html", "typst")
@@ -269,7 +269,7 @@ def test_failing_latex_falls_back_to_typst_and_says_so(
 
     monkeypatch.setattr(pdf, "has_latex", lambda: True)
     monkeypatch.setattr(pdf, "by_latex", fail)
-    monkeypatch.setattr("report.figures.draw", lambda figure: blank_drawings(assemble(study))[figure.name])
+    monkeypatch.setattr("report.figures.draw", blank_drawing)
     paths = build(study, tmp_path)
     assert PdfReader(paths[0]).pages
     assert "Undefined control sequence; report.pdf comes from Typst instead" in capsys.readouterr().err

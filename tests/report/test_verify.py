@@ -23,7 +23,7 @@ from report.passages import passages
 from report.reading import pdf_text
 from report.verify import names_of, verify, without_source
 from study.errors import StudyError
-from tests.evidence_samples import blank_drawings
+from tests.evidence_samples import blank_drawing, blank_drawings
 from tests.fabricate import fabricate
 
 FACT = "accuracy/level1/finetuned"
@@ -64,7 +64,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
         evidence = assemble(study)
         drawings = blank_drawings(evidence)
         patch.setattr(pdf, "has_latex", lambda: False)
-        patch.setattr("report.figures.draw", lambda figure: drawings[figure.name])
+        patch.setattr("report.figures.draw", blank_drawing)
         folder = build(study)[0].parent
         lookup = lookup_of(study)
         marked = {kind: render(kind, lookup, drawings, marked=True) for kind in ("html", "latex")}
