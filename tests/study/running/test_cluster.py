@@ -157,7 +157,10 @@ def test_a_node_that_dies_in_mid_run_is_done_without(
     while not (study.folder / job.name / "was-here").exists():
         executor.poll()
     two_nodes.remove_node(third, allow_graceful=False)
-    assert ended(executor).lost and len(executor.nodes) == 2
+    assert ended(executor).lost
+    while len(executor.nodes) > 2:  # it takes Ray some seconds to be sure
+        time.sleep(0.5)
+        executor.look_for_nodes()
     executor.submit(job)
     assert ended(executor).summary == "done"
 
