@@ -144,7 +144,7 @@ class Cluster:
         except StudyError as error:  # the record arrived damaged
             return Finished(job.name, lost=str(error))
         except exceptions.RayTaskError as error:
-            return Finished(job.name, failure=Failure.of(error))
+            return Finished(job.name, failure=_cause(error))
         except exceptions.RayError as error:
             self.tried[job.name].add(where.id)
             self.look_for_nodes()
@@ -165,7 +165,7 @@ class Cluster:
             try:
                 report = self.ray.get(reference, timeout=0)
             except self.ray.exceptions.RayError as error:
-                refusals.append(f"node {name[:8]} is refused: it does not answer ({Failure.of(error).error})")
+                refusals.append(f"node {name[:8]} is refused: it does not say what it is ({_cause(error).error})")
                 continue
             each = Node.of(name, report, found[name], self.needs)
             if refusal := each.refusal(here, self.needs) or self._refusal_of_data(each):
@@ -186,7 +186,7 @@ class Cluster:
         try:
             right = self.ray.get(task.remote(self.order, shipping.pack_data(self.order.study)))
         except (StudyError, self.ray.exceptions.RayError) as error:
-            return Failure.of(error).error
+            return _cause(error).error
         return "" if right else "the images that it was sent arrived as others"
 
 
@@ -207,9 +207,14 @@ def connect(address: str) -> Any:  # noqa: ANN401 - the module ray
         where = {"address": address} if address else {"address": "local", **own}
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=True)
     except Exception as error:  # Ray raises what its parts stumble over
-        what = f"join a Ray cluster at {address}; is `ray start` running there" if address else "start Ray here"
-        raise StudyError(f"cannot {what}? ({Failure.of(error).error})") from error
+        what = f"join a Ray cluster at {address}; is Ray running there?" if address else "start Ray here"
+        raise StudyError(f"cannot {what} ({Failure.of(error).error})") from error
     return ray
+
+
+def _cause(error: Exception) -> Failure:
+    """Why a task failed, without what Ray says around it."""
+    return Failure.of(getattr(error, "cause", None) or error)
 
 
 def _decided(study: Study) -> Study:
