@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ TINY = replace(
 )
 
 
-TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium"}
+TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium", "needs_ray": "ray"}  # commands, or packages
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
@@ -58,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def skip_without_tools(items: list[pytest.Item]) -> None:
     """Skip what needs a tool this machine lacks, saying which; with NO_SKIPS set, fail instead."""
     for marker, command in TOOLS.items():
-        if shutil.which(command):
+        if shutil.which(command) or find_spec(command):
             continue
         if os.environ.get("NO_SKIPS"):
             raise pytest.UsageError(f"{command} is missing, and NO_SKIPS asks for every test")

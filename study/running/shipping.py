@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from study import records
-from study.data import sources
+from study.data import ood, sources
 from study.errors import StudyError
 from study.running.progress import cache_file
 from study.running.recording import make_room
@@ -89,16 +90,15 @@ def put_data(archive: bytes, study: Study) -> None:
 def located(study: Study) -> Study:
     """The study with its images in memory, from where its options say or from what was sent to this machine.
 
-    StudyError when neither holds the images with the study's fingerprint.
+    StudyError when neither holds the images, and the out-of-distribution ones, with the study's fingerprints.
     """
-    for data in (str(_kept_data(study)), study.options.data):
+    for data in (study.options.data, str(_kept_data(study))):
         found = replace(study, options=replace(study.options, data=data))
         if data_files(found)[1] or not sources.named(study.data.name).FILES:
-            try:
-                found.dataset  # noqa: B018 - StudyError unless it is the study's
-                return found
-            except StudyError:
-                continue
+            with contextlib.suppress(StudyError):  # from images that are not the study's
+                others = ood.available(found.dataset)
+                if study.data.ood == (others.fingerprint if others else ""):
+                    return found
     raise StudyError(f"it does not have {study.data.title} with the fingerprint {study.data.fingerprint[:12]}")
 
 
