@@ -64,19 +64,23 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width."""
+    """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width.
+
+    ``fonts`` are families that it needs beside the style's.
+    """
 
     name: str
     caption: str
     paint: Callable[[], Canvas]
     alt: str
     width: float = 1.0
+    fonts: tuple[str, ...] = ()
 
     def draw(self) -> Canvas:
         """The matplotlib figure in the paper's style."""
         from analysis import style
 
-        with style.paper():
+        with style.paper(self.fonts):
             return self.paint()
 
 
