@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -186,6 +187,7 @@ class Lookup:
         plan = self.plan
         seeds = ",".join(map(str, plan.seeds))
         options = f"--preset {plan.preset} --seeds {seeds} --dataset {plan.dataset.name}"
+        options += f" --ood {shlex.quote(plan.dataset.ood_from)}" if plan.dataset.ood_from else ""
         return [f"invoke study {options} --study {plan.study}", f"invoke report --study {plan.study}"]
 
 

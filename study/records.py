@@ -77,7 +77,8 @@ class DataDescription:
 
     ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
     out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
-    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do.
+    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do. ``ood_from``
+    is the dataset or folder of out-of-distribution images that was asked for.
     """
 
     name: str
@@ -92,6 +93,7 @@ class DataDescription:
     subset: bool = False
     ood: str = ""
     stamp: str = ""
+    ood_from: str = ""
 
     @property
     def stand_in(self) -> bool:

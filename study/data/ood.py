@@ -1,7 +1,7 @@
 """Out-of-distribution (OOD) images, which belong to none of the classes: a second dataset to tell from the study's own.
 
-Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else scikit-learn's
-digits, unless those are what the study classifies.
+Unless one is asked for, Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else
+scikit-learn's digits, unless those are what the study classifies.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
-from study.data import datasets, sources
+from study.data import datasets, image_files, sources
 from study.data.datasets import IMAGE_SIZE, Dataset
 from study.errors import StudyError
 
@@ -37,13 +39,16 @@ class OodImages:
         return hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
 
 
-def available(dataset: Dataset) -> OodImages | None:
+def available(dataset: Dataset, asked: str = "") -> OodImages | None:
     """OOD images for a study of ``dataset``, at most as many as it has test images; None where there are none.
 
-    StudyError when Fashion-MNIST is there but cannot be read.
+    ``asked`` names a dataset or a folder of images of any size. StudyError when that, or Fashion-MNIST where it is,
+    cannot be read, and when it is what the study classifies.
     """
     limit = len(dataset.test)
     folder = sources.folder_of(dataset.folder)
+    if asked:
+        return _asked(asked, dataset, limit)
     if (folder / FASHION / "raw").is_dir():
         return OodImages("Fashion-MNIST", _evenly(_fashion_mnist(folder), limit))
     if dataset.name != "digits":
@@ -51,10 +56,48 @@ def available(dataset: Dataset) -> OodImages | None:
     return None
 
 
+def _asked(asked: str, dataset: Dataset, limit: int) -> OodImages:
+    if sources.is_name(asked):
+        other = datasets.load(asked, dataset.folder or None)
+        if other.name == dataset.name:
+            raise StudyError(f"--ood {asked} is what the study classifies; choose another dataset or a folder")
+        return OodImages(other.title, _evenly(other.images, limit))
+    folder = Path(asked)
+    if not folder.is_dir():
+        raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {asked!r} is neither")
+    files = image_files.below(folder)
+    chosen = [files[number] for number in _positions(len(files), limit)]
+    return OodImages(folder.resolve().name, torch.from_numpy(_read(chosen)))
+
+
+def _read(files: list[Path]) -> np.ndarray:
+    """The files as uint8 (N, 3, 32, 32): turned as their EXIF says, in RGB, the middle square resized.
+
+    StudyError names those that cannot be read.
+    """
+    pixels, broken = np.empty((len(files), 3, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8), list[str]()
+    for row, file in enumerate(files):
+        try:
+            with Image.open(file) as image:
+                upright = ImageOps.exif_transpose(image).convert("RGB")
+            square = ImageOps.fit(upright, (IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
+            pixels[row] = np.asarray(square).transpose(2, 0, 1)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow's decoders raise
+            broken.append(file.name)
+    if broken:
+        named = ", ".join(broken[: image_files.NAMED]) + (", ..." if len(broken) > image_files.NAMED else "")
+        raise StudyError(f"{len(broken)} of the images of --ood cannot be read: {named}; replace or remove them")
+    return pixels
+
+
+def _positions(there: int, limit: int) -> list[int]:
+    """At most ``limit`` of so many positions, evenly spaced, the same every time."""
+    return torch.linspace(0, there - 1, min(limit, there)).round().long().tolist()
+
+
 def _evenly(images: Tensor, limit: int) -> Tensor:
     """At most ``limit`` of the images, evenly spaced, the same every time."""
-    count = min(limit, len(images))
-    return images[torch.linspace(0, len(images) - 1, count).round().long()].contiguous()
+    return images[_positions(len(images), limit)].contiguous()
 
 
 def _fashion_mnist(folder: Path) -> Tensor:

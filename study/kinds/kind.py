@@ -65,7 +65,7 @@ def forward(architecture: Architecture, size: int, images: int) -> float:
 class Context:
     """Everything a run may use: the data, the machine, its seed and folder, and the study's earlier runs.
 
-    ``advance`` is told how many more images were processed.
+    ``advance`` is told how many more images were processed; ``ood_from`` is the dataset or folder that was asked for.
     """
 
     dataset: Dataset
@@ -74,6 +74,7 @@ class Context:
     folder: Path
     seed: int
     advance: Callable[[int], None]
+    ood_from: str = ""
 
     def run(self, key: str) -> Run:
         """The complete run of another experiment with the same seed."""
@@ -100,7 +101,7 @@ class Context:
         """The out-of-distribution images; None where there are none."""
         from study.data import ood
 
-        return ood.available(self.dataset)
+        return ood.available(self.dataset, self.ood_from)
 
     def predicted(self, logits: dict[str, np.ndarray]) -> Outcome:
         """The arrays and accuracies that every run with predictions records; logits (N, C) per split."""

@@ -21,6 +21,7 @@ class Options:
     seeds: tuple[int, ...] | None = _flag(None, "training seeds, e.g. 0,1,2; default the preset's")
     data: str = _flag("", "folder of the data, as torchvision lays them out; default $STUDY_DATA, else ./data")
     dataset: str = _flag("auto", "auto, cifar10 or digits; auto falls back to digits, with a notice, without CIFAR-10")
+    ood: str = _flag("", "out-of-distribution images: a dataset's name or a folder; default Fashion-MNIST or digits")
     device: str = _flag("auto", "auto, cpu, cuda, ...")
     study: str = _flag("", "name of the study's folder; default <preset>-<dataset>")
     runs: Path = _flag(Path("runs"), "folder that holds all studies")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study import records
-from study.data import sources
+from study.data import image_files, sources
 from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StoppingError, StudyError
@@ -189,14 +189,18 @@ def _unchanged(options: Options, preset: Preset) -> DataDescription | None:
 
 
 def _stamp(options: Options, preset: Preset, dataset: str) -> str:
-    return sources.stamp(dataset, sources.folder_of(options.data), preset.subset)
+    stamp = sources.stamp(dataset, sources.folder_of(options.data), preset.subset)
+    if not (stamp and options.ood):
+        return stamp
+    files = [] if sources.is_name(options.ood) else image_files.below(Path(options.ood))
+    return f"{stamp} {options.ood} {image_files.stamp(files)}"
 
 
 def _loaded(options: Options, preset: Preset) -> DataDescription:
     from study.data import datasets, ood
 
     dataset = datasets.load(options.dataset, options.data, preset.subset)
-    others = ood.available(dataset)
+    others = ood.available(dataset, options.ood)
     fell_back = options.dataset == "auto" and bool(dataset.notice)
     stamp = "" if fell_back else _stamp(options, preset, dataset.name)
-    return dataset.describe(others.fingerprint if others else "", stamp)
+    return replace(dataset.describe(others.fingerprint if others else "", stamp), ood_from=options.ood)

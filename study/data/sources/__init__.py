@@ -30,9 +30,18 @@ def folder_of(given: str | None) -> Path:
     return Path(given or os.environ.get("STUDY_DATA") or "data")
 
 
+def is_name(name: str) -> bool:
+    """Whether a dataset is called so."""
+    return name in _names()
+
+
+def _names() -> list[str]:
+    return [found.name for found in pkgutil.iter_modules(__path__)]
+
+
 def named(name: str) -> ModuleType:
     """The module of a dataset. StudyError when there is none of this name."""
-    names = [found.name for found in pkgutil.iter_modules(__path__)]
+    names = _names()
     if name not in names:
         raise StudyError(f"unknown dataset {name!r}; choose one of {', '.join(['auto', *names])}")
     return importlib.import_module(f"{__name__}.{name}")
