@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 OPERATIONS = {
     "compact_cnn_small": 16.0,
     "compact_cnn": 60.0,
+    "compact_cnn_wide": 135.0,
+    "tf_efficientnet_lite1": 17.5,
+    "tf_efficientnet_lite2": 21.0,
     "mobilenetv3_small_100": 4.0,
     "resnet18": 18.0,
     "resnet50": 41.0,

@@ -64,7 +64,7 @@ def training_cost(trained: Trained, images: int, evaluated: int) -> float:
         seconds /= len(stages)  # features are computed once
     else:
         seconds += len(stages) * (images // recipe.batch_size) * STEP_SECONDS
-    return seconds + forward(architecture, stages[-1].image_size, evaluated) * (2 if recipe.flip_tta else 1)
+    return seconds + forward(architecture, stages[-1].image_size, evaluated) * recipe.test_views
 
 
 def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
@@ -90,7 +90,7 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
         records.write_epochs(context.folder, progress.rows)
         progress.save(context.folder / records.CHECKPOINT)  # last: what it holds is not done again
 
-    rows = trainer.fit(start, keep, context.advance)
+    rows, model = trainer.fit(start, keep, context.advance), trainer.result
     setting = evaluation.Setting.of(recipe)
     logits = {s: evaluation.logits(model, context.images(s), setting, context.machine) for s in records.SPLITS}
     outcome = context.predicted({split: scores.numpy() for split, scores in logits.items()})
