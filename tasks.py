@@ -257,10 +257,17 @@ def test(context: Context, all: bool = False, keyword: str = "") -> None:
     )
 
 
-@task
-def bench(context: Context) -> None:
+@task(
+    help={
+        "race": "train CompactCNN and a public baseline for as much work instead, and print time and accuracy of both",
+        "epochs": "how many epochs CompactCNN races; default those of cpu",
+        "images": "how many training images, and at most as many for validation, the race has; default all",
+    }
+)
+def bench(context: Context, race: bool = False, epochs: str = "", images: str = "") -> None:
     """Measure the trainer against a bare loop on the same batch; ratios as a table and as JSON lines."""
-    _run(context, [sys.executable, "-m", "study.running.bench"])
+    flags = [f"--{name}={value}" for name, value in (("epochs", epochs), ("images", images)) if value]
+    _run(context, [sys.executable, "-m", f"study.running.{'race' if race else 'bench'}", *flags])
 
 
 @task

@@ -20,6 +20,7 @@ Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Auxiliary = Literal["", "superclass", "rotation"]
 Expectation = Literal["gain", "loss", "no difference"]
+Views = Literal[1, 2, 6]
 
 ADDED = "added"  # where experiments of no level live
 SIZE_STEP = 4
@@ -80,7 +81,9 @@ class Stage:
     ``learning_rate`` is the peak, reached linearly over the fraction ``warmup`` of the steps;
     ``mixup`` is α of its Beta(α, α), 0 for none; ``trains="head"`` freezes the backbone, its batch
     statistics included. ``frozen_groups`` freezes that many leading layer groups of a timm backbone in the
-    same way (the stem is the first); ``frozen_depthwise`` keeps the weights of depthwise convolutions.
+    same way (the stem is the first); ``frozen_depthwise`` keeps the weights of depthwise convolutions. The stem of one
+    of this study's networks is frozen after ``stem_epochs``, 0 for never: by then it has settled, and below it
+    nothing needs a gradient (as Jordan 2024 freezes the whitening layer's bias, https://arxiv.org/abs/2404.00498).
     """
 
     epochs: int
@@ -93,6 +96,7 @@ class Stage:
     warmup: float = 0.0
     frozen_groups: int = 0
     frozen_depthwise: bool = False
+    stem_epochs: int = 0
     first_size: int = 0
 
     def at(self, epoch: int) -> Stage:
@@ -109,9 +113,15 @@ class Recipe:
     """How a network is trained.
 
     ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
-    requested; a device without fast support for it computes in float32 and the run says so. With ``flip_tta``
-    (test-time augmentation) the logits of mirrored images are averaged in at test. Images are augmented afresh in
-    every epoch, or, with ``fixed_views`` K, as K random views of each image that epochs take in turn.
+    requested; a device without fast support for it computes in float32 and the run says so. At test the
+    logits of ``test_views`` of an image are averaged (test-time augmentation): itself; its mirror image; both also
+    shifted (six, as in Jordan 2024). Images are augmented afresh in every epoch, or, with ``fixed_views`` K, as K
+    random views of each image that epochs take in turn.
+
+    With ``layer_decay`` each layer of a pretrained backbone has that share of the next one's rate, 0 for the same
+    rate everywhere (Howard & Ruder 2018, https://arxiv.org/abs/1801.06146). With ``averaging``, the decay per step of
+    an exponential moving average of the weights, that average is the network that is evaluated and kept, 0 for
+    none (Polyak & Juditsky 1992, https://doi.org/10.1137/0330046).
     """
 
     stages: tuple[Stage, ...]
@@ -121,8 +131,10 @@ class Recipe:
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.3
     precision: Precision = "float32"
-    flip_tta: bool = False
+    test_views: Views = 1
     fixed_views: int = 0
+    layer_decay: float = 0.0
+    averaging: float = 0.0
 
     @property
     def epochs(self) -> int:

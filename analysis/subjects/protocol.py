@@ -29,6 +29,11 @@ from study.kinds import Training
 from study.metrics.calibration import expected_calibration_error
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
+VIEWS = {
+    1: "the image alone",
+    2: "the image, averaged with those for its mirror image",
+    6: "the image, averaged with those for its mirror image and for both shifted by one pixel to either side",
+}
 TRANSFORMS = {
     "flip": "horizontal flip in every other epoch",
     "crop": "crop after {} px padding",
@@ -104,7 +109,7 @@ def describe_recipe(trained: Trained) -> dict[str, str]:
         "schedule": _by_stage(recipe, lambda stage: stage.schedule),
         "mixup": _by_stage(recipe, lambda stage: formats.setting(stage.mixup)),
         "augmentation": _by_stage(recipe, lambda stage: describe_augmentation(stage.augmentation)),
-        "views": "the image, averaged with those for its mirror image" if recipe.flip_tta else "the image alone",
+        "views": VIEWS[recipe.test_views],
     }
 
 
@@ -135,6 +140,9 @@ def _where_used(trained: Trained) -> dict[str, str]:
         "frozen-groups": max(stage.frozen_groups for stage in recipe.stages),
         "dropout": architecture.dropout,
         "warmup": max(stage.warmup for stage in recipe.stages),
+        "layer-decay": recipe.layer_decay,
+        "averaging": recipe.averaging,
+        "stem-epochs": max(stage.stem_epochs for stage in recipe.stages),
         "auxiliary-weight": recipe.auxiliary_weight if architecture.auxiliary else 0,
     }
     words = {"frozen-filters": "depthwise"} if any(stage.frozen_depthwise for stage in recipe.stages) else {}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from study.errors import StudyError
-from study.experiment import Precision, Stage, Subset
+from study.experiment import Precision, Stage, Subset, Views
 
 
 @dataclass(frozen=True)
 class Transfer:
     """Training of pretrained networks in levels 1 to 4.
 
-    ``stage`` fine-tunes ``backbone``; ``head_only`` is the one that level 1 keeps frozen, for ``head_epochs``.
+    ``stage`` fine-tunes ``backbone``; ``head_only`` is the one that level 1 keeps frozen, for ``head_epochs``. The
+    other settings are those of a ``Recipe``.
     """
 
     backbone: str
@@ -20,6 +21,9 @@ class Transfer:
     stage: Stage
     head_epochs: int
     batch_size: int
+    test_views: Views = 1
+    layer_decay: float = 0.0
+    averaging: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class FromScratch:
     batch_size: int
     learning_rate: float
     first_size: int = 0
+    test_views: Views = 1
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,8 @@ class Teachers:
 class Preset:
     """Scale of a study.
 
-    ``partner`` is an extra architecture for level 4 ("" for none). With ``flip_tta`` (test-time augmentation)
-    mirrored images are averaged in at test, except for MobileNetV3-Small. ``ablations`` trains what level 2 compares
+    ``partners`` are extra pretrained architectures for level 4, and ``wider`` is a sibling of level 3's network ("" for
+    none). ``ablations`` trains what level 2 compares
     ingredients, MixUp and a search on: long enough to overfit.
     """
 
@@ -94,17 +99,18 @@ class Preset:
     search: SearchBudget
     scratch: FromScratch
     multi_task: MultiTask
-    partner: str
     mobile_student: MobileStudent
     teachers: Teachers
     precision: Precision
     mc_passes: int
     latency_repeats: int
-    flip_tta: bool
+    partners: tuple[str, ...] = ()
+    wider: str = ""
 
 
 LITE = "tf_efficientnet_lite0"
-SMALL = Stage(2, 1.5e-3, 72, warmup=0.2, frozen_groups=6, frozen_depthwise=True)  # fine-tuning on a laptop
+# Fine-tuning on a laptop.
+TUNED = Stage(2, 1.5e-3, 160, warmup=0.2, frozen_groups=6, frozen_depthwise=True, first_size=128)
 QUICK = Preset(
     name="quick",
     purpose="a first look",
@@ -115,31 +121,54 @@ QUICK = Preset(
     search=SearchBudget(trials=4, epochs=2, images=300),
     scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
-    partner="",
     mobile_student=MobileStudent(Stage(3, 3e-3, 40, warmup=0.2), batch_size=50),
     teachers=Teachers(ensemble=3, views=3),
     precision="float32",
     mc_passes=20,
     latency_repeats=25,
-    flip_tta=False,
 )
 CPU = Preset(
     name="cpu",
     purpose="a real study on a laptop",
     subset=Subset(),
     seeds=(0,),
-    transfer=Transfer(LITE, LITE, replace(SMALL, image_size=160, first_size=128), head_epochs=10, batch_size=64),
-    ablations=FromScratch("compact_cnn_small", epochs=10, batch_size=250, learning_rate=1e-2, first_size=24),
+    transfer=Transfer(LITE, LITE, TUNED, head_epochs=10, batch_size=64, test_views=2),
+    ablations=FromScratch("compact_cnn_small", 10, batch_size=250, learning_rate=1e-2, first_size=24, test_views=2),
     search=SearchBudget(trials=6, epochs=2, images=10_000),
-    scratch=FromScratch("compact_cnn", epochs=13, batch_size=250, learning_rate=0.085, first_size=24),
+    scratch=FromScratch("compact_cnn", epochs=13, batch_size=250, learning_rate=0.085, first_size=24, test_views=6),
     multi_task=MultiTask("compact_cnn_small", epochs=4),
-    partner="",
     mobile_student=MobileStudent(Stage(4, 2e-3, 64, warmup=0.2, first_size=40), batch_size=64),
     teachers=Teachers(ensemble=2, views=6, int8=True, compact_weight=0.5),
     precision="float32",
     mc_passes=30,
     latency_repeats=200,
-    flip_tta=True,
+)
+OVERNIGHT = Preset(
+    name="overnight",
+    purpose="the strongest that two cores give by morning",
+    subset=Subset(),
+    seeds=(0,),
+    transfer=Transfer(
+        "tf_efficientnet_lite2",
+        "tf_efficientnet_lite2",
+        Stage(3, 1e-3, 176, warmup=0.1, first_size=128),
+        head_epochs=10,
+        batch_size=64,
+        test_views=2,
+        layer_decay=0.85,
+        averaging=0.998,
+    ),
+    ablations=FromScratch("compact_cnn_small", 10, batch_size=250, learning_rate=1e-2, first_size=24, test_views=2),
+    search=SearchBudget(trials=12, epochs=3, images=10_000),
+    scratch=FromScratch("compact_cnn", epochs=30, batch_size=250, learning_rate=0.085, first_size=24, test_views=6),
+    multi_task=MultiTask("compact_cnn_small", epochs=4),
+    mobile_student=MobileStudent(Stage(20, 2e-3, 64, warmup=0.1, first_size=40), batch_size=64),
+    teachers=Teachers(ensemble=2, views=6, int8=True, compact_weight=0.5),
+    precision="float32",
+    mc_passes=30,
+    latency_repeats=200,
+    partners=("tf_efficientnet_lite0", "tf_efficientnet_lite1"),
+    wider="compact_cnn_wide",
 )
 PAPER = Preset(
     name="paper",
@@ -149,17 +178,17 @@ PAPER = Preset(
     transfer=Transfer("resnet18", "resnet50", Stage(5, 1e-3, 224, warmup=0.2), head_epochs=5, batch_size=128),
     ablations=FromScratch("compact_cnn", epochs=30, batch_size=250, learning_rate=1e-2),
     search=SearchBudget(trials=20, epochs=5, images=40_000),
-    scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085),
+    scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085, test_views=6),
     multi_task=MultiTask("compact_cnn", epochs=60),
-    partner="efficientnet_b0",
     mobile_student=MobileStudent(Stage(20, 2e-3, 224, warmup=0.2), batch_size=128, pretrained=True),
     teachers=Teachers(ensemble=4, views=8),
     precision="bfloat16",
     mc_passes=50,
     latency_repeats=500,
-    flip_tta=False,
+    partners=("efficientnet_b0",),
+    wider="compact_cnn_wide",
 )
-PRESETS = {preset.name: preset for preset in (QUICK, CPU, PAPER)}
+PRESETS = {preset.name: preset for preset in (QUICK, CPU, OVERNIGHT, PAPER)}
 
 
 def by_name(name: str) -> Preset:

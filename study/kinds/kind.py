@@ -29,12 +29,29 @@ if TYPE_CHECKING:
 OPERATIONS = {
     "compact_cnn_small": 16.0,
     "compact_cnn": 60.0,
+    "compact_cnn_wide": 135.0,
+    "tf_efficientnet_lite1": 17.5,
+    "tf_efficientnet_lite2": 21.0,
     "mobilenetv3_small_100": 4.0,
     "resnet18": 18.0,
     "resnet50": 41.0,
 }
 USUAL_OPERATIONS = 13.0  # an EfficientNet
 PER_SECOND = 6e7
+# Bytes per input pixel that a network keeps for its backward pass in float32, as torch's hooks for saved tensors
+# counted them, and what a run needs beside: libraries, images and a runtime's copy of a network.
+ACTIVATIONS = {
+    "compact_cnn_small": 786,
+    "compact_cnn": 1_392,
+    "compact_cnn_wide": 1_998,
+    "mobilenetv3_small_100": 343,
+    "tf_efficientnet_lite1": 2_138,
+    "tf_efficientnet_lite2": 2_244,
+    "resnet18": 452,
+    "resnet50": 1_766,
+}
+USUAL_ACTIVATIONS = 1_661  # EfficientNet-Lite0
+RUN_BYTES = 1_500_000_000
 
 
 @dataclass(frozen=True)
@@ -141,6 +158,10 @@ class Kind(Experiment, ABC):
     @abstractmethod
     def cost(self, scale: Scale) -> float:
         """Nominal seconds of a run; what they are on a machine is measured there."""
+
+    def memory(self, scale: Scale) -> int:
+        """Bytes of memory that a run needs at least."""
+        return RUN_BYTES
 
     def images(self, scale: Scale) -> int:
         """How many images a run reports as processed; 0 where it reports nothing."""

@@ -55,7 +55,7 @@ class McDropout(Kind):
 
         def sample(view: int) -> np.ndarray:
             parts = images.split(evaluation.BATCH)
-            batches = (views(prepare(part, setting.size, model), setting.flip)[view] for part in parts)
+            batches = (views(prepare(part, setting.size, model), setting.views)[view] for part in parts)
             return evaluation.mc_dropout(model, batches, self.passes, seed, embedding, autocast)
 
         return np.mean([sample(view) for view in range(setting.views)], axis=0)

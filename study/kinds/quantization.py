@@ -74,4 +74,4 @@ def export(run: Run, path: Path, context: Context) -> None:
     from study.inference.export import to_onnx
 
     model, setting = context.network(run)
-    to_onnx(model, setting.size, path, setting.flip)
+    to_onnx(model, setting.size, path, setting.views)

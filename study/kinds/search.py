@@ -72,6 +72,9 @@ class Search(Kind):
         trial = training_cost(Trained(self.base.architecture, self.trial_recipe), images, images)
         return self.base.cost(scale) + self.trials * (START_SECONDS + trial)
 
+    def memory(self, scale: Scale) -> int:
+        return self.base.memory(scale)
+
     def images(self, scale: Scale) -> int:
         return self.base.images(scale) + self.trials * self.trial_epochs * self.trial_images
 

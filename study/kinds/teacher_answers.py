@@ -65,7 +65,7 @@ class TeacherAnswers(Kind):
         if self.int8:
             session = session_of(model, setting.size, calibration_images(CALIBRATION_IMAGES, context))
             return lambda images: runtime.run_session(session, images.numpy())
-        alone = replace(setting, flip=False)
+        alone = replace(setting, views=1)
         return lambda images: evaluation.logits(model, images, alone, context.machine).numpy()
 
     def cost(self, scale: Scale) -> float:

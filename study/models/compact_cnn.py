@@ -125,4 +125,5 @@ class CompactCNN(nn.Module):
 OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "compact_cnn": lambda: CompactCNN(64),
     "compact_cnn_small": lambda: CompactCNN(32),
+    "compact_cnn_wide": lambda: CompactCNN(96),
 }

@@ -15,7 +15,7 @@ def _flag(default: Any, help: str) -> Any:  # noqa: ANN401 - as dataclasses.fiel
 class Options:
     """The flags of `invoke study`; None and "auto" are decided on this machine."""
 
-    preset: str = _flag("auto", "quick, cpu or paper; default quick, with CUDA paper")
+    preset: str = _flag("auto", "quick, cpu, overnight or paper; default quick, with CUDA paper")
     levels: tuple[int, ...] | None = _flag(None, "which levels to run, e.g. 1,2; default all")
     only: tuple[str, ...] = _flag((), "which of their experiments, and what those need, e.g. 'level1/*,level3/se-head'")
     seeds: tuple[int, ...] | None = _flag(None, "training seeds, e.g. 0,1,2; default the preset's")

@@ -15,6 +15,7 @@ from study import records
 from study.errors import RunsFailed, StudyError
 from study.records import Failure, Run
 from study.running.options import Options
+from study.running.preflight import preflight
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
 from study.status import LOCK
@@ -43,6 +44,8 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         if options.dry_run:
             say(_listed(study, jobs, missing, _estimator(study, current)))
         else:
+            if missing:
+                preflight(study, missing)
             _write_plan(study, idle=not missing)
             if missing:
                 _run_all(study, missing, _estimator(study, current))

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from study.data.augmentation import fixed_view, mirrored_first
 from study.data.datasets import Dataset
@@ -138,6 +139,8 @@ class Trainer:
                 "use a smaller batch or more images"
             )
         self.network = torch.compile(model) if machine.compile else model
+        average = get_ema_multi_avg_fn(recipe.averaging)  # of batch statistics, too
+        self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True) if recipe.averaging else None
         superclass = torch.tensor(dataset.superclass, device=machine.device)
         if soft_labels and len(soft_labels.probabilities) != recipe.fixed_views:
             raise StudyError(
@@ -166,14 +169,25 @@ class Trainer:
                 for epoch in epochs:
                     row = self._fit_epoch(phase, epoch, on_step)
                     progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
-                    progress.state = {"model": self.model.state_dict(), "optimizer": phase.optimizer.state_dict()}
+                    progress.state = self._state(phase.optimizer)
                     on_epoch(progress)
             first += stage.epochs
         return progress.rows
 
+    @property
+    def result(self) -> Classifier:
+        """The network that training results in: the model, or the average of its weights."""
+        return cast(Classifier, self.averaged.module) if self.averaged else self.model
+
+    def _state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        state: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": optimizer.state_dict()}
+        return state | ({"averaged": self.averaged.state_dict()} if self.averaged else {})
+
     def restore(self, progress: Progress, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Put weights (and an optimizer) back to where ``progress`` stands."""
         self.model.load_state_dict(progress.state["model"])
+        if self.averaged:
+            self.averaged.load_state_dict(progress.state["averaged"])
         if optimizer is not None:
             optimizer.load_state_dict(progress.state["optimizer"])
 
@@ -198,11 +212,15 @@ class Trainer:
         return with_trunk(self.model) or self.network
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
-        """A new optimizer over the trainable weights; biases and norms are not decayed."""
+        """A new optimizer over the trainable weights; biases and norms are not decayed.
+
+        StudyError when the recipe has rates by layer and the backbone no layers.
+        """
         return create_optimizer_v2(
             self.model,
             lr=stage.learning_rate,
             weight_decay=self.recipe.weight_decay,
+            layer_decay=self.recipe.layer_decay or None,
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
 
@@ -218,13 +236,14 @@ class Trainer:
             "train_accuracy": accuracy,
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
-            "learning_rate": phase.optimizer.param_groups[0]["lr"],
+            "learning_rate": max(group["lr"] for group in phase.optimizer.param_groups),
             "seconds": seconds,
             "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
         }
 
     def _train_epoch(self, phase: Phase, epoch: int, on_step: Callable[[int], None]) -> tuple[float, float]:
         """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
+        self.model.freeze(phase.stage, epoch - phase.first)
         self.train_mode(phase.stage)
         total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
         streams, steps = Streams.of(self.seed, epoch), self.steps_per_epoch
@@ -255,7 +274,7 @@ class Trainer:
         stage = phase.stage.at(epoch)
         rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
         for group in phase.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         if phase.cached:
             loss, hits = self.objective.cached_loss(phase.cached[0][chosen], self.labels[chosen])
         else:
@@ -264,6 +283,8 @@ class Trainer:
         loss.backward()
         phase.optimizer.step()
         phase.optimizer.zero_grad(set_to_none=True)
+        if self.averaged:
+            self.averaged.update_parameters(self.model)
         return loss.detach(), hits
 
     def _batch(self, chosen: Tensor, stage: Stage, epoch: int) -> Batch:
@@ -278,12 +299,12 @@ class Trainer:
 
     def _validate(self, phase: Phase, stage: Stage) -> tuple[float, float]:
         if phase.cached:
-            self.model.eval()
+            self.result.eval()
             with torch.inference_mode():
-                scores = self.model.classify(phase.cached[1]).cpu()
+                scores = self.result.classify(phase.cached[1]).cpu()
         else:
             setting = evaluation.Setting(stage.image_size, self.recipe.precision)
-            scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
+            scores = evaluation.logits(self.result, self.dataset.images[self.monitored], setting, self.machine)
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
     def features_are_cached(self, stage: Stage) -> bool:

@@ -49,7 +49,9 @@ def augmented(preset: Preset) -> Training:
         weight_decay=0.05,
         label_smoothing=0.1,
         precision=preset.precision,
-        flip_tta=preset.flip_tta,
+        test_views=budget.test_views,
+        layer_decay=budget.layer_decay,
+        averaging=budget.averaging,
     )
     architecture = Architecture(budget.backbone, pretrained=True)
     return Training(level=2, name="augmented", title="Full recipe", architecture=architecture, recipe=recipe)
@@ -66,7 +68,15 @@ def ablation_control(preset: Preset) -> Training:
     full, budget = augmented(preset), preset.ablations
     augmentation = scratch_augmentation(budget.epochs)
     stage = Stage(budget.epochs, budget.learning_rate, 32, augmentation, warmup=WARMUP, first_size=budget.first_size)
-    recipe = replace(full.recipe, stages=(stage,), batch_size=budget.batch_size, precision="bfloat16")
+    recipe = replace(
+        full.recipe,
+        stages=(stage,),
+        batch_size=budget.batch_size,
+        precision="bfloat16",
+        test_views=budget.test_views,
+        layer_decay=0.0,
+        averaging=0.0,
+    )
     architecture = Architecture(budget.network)
     return replace(full, name="control", title="Scratch recipe", architecture=architecture, recipe=recipe)
 

@@ -19,6 +19,7 @@ from study.records import Level, Reference
 
 LEVEL = Level(3, "architecture", pass_mark=0.91, reference=Reference("ResNet-18 with SE head", 0.9551))
 DROPOUT = 0.3
+STEM_EPOCHS = 3
 
 
 def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
@@ -30,7 +31,16 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     """
     budget = preset.scratch
     rate, augmentation = budget.learning_rate, scratch_augmentation(epochs)
-    stage = Stage(epochs, rate, 32, augmentation, schedule="linear", warmup=WARMUP, first_size=budget.first_size)
+    stage = Stage(
+        epochs,
+        rate,
+        32,
+        augmentation,
+        schedule="linear",
+        warmup=WARMUP,
+        stem_epochs=STEM_EPOCHS,
+        first_size=budget.first_size,
+    )
     return Recipe(
         (stage,),
         budget.batch_size,
@@ -38,7 +48,7 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
         weight_decay=rate / 2,
         label_smoothing=0.1,
         precision="bfloat16",
-        flip_tta=preset.flip_tta,
+        test_views=budget.test_views,
     )
 
 
@@ -50,6 +60,24 @@ def scratch(preset: Preset) -> Training:
         title="CompactCNN",
         architecture=Architecture(preset.scratch.network),
         recipe=scratch_recipe(preset, preset.scratch.epochs),
+    )
+
+
+def wider(preset: Preset) -> tuple[Training, ...]:
+    """A wider CompactCNN by the same recipe, where the preset names one."""
+    narrow = scratch(preset)
+    if not preset.wider:
+        return ()
+    return (
+        replace(
+            narrow,
+            name="scratch-wide",
+            title="CompactCNN, wide",
+            control=narrow.key,
+            differs="half as many channels again",
+            group="width",
+            architecture=Architecture(preset.wider),
+        ),
     )
 
 
@@ -95,4 +123,4 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         architecture=replace(full.architecture, attention="se", dropout=DROPOUT),
     )
     looked_at = GradCam(level=3, name="grad-cam", title="Grad-CAM", sources=(full.key, attended.key))
-    return (attended, scratch(preset), *multi_task(preset), looked_at)
+    return (attended, scratch(preset), *wider(preset), *multi_task(preset), looked_at)

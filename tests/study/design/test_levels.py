@@ -14,7 +14,7 @@ from study.errors import StudyError
 from study.experiment import Augmentation, Distillation
 from study.kinds import Kind, Quantization, Search, TeacherAnswers, Training, Vote
 
-PRESETS = [presets.QUICK, presets.CPU, presets.PAPER]
+PRESETS = [presets.QUICK, presets.CPU, presets.OVERNIGHT, presets.PAPER]
 
 
 def by_key(preset: Preset) -> dict[str, Kind]:
@@ -99,7 +99,7 @@ def test_what_comparisons_expect_and_where_they_belong_is_declared(preset: Prese
     groups = {(experiment.level, experiment.group) for experiment in controlled}
     assert groups == {
         (1, "transfer"), (2, "ingredients"), (2, "mixup"), (2, "search"), (3, "attention"), (3, "second task"),
-        (5, "distillation"), (5, "int8"),
+        (5, "distillation"), (5, "int8"), *([(3, "width")] if preset.wider else []),
     }  # fmt: skip
     losses = {experiment.key for experiment in controlled if experiment.expects == "loss"}
     ingredients = ("augmentation", "smoothing", "cosine", "decoupled-decay")
