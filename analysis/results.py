@@ -156,8 +156,8 @@ def _seeds(treated: list[Predictions], control: list[Predictions]) -> int | None
 
 
 def _progress(view: StudyView, best: Mapping[int, str], judged: Mapping[str, Judged]) -> dict[int, Judged]:
-    """Each level's selected model against that of the level before, to gain, for the levels with a pass mark."""
-    marked = [level for level in sorted(best) if view.level[level].pass_mark is not None]
+    """Each level's selected model against that of the level before, to gain, for the levels that are steps."""
+    marked = [level for level in sorted(best) if view.level[level].step]
     pairs = {later: (best[later], best[earlier]) for earlier, later in zip(marked, marked[1:], strict=False)}
     known = {key: judged[key] for key, before in pairs.values() if key in judged and judged[key].control == before}
     steps = known | _family(view, {key: before for key, before in pairs.values() if key not in known})

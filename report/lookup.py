@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -144,7 +145,7 @@ class Lookup:
         """The commands that rerun the study and rebuild the paper."""
         plan = self.plan
         seeds = ",".join(map(str, plan.seeds))
-        options = f"--preset {plan.preset} --seeds {seeds} --dataset {plan.dataset.name}"
+        options = f"--preset {plan.preset} --seeds {seeds} --dataset {shlex.quote(plan.dataset.source)}"
         return [f"invoke study {options} --study {plan.study}", f"invoke report --study {plan.study}"]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from study.data import datasets, sources
-from study.data.datasets import IMAGE_SIZE, Dataset
+from study.data.datasets import Dataset
 from study.errors import StudyError
 
 FASHION = "FashionMNIST"
@@ -26,7 +26,7 @@ NONE_AVAILABLE = (
 
 @dataclass(frozen=True)
 class OodImages:
-    """Images (N, 3, 32, 32) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
+    """Images (N, 3, S, S) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
 
     title: str
     images: Tensor
@@ -38,16 +38,18 @@ class OodImages:
 
 
 def available(dataset: Dataset) -> OodImages | None:
-    """OOD images for a study of ``dataset``, at most as many as it has test images; None where there are none.
+    """OOD images for a study of ``dataset``, of its size and at most as many as it tests; None where there are none.
 
     StudyError when Fashion-MNIST is there but cannot be read.
     """
-    limit = len(dataset.test)
+    limit, size = len(dataset.test), dataset.size
     folder = sources.folder_of(dataset.folder)
-    if (folder / FASHION / "raw").is_dir():
-        return OodImages("Fashion-MNIST", _evenly(_fashion_mnist(folder), limit))
+    if (folder / FASHION / "raw").is_dir() and dataset.name != "fashion-mnist":
+        return OodImages("Fashion-MNIST", _resized(_evenly(_fashion_mnist(folder), limit), size))
     if dataset.name != "digits":
-        return OodImages("scikit-learn's digits", _evenly(datasets.load("digits").images, limit))
+        digits = datasets.load("digits").images
+        assert isinstance(digits, Tensor)
+        return OodImages("scikit-learn's digits", _resized(_evenly(digits, limit), size))
     return None
 
 
@@ -66,5 +68,12 @@ def _fashion_mnist(folder: Path) -> Tensor:
         raise StudyError(
             f"Fashion-MNIST in {folder / FASHION} is damaged or incomplete; replace or remove it"
         ) from error
-    large = functional.interpolate(grey[:, None].float(), size=IMAGE_SIZE, mode="bilinear", align_corners=False)
-    return large.round().to(torch.uint8).expand(-1, 3, -1, -1)
+    return grey[:, None].expand(-1, 3, -1, -1)
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """uint8 images (N, 3, H, W) as squares of ``size`` px."""
+    if images.shape[-2:] == (size, size):
+        return images.contiguous()
+    resized = functional.interpolate(images.float(), size=size, mode="bilinear", align_corners=False)
+    return resized.round().to(torch.uint8)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from study.errors import StudyError
-from study.experiment import Precision, Stage, Subset
+from study.experiment import SIZE_STEP, Precision, Stage, Subset
+
+# Training images for which a preset without a subset is made: CIFAR-10's.
+MADE_FOR = 40_000
+# Epochs follow the square root of the number of images, within these bounds: half the images get twice the views each
+# to come to 0.7 of the steps.
+LEAST_FACTOR, LARGEST_FACTOR = 0.25, 4.0
+FEWEST_STEPS, SMALLEST_BATCH = 16, 8  # of an epoch of few images, as far as batches can be made smaller
+DEEP_FROM = 48  # px from which networks of this study have a stage more
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,8 @@ class SearchBudget:
 class FromScratch:
     """Training of this study's own network with Muon, whose peak rate is ``learning_rate``.
 
-    The 32 px images start at ``first_size`` px (0 for no growth).
+    Images of ``image_size`` px, at most ``largest`` where they are stored larger, start at ``first_size`` px (0 for no
+    growth).
     """
 
     network: str
@@ -43,6 +54,8 @@ class FromScratch:
     batch_size: int
     learning_rate: float
     first_size: int = 0
+    image_size: int = 32
+    largest: int = 64
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ class Preset:
     ``partner`` is an extra architecture for level 4 ("" for none). With ``flip_tta`` (test-time augmentation)
     mirrored images are averaged in at test, except for MobileNetV3-Small. ``ablations`` is the stage of level 2's runs
     other than ``augmented``, None for that of ``transfer``; MixUp's first stage takes one of its epochs, of which there
-    are at least two.
+    are at least two. ``coarse`` is the super-class of each class, none where they are not known.
     """
 
     name: str
@@ -102,6 +115,18 @@ class Preset:
     latency_repeats: int
     flip_tta: bool
     ablations: Stage | None = None
+    coarse: tuple[int, ...] = ()
+
+    @property
+    def largest(self) -> int:
+        """Side in px beyond which no network of the preset sees an image."""
+        stages = (self.transfer.stage, self.mobile_student.stage, *([self.ablations] if self.ablations else []))
+        return max(stage.image_size for stage in stages)
+
+    @property
+    def made_for(self) -> int:
+        """Training images for which its epochs and batches are chosen."""
+        return self.subset.train or MADE_FOR
 
 
 LITE = "tf_efficientnet_lite0"
@@ -113,7 +138,7 @@ QUICK = Preset(
     seeds=(0,),
     transfer=Transfer(LITE, LITE, Stage(2, 2e-3, 40, warmup=0.2), head_epochs=5, batch_size=50),
     search=SearchBudget(trials=4, epochs=2, images=300),
-    scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
+    scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24, largest=40),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
     partner="",
     mobile_student=MobileStudent(Stage(3, 3e-3, 40, warmup=0.2), batch_size=50),
@@ -166,3 +191,55 @@ def by_name(name: str) -> Preset:
     if name not in PRESETS:
         raise StudyError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Preset:
+    """The preset for that many training images stored at ``size`` px: itself for those that it is made for."""
+    scratch, tuned, student = preset.scratch, preset.transfer, preset.mobile_student
+    side = min(size, scratch.largest)
+    first = SIZE_STEP * round(scratch.first_size * side / scratch.image_size / SIZE_STEP)
+    share = min(1.0, images / preset.made_for)
+
+    def epochs(number: int) -> int:
+        factor = min(max(math.sqrt(preset.made_for / images), LEAST_FACTOR), LARGEST_FACTOR)
+        return max(round(number * factor), min(number, 2))
+
+    def batch(number: int) -> int:
+        return number if share == 1 else min(number, max(images // FEWEST_STEPS, SMALLEST_BATCH))
+
+    def stage(given: Stage) -> Stage:
+        return replace(given, epochs=epochs(given.epochs))
+
+    return replace(
+        preset,
+        coarse=tuple(coarse),
+        transfer=replace(
+            tuned,
+            stage=stage(tuned.stage),
+            head_epochs=epochs(tuned.head_epochs),
+            batch_size=batch(tuned.batch_size),
+        ),
+        ablations=stage(preset.ablations) if preset.ablations else None,
+        search=replace(
+            preset.search, images=max(round(preset.search.images * share), min(images, 2 * tuned.batch_size))
+        ),
+        scratch=replace(
+            scratch,
+            network=_network(scratch.network, side),
+            epochs=epochs(scratch.epochs),
+            batch_size=batch(scratch.batch_size),
+            first_size=first,
+            image_size=side,
+        ),
+        multi_task=replace(
+            preset.multi_task,
+            network=_network(preset.multi_task.network, side),
+            epochs=epochs(preset.multi_task.epochs),
+        ),
+        mobile_student=replace(student, stage=stage(student.stage), batch_size=batch(student.batch_size)),
+    )
+
+
+def _network(name: str, size: int) -> str:
+    """The network of this study of that name, or its deeper form for larger images."""
+    return f"{name}_deep" if size >= DEEP_FROM else name

@@ -16,10 +16,9 @@ from study.experiment import Architecture, Experiment, run_name
 from study.records import Outcome, Run
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from study.data.datasets import Dataset
     from study.data.ood import OodImages
+    from study.data.store import Images
     from study.inference.evaluation import Setting
     from study.machine import Machine
     from study.models.classifier import Classifier
@@ -28,7 +27,9 @@ if TYPE_CHECKING:
 # they are quick, and those a second that one thread manages: a first guess, which what was measured corrects.
 OPERATIONS = {
     "compact_cnn_small": 16.0,
+    "compact_cnn_small_deep": 12.0,
     "compact_cnn": 60.0,
+    "compact_cnn_deep": 45.0,
     "mobilenetv3_small_100": 4.0,
     "resnet18": 18.0,
     "resnet50": 41.0,
@@ -83,9 +84,9 @@ class Context:
         """Labels (N,) of a split."""
         return self.dataset.labels[getattr(self.dataset, split)].numpy()
 
-    def images(self, split: str) -> Tensor:
-        """uint8 images (N, 3, 32, 32) of a split."""
-        return self.dataset.images[getattr(self.dataset, split)]
+    def images(self, split: str) -> Images:
+        """uint8 images (N, 3, S, S) of a split."""
+        return self.dataset.of(split)
 
     def network(self, run: Run) -> tuple[Classifier, Setting]:
         """The network that a run trained, on the machine's device, and the setting it was evaluated in."""
@@ -94,6 +95,14 @@ class Context:
 
         model = load_trained(run, len(self.dataset.classes)).to(self.machine.device)
         return model, Setting.of(run.trained.recipe)
+
+    def build(self, architecture: Architecture) -> Classifier:
+        """A new network for the data, whose random weights depend on the seed."""
+        from study.models.classifier import build
+        from study.streams import derive
+
+        data = self.dataset
+        return build(architecture, len(data.classes), derive(self.seed, "initialisation"), data.statistics)
 
     @cached_property
     def ood(self) -> OodImages | None:
@@ -108,7 +117,7 @@ class Context:
         for split, scores in logits.items():
             labels = self.labels(split)
             outcome.arrays |= {
-                f"{split}_indices": getattr(self.dataset, split).numpy(),
+                f"{split}_indices": self.dataset.numbered(split),
                 f"{split}_labels": labels,
                 f"{split}_logits": scores.astype(np.float32),
             }

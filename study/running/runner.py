@@ -16,6 +16,7 @@ from study.records import Run
 from study.running.options import Options
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
+from study.running.understood import understood
 
 LOCK = ".lock"
 
@@ -36,6 +37,7 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         complete = len(study.jobs) - len(missing)
         say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
+            say(understood(study.data))
             say(_listed(study, missing, _estimator(study, current)))
         else:
             _write_plan(study, idle=not missing)

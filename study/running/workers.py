@@ -61,7 +61,7 @@ def run_side_by_side(study: Study, jobs: Sequence[Job], reporter: Reporter) -> N
     order.prepare()
     ready, running = list[Job](), dict[Outcome, Job]()
     decided = replace(  # or a worker might find another dataset than the one that the others run on
-        study.options, preset=study.preset.name, dataset=study.data.name, device=str(study.machine.device)
+        study.options, preset=study.preset.name, dataset=study.data.source, device=str(study.machine.device)
     )
     with _pool(study) as (pool, seen):
         while order.is_active():
