@@ -102,9 +102,9 @@ class Level:
 
     number: int
     title: str
-    step: bool = False
     pass_mark: float | None = None
     reference: Reference | None = None
+    step: bool = False
 
     def on(self, target: Target) -> Level:
         """The level with what is asked of it on some data."""
