@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from study.files import cache_folder
 IMAGES, ABOUT = "images.npy", "about.npz"
 CHUNK = 64  # images that a thread decodes, or that are hashed, at a time
 MEMORY_SHARE = 0.25
+PARTIAL, ABANDONED_SECONDS = ".partial-", 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ def _build(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> None:
     """Decode into a folder beside the entry and rename it last."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=entry.parent) as folder:
+        _clear(entry.parent)
+        with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=entry.parent) as folder:
             made = Path(folder) / "made"
             made.mkdir()
             pixels = np.lib.format.open_memmap(made / IMAGES, "w+", np.uint8, (len(rows), 3, side, side))
@@ -152,6 +155,13 @@ def _build(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> None:
         raise StudyError(
             f"cannot keep decoded images in {entry.parent}: {error.strerror}; free space or set XDG_CACHE_HOME"
         ) from error
+
+
+def _clear(folder: Path) -> None:
+    """Remove what builds that were killed long ago have left."""
+    for left in folder.glob(f"{PARTIAL}*"):
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _decode(listing: Listing, rows: np.ndarray, side: int, into: np.ndarray) -> dict[str, np.ndarray]:
