@@ -186,7 +186,7 @@ class Lookup:
         """The commands that rerun the study and rebuild the paper."""
         plan = self.plan
         seeds = ",".join(map(str, plan.seeds))
-        options = f"--preset {plan.preset} --seeds {seeds} --dataset {plan.dataset.name}"
+        options = f"--preset {plan.preset} --seeds {seeds} --dataset {shlex.quote(plan.dataset.source)}"
         options += f" --ood {shlex.quote(plan.dataset.ood_from)}" if plan.dataset.ood_from else ""
         return [f"invoke study {options} --study {plan.study}", f"invoke report --study {plan.study}"]
 

@@ -24,6 +24,8 @@ Views = Literal[1, 2, 6]
 
 ADDED = "added"  # where experiments of no level live
 SIZE_STEP = 4
+LENGTHS_FOR = 32
+FEWEST_OF_A_CLASS = (8, 3, 5)  # training, validation and test images in a subset
 # What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
 # biases have, which follow by NAdamW (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.8, 3, 0.05
@@ -40,14 +42,20 @@ class Subset:
     validation: int | None = None
     test: int | None = None
 
+    def of(self, classes: int) -> Subset:
+        """The same for that many classes: large enough for a few images of each."""
+        kept = (self.train, self.validation, self.test)
+        least = (classes * each for each in FEWEST_OF_A_CLASS)
+        return Subset(*(None if size is None else max(size, few) for size, few in zip(kept, least, strict=True)))
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """Random transforms drawn afresh for every image; a zero switches one off.
 
     With ``flip`` an image is mirrored every other time it is seen, half of all images the first time.
-    Lengths are pixels of the stored 32 px image, angles degrees; ``jitter`` is the half-width of
-    the uniform factor for brightness, contrast and saturation.
+    Lengths are pixels of an image stored at ``LENGTHS_FOR`` px and grow with it, angles degrees; ``jitter`` is the
+    half-width of the uniform factor for brightness, contrast and saturation.
     """
 
     flip: bool = False
@@ -56,13 +64,19 @@ class Augmentation:
     jitter: float = 0.0
     cutout: int = 0
 
+    def at(self, side: int) -> Augmentation:
+        """The same with lengths in pixels of images stored at ``side`` px."""
+        crop, cutout = (round(length * side / LENGTHS_FOR) for length in (self.crop, self.cutout))
+        return replace(self, crop=crop, cutout=cutout)
+
 
 @dataclass(frozen=True)
 class Architecture:
     """A backbone with the head this study puts on it.
 
     ``backbone`` is a timm name or one of this package's own networks (``study.models.compact_cnn``).
-    ``attention`` is a timm attention module between feature map and pooling ("se", "eca", "cbam").
+    ``attention`` is a timm attention module between feature map and pooling ("se", "eca", "cbam"). ``coarse`` is the
+    number of each class's super-class, which the auxiliary head of that name learns.
     """
 
     backbone: str
@@ -70,6 +84,7 @@ class Architecture:
     attention: str = ""
     dropout: float = 0.0
     auxiliary: Auxiliary = ""
+    coarse: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ from study.errors import StoppingError, StudyError
 JSON: TypeAlias = Any
 
 
+def cache_folder() -> Path:
+    """What this machine remembers between studies; it may be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-classification-study"
+
+
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Replace ``path`` atomically: a reader sees the old content or the new, never a part.
 

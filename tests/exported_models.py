@@ -51,7 +51,7 @@ def exported(name: str) -> bytes:
     """The ONNX file of ``classifier(name)``, exported once per session because that takes seconds."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        to_onnx(classifier(name), SIZES[name], path, VIEWS[name])
+        to_onnx(classifier(name), SIZES[name], path, 32, VIEWS[name])
         return path.read_bytes()
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
-from study.data import datasets, image_files, sources
-from study.data.datasets import IMAGE_SIZE, Dataset
+from study.data import datasets, sources
+from study.data.datasets import Dataset
+from study.data.pixels import is_image_name, read_image
 from study.errors import StudyError
 
 FASHION = "FashionMNIST"
@@ -28,7 +28,7 @@ NONE_AVAILABLE = (
 
 @dataclass(frozen=True)
 class OodImages:
-    """Images (N, 3, 32, 32) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
+    """Images (N, 3, S, S) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
 
     title: str
     images: Tensor
@@ -40,54 +40,45 @@ class OodImages:
 
 
 def available(dataset: Dataset, asked: str = "") -> OodImages | None:
-    """OOD images for a study of ``dataset``, at most as many as it has test images; None where there are none.
+    """OOD images for a study of ``dataset``, of its size and at most as many as it tests; None where there are none.
 
     ``asked`` names a dataset or a folder of images of any size. StudyError when that, or Fashion-MNIST where it is,
     cannot be read, and when it is what the study classifies.
     """
-    limit = len(dataset.test)
+    limit, size = len(dataset.test), dataset.size
     folder = sources.folder_of(dataset.folder)
     if asked:
         return _asked(asked, dataset, limit)
-    if (folder / FASHION / "raw").is_dir():
-        return OodImages("Fashion-MNIST", _evenly(_fashion_mnist(folder), limit))
+    if (folder / FASHION / "raw").is_dir() and dataset.name != "fashion-mnist":
+        return OodImages("Fashion-MNIST", _resized(_evenly(_fashion_mnist(folder), limit), size))
     if dataset.name != "digits":
-        return OodImages("scikit-learn's digits", _evenly(datasets.load("digits").images, limit))
+        digits = datasets.load("digits").images
+        assert isinstance(digits, Tensor)
+        return OodImages("scikit-learn's digits", _resized(_evenly(digits, limit), size))
     return None
 
 
 def _asked(asked: str, dataset: Dataset, limit: int) -> OodImages:
-    if sources.is_name(asked):
-        other = datasets.load(asked, dataset.folder or None)
+    if asked in sources.names():
+        other = datasets.load(asked, dataset.folder or None, largest=dataset.size)
         if other.name == dataset.name:
             raise StudyError(f"--ood {asked} is what the study classifies; choose another dataset or a folder")
-        return OodImages(other.title, _evenly(other.images, limit))
+        chosen = other.images[torch.tensor(_positions(len(other.images), limit))]
+        return OodImages(other.title, _resized(chosen, dataset.size))
     folder = Path(asked)
     if not folder.is_dir():
         raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {asked!r} is neither")
-    files = image_files.below(folder)
-    chosen = [files[number] for number in _positions(len(files), limit)]
-    return OodImages(folder.resolve().name, torch.from_numpy(_read(chosen)))
+    files = files_below(folder)
+    pixels = [read_image(files[number], dataset.size) for number in _positions(len(files), limit)]
+    return OodImages(folder.resolve().name, torch.from_numpy(np.stack(pixels)))
 
 
-def _read(files: list[Path]) -> np.ndarray:
-    """The files as uint8 (N, 3, 32, 32): turned as their EXIF says, in RGB, the middle square resized.
-
-    StudyError names those that cannot be read.
-    """
-    pixels, broken = np.empty((len(files), 3, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8), list[str]()
-    for row, file in enumerate(files):
-        try:
-            with Image.open(file) as image:
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-            square = ImageOps.fit(upright, (IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
-            pixels[row] = np.asarray(square).transpose(2, 0, 1)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow's decoders raise
-            broken.append(file.name)
-    if broken:
-        named = ", ".join(broken[: image_files.NAMED]) + (", ..." if len(broken) > image_files.NAMED else "")
-        raise StudyError(f"{len(broken)} of the images of --ood cannot be read: {named}; replace or remove them")
-    return pixels
+def files_below(folder: Path) -> list[Path]:
+    """Image files below a folder by their names, hidden ones left out. StudyError when there are none."""
+    files = [path for path in folder.rglob("*") if is_image_name(path.name) and not path.name.startswith(".")]
+    if not files:
+        raise StudyError(f"there are no images in {folder}")
+    return sorted(files)
 
 
 def _positions(there: int, limit: int) -> list[int]:
@@ -109,5 +100,12 @@ def _fashion_mnist(folder: Path) -> Tensor:
         raise StudyError(
             f"Fashion-MNIST in {folder / FASHION} is damaged or incomplete; replace or remove it"
         ) from error
-    large = functional.interpolate(grey[:, None].float(), size=IMAGE_SIZE, mode="bilinear", align_corners=False)
-    return large.round().to(torch.uint8).expand(-1, 3, -1, -1)
+    return grey[:, None].expand(-1, 3, -1, -1)
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """uint8 images (N, 3, H, W) as squares of ``size`` px."""
+    if images.shape[-2:] == (size, size):
+        return images.contiguous()
+    resized = functional.interpolate(images.float(), size=size, mode="bilinear", align_corners=False)
+    return resized.round().to(torch.uint8)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from study.errors import StudyError
-from study.experiment import Precision, Stage, Subset, Views
+from study.experiment import SIZE_STEP, Precision, Stage, Subset, Views
+
+# Training images for which a preset without a subset is made: CIFAR-10's.
+MADE_FOR = 40_000
+# Epochs follow the square root of the number of images, within these bounds: half the images get twice the views each
+# to come to 0.7 of the steps.
+LEAST_FACTOR, LARGEST_FACTOR = 0.25, 4.0
+FEWEST_STEPS, SMALLEST_BATCH = 16, 8  # of an epoch of few images, as far as batches can be made smaller
+DEEP_FROM = 48  # px from which networks of this study have a stage more
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,8 @@ class SearchBudget:
 class FromScratch:
     """Training of one of this study's own networks: by Muon in level 3, by AdamW in level 2's ablations.
 
-    ``learning_rate`` is the peak; the 32 px images start at ``first_size`` px (0 for no growth).
+    ``learning_rate`` is the peak. Images of ``image_size`` px, at most ``largest`` where they are stored larger, start
+    at ``first_size`` px (0 for no growth).
     """
 
     network: str
@@ -48,6 +59,8 @@ class FromScratch:
     learning_rate: float
     first_size: int = 0
     test_views: Views = 1
+    image_size: int = 32
+    largest: int = 64
 
 
 @dataclass(frozen=True)
@@ -86,8 +99,8 @@ class Preset:
     """Scale of a study.
 
     ``partners`` are extra pretrained architectures for level 4, and ``wider`` is a sibling of level 3's network ("" for
-    none). ``ablations`` trains what level 2 compares
-    ingredients, MixUp and a search on: long enough to overfit.
+    none). ``ablations`` trains what level 2 compares ingredients, MixUp and a search on: long enough to overfit.
+    ``coarse`` is the super-class of each class, none where they are not known.
     """
 
     name: str
@@ -106,6 +119,17 @@ class Preset:
     latency_repeats: int
     partners: tuple[str, ...] = ()
     wider: str = ""
+    coarse: tuple[int, ...] = ()
+
+    @property
+    def largest(self) -> int:
+        """Side in px beyond which no network of the preset sees an image."""
+        return max(self.transfer.stage.image_size, self.mobile_student.stage.image_size)
+
+    @property
+    def made_for(self) -> int:
+        """Training images for which its epochs and batches are chosen."""
+        return self.subset.train or MADE_FOR
 
 
 LITE = "tf_efficientnet_lite0"
@@ -119,7 +143,7 @@ QUICK = Preset(
     transfer=Transfer(LITE, LITE, Stage(2, 2e-3, 40, warmup=0.2), head_epochs=5, batch_size=50),
     ablations=FromScratch("compact_cnn_small", epochs=10, batch_size=50, learning_rate=3e-3, first_size=24),
     search=SearchBudget(trials=4, epochs=2, images=300),
-    scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
+    scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24, largest=40),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
     mobile_student=MobileStudent(Stage(3, 3e-3, 40, warmup=0.2), batch_size=50),
     teachers=Teachers(ensemble=3, views=3),
@@ -196,3 +220,59 @@ def by_name(name: str) -> Preset:
     if name not in PRESETS:
         raise StudyError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Preset:
+    """The preset for that many training images stored at ``size`` px: itself for those that it is made for."""
+    tuned, student = preset.transfer, preset.mobile_student
+    share = min(1.0, images / preset.made_for)
+
+    def epochs(number: int) -> int:
+        factor = min(max(math.sqrt(preset.made_for / images), LEAST_FACTOR), LARGEST_FACTOR)
+        return max(round(number * factor), min(number, 2))
+
+    def batch(number: int) -> int:
+        return number if share == 1 else min(number, max(images // FEWEST_STEPS, SMALLEST_BATCH))
+
+    def stage(given: Stage) -> Stage:
+        return replace(given, epochs=epochs(given.epochs))
+
+    def scratch(given: FromScratch) -> FromScratch:
+        side = min(size, given.largest)
+        return replace(
+            given,
+            network=_network(given.network, side),
+            epochs=epochs(given.epochs),
+            batch_size=batch(given.batch_size),
+            first_size=SIZE_STEP * round(given.first_size * side / given.image_size / SIZE_STEP),
+            image_size=side,
+        )
+
+    side = min(size, preset.scratch.largest)
+    return replace(
+        preset,
+        coarse=tuple(coarse),
+        transfer=replace(
+            tuned,
+            stage=stage(tuned.stage),
+            head_epochs=epochs(tuned.head_epochs),
+            batch_size=batch(tuned.batch_size),
+        ),
+        ablations=scratch(preset.ablations),
+        search=replace(
+            preset.search, images=max(round(preset.search.images * share), min(images, 2 * tuned.batch_size))
+        ),
+        scratch=scratch(preset.scratch),
+        multi_task=replace(
+            preset.multi_task,
+            network=_network(preset.multi_task.network, side),
+            epochs=epochs(preset.multi_task.epochs),
+        ),
+        wider=_network(preset.wider, side) if preset.wider else "",
+        mobile_student=replace(student, stage=stage(student.stage), batch_size=batch(student.batch_size)),
+    )
+
+
+def _network(name: str, size: int) -> str:
+    """The network of this study of that name, or its deeper form for larger images."""
+    return f"{name}_deep" if size >= DEEP_FROM else name

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
 
+from study.data.store import Images
 from study.errors import StudyError
 from study.experiment import Precision, Recipe, Views
 from study.inference.offload import offloaded
@@ -37,7 +38,7 @@ class Setting:
 
 
 @torch.inference_mode()
-def logits(model: nn.Module, images: Tensor, setting: Setting, machine: Machine) -> Tensor:
+def logits(model: nn.Module, images: Images, setting: Setting, machine: Machine) -> Tensor:
     """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
     model.eval()
     network = offloaded(model, machine, setting.precision, len(images) * setting.views)

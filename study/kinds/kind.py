@@ -16,10 +16,9 @@ from study.experiment import Architecture, Experiment, run_name
 from study.records import Outcome, Run
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from study.data.datasets import Dataset
     from study.data.ood import OodImages
+    from study.data.store import Images
     from study.inference.evaluation import Setting
     from study.machine import Machine
     from study.models.classifier import Classifier
@@ -28,10 +27,12 @@ if TYPE_CHECKING:
 # they are quick, and those a second that one thread manages: a first guess, which what was measured corrects.
 OPERATIONS = {
     "compact_cnn_small": 16.0,
+    "compact_cnn_small_deep": 12.0,
     "compact_cnn": 60.0,
     "compact_cnn_wide": 135.0,
     "tf_efficientnet_lite1": 17.5,
     "tf_efficientnet_lite2": 21.0,
+    "compact_cnn_deep": 45.0,
     "mobilenetv3_small_100": 4.0,
     "resnet18": 18.0,
     "resnet50": 41.0,
@@ -101,9 +102,9 @@ class Context:
         """Labels (N,) of a split."""
         return self.dataset.labels[getattr(self.dataset, split)].numpy()
 
-    def images(self, split: str) -> Tensor:
-        """uint8 images (N, 3, 32, 32) of a split."""
-        return self.dataset.images[getattr(self.dataset, split)]
+    def images(self, split: str) -> Images:
+        """uint8 images (N, 3, S, S) of a split."""
+        return self.dataset.of(split)
 
     def network(self, run: Run) -> tuple[Classifier, Setting]:
         """The network that a run trained, on the machine's device, and the setting it was evaluated in."""
@@ -112,6 +113,14 @@ class Context:
 
         model = load_trained(run, len(self.dataset.classes)).to(self.machine.device)
         return model, Setting.of(run.trained.recipe)
+
+    def build(self, architecture: Architecture) -> Classifier:
+        """A new network for the data, whose random weights depend on the seed."""
+        from study.models.classifier import build
+        from study.streams import derive
+
+        data = self.dataset
+        return build(architecture, len(data.classes), derive(self.seed, "initialisation"), data.statistics)
 
     @cached_property
     def ood(self) -> OodImages | None:
@@ -124,7 +133,7 @@ class Context:
         """The arrays and accuracies that every run with predictions records; logits (N, C) per split."""
         outcome = Outcome()
         for split, scores in logits.items():
-            found = predicted(split, getattr(self.dataset, split).numpy(), self.labels(split), scores)
+            found = predicted(split, self.dataset.numbered(split), self.labels(split), scores)
             outcome.arrays |= found.arrays
             outcome.metrics |= found.metrics
         return outcome

@@ -174,8 +174,6 @@ def _run_trial(
 ) -> None:
     import optuna
 
-    from study.models.classifier import build
-    from study.streams import derive
     from study.training.trainer import Diverged, Trainer
 
     def report(progress: Progress) -> None:
@@ -183,7 +181,7 @@ def _run_trial(
         if len(progress.rows) < recipe.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
-    model = build(experiment.base.architecture, len(dataset.classes), derive(context.seed, "initialisation"))
+    model = context.build(experiment.base.architecture)
     monitored = len(dataset.validation)
     try:
         trainer = Trainer(model, recipe, dataset, context.machine, context.seed, monitored=monitored)

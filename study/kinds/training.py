@@ -83,12 +83,10 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     from safetensors.torch import save
 
     from study.inference import evaluation
-    from study.models.classifier import build
-    from study.streams import derive
     from study.training.trainer import Progress, Trainer
 
     started = time.perf_counter()
-    model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
+    model = context.build(experiment.architecture)
     soft = soft_labels(experiment.distillation, context) if experiment.distillation else None
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, soft)
     start = Progress.load(context.folder / records.CHECKPOINT)

@@ -21,9 +21,8 @@ from study.models.weights import build_backbone, pretrained_backbone
 from study.records import MODEL, Run
 
 VIEW_SHIFT = 1 / 32
-AUXILIARY_CLASSES = {"superclass": 2, "rotation": 4}
-# Per-channel mean and standard deviation of CIFAR-10's training pixels, for networks trained from scratch.
-CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+QUARTER_TURNS = 4
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class Classifier(nn.Module):
@@ -38,15 +37,16 @@ class Classifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, architecture: Architecture, classes: int, backbone: Any) -> None:  # noqa: ANN401
+    def __init__(self, architecture: Architecture, classes: int, backbone: Any, statistics: Statistics) -> None:  # noqa: ANN401
+        """``statistics`` are mean and standard deviation per channel of what images are normalised by."""
         super().__init__()
         self.architecture, self.backbone = architecture, backbone
         self.attention = _attention(architecture.attention, backbone.num_features)
         self.dropout = nn.Dropout(architecture.dropout)
         self.classifier = nn.Linear(backbone.head_hidden_size, classes)
-        auxiliary = AUXILIARY_CLASSES.get(architecture.auxiliary)
+        auxiliary = _auxiliary_classes(architecture)
         self.auxiliary = nn.Linear(backbone.head_hidden_size, auxiliary) if auxiliary else None
-        mean, std = _normalisation(architecture.backbone, backbone)
+        mean, std = statistics
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
@@ -71,7 +71,7 @@ class Classifier(nn.Module):
         return self.classify(self.pooled(features))
 
     def auxiliary_logits(self, features: Tensor) -> Tensor:
-        """Logits of the auxiliary task, (N, 2) for superclass or (N, 4) for rotation."""
+        """Logits of the auxiliary task, (N, super-classes) or (N, 4) for rotation."""
         assert self.auxiliary is not None, "this classifier has no auxiliary head"
         return self.auxiliary(self.dropout(self.pooled(features)))
 
@@ -139,22 +139,29 @@ def _attention(name: str, channels: int) -> nn.Module:
     return module if module is not None else nn.Identity()
 
 
-def _normalisation(name: str, backbone: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if name in OWN_NETWORKS:
-        return CIFAR_MEAN, CIFAR_STD
-    config = resolve_model_data_config(backbone)
-    return config["mean"], config["std"]
+def _auxiliary_classes(architecture: Architecture) -> int:
+    if architecture.auxiliary == "superclass":
+        assert architecture.coarse, "an auxiliary head for super-classes needs them"
+        return max(architecture.coarse) + 1
+    return QUARTER_TURNS if architecture.auxiliary else 0
 
 
-def build(architecture: Architecture, classes: int, seed: int) -> Classifier:
+def build(
+    architecture: Architecture, classes: int, seed: int, statistics: Statistics = ((0.5,) * 3, (0.5,) * 3)
+) -> Classifier:
     """A new classifier whose random weights depend on ``seed`` alone.
 
-    Raises StudyError for an unknown backbone or attention, or when pretrained weights are missing.
+    A backbone of timm normalises images as it was pretrained, a network of this study by the ``statistics``, mean and
+    standard deviation per channel, of the data. Raises StudyError for an unknown backbone or attention, or when
+    pretrained weights are missing.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        source = pretrained_backbone if architecture.pretrained else build_backbone
-        model = Classifier(architecture, classes, source(architecture.backbone))
+        backbone = (pretrained_backbone if architecture.pretrained else build_backbone)(architecture.backbone)
+        if architecture.backbone not in OWN_NETWORKS:
+            config = resolve_model_data_config(backbone)
+            statistics = config["mean"], config["std"]
+        model = Classifier(architecture, classes, backbone, statistics)
     return model.to(memory_format=torch.channels_last)
 
 

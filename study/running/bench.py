@@ -52,7 +52,7 @@ class Bench:
     def trainer(self) -> Trainer:
         """A new trainer of four batches of digits."""
         dataset = datasets.load("digits", subset=Subset(train=4 * self.experiment.recipe.batch_size))
-        model = build(self.experiment.architecture, 10, seed=0)
+        model = build(self.experiment.architecture, 10, 0, dataset.statistics)
         return Trainer(model, self.experiment.recipe, dataset, self.where, seed=0)
 
     def trained(self) -> Step:
@@ -90,7 +90,7 @@ class Bench:
         """The whole network on a batch of evaluation in ONNX Runtime, as teachers compute it, too."""
         trainer = self.trainer()
         images = trainer.images[: evaluation.BATCH].numpy()
-        session = session_of(trainer.model.eval(), self.stage.image_size, images if int8 else None)
+        session = session_of(trainer.model.eval(), self.stage.image_size, images.shape[-1], images if int8 else None)
 
         def step() -> None:
             run_session(session, images, at_a_time)

@@ -30,7 +30,7 @@ from study.experiment import Augmentation, Recipe, Subset
 from study.inference import evaluation
 from study.inference.evaluation import Setting
 from study.machine import Machine
-from study.models.classifier import CIFAR_MEAN, CIFAR_STD, build, fit_input
+from study.models.classifier import Statistics, build, fit_input
 from study.streams import torch_generator
 from study.training.trainer import Trainer
 
@@ -53,13 +53,13 @@ class Lap:
 class ResNet9(nn.Module):
     """Normalised images (N, 3, 32, 32) -> logits (N, C)."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, statistics: Statistics) -> None:
         super().__init__()
         self.features = nn.Sequential(
             _unit(3, 64), _pooled(64, 128), _Shortcut(128), _pooled(128, 256), _pooled(256, 512), _Shortcut(512)
         )
         self.classifier = nn.Linear(512, classes, bias=False)
-        for name, values in (("mean", CIFAR_MEAN), ("std", CIFAR_STD)):
+        for name, values in zip(("mean", "std"), statistics, strict=True):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def macs(network: nn.Module, size: int) -> float:
 def ours(recipe: Recipe, dataset: Dataset, where: Machine, seed: int) -> Lap:
     """Level 3's CompactCNN, trained by the trainer."""
     architecture = level3_architecture.scratch(CPU).architecture
-    model, (stage,) = build(architecture, len(dataset.classes), seed), recipe.stages
+    model, (stage,) = build(architecture, len(dataset.classes), seed, dataset.statistics), recipe.stages
     seen = len(dataset.train) // recipe.batch_size * recipe.batch_size
     work = seen * sum(macs(model, stage.at(epoch).image_size) for epoch in range(recipe.epochs))
     trainer = Trainer(model, recipe, dataset, where, seed)
@@ -108,7 +108,7 @@ def ours(recipe: Recipe, dataset: Dataset, where: Machine, seed: int) -> Lap:
 def baseline(work: float, recipe: Recipe, dataset: Dataset, where: Machine, seed: int) -> Lap:
     """ResNet-9 by a bare loop, for so many multiply-accumulates in the recipe's precision and test views."""
     torch.manual_seed(seed)
-    model = ResNet9(len(dataset.classes))
+    model = ResNet9(len(dataset.classes), dataset.statistics)
     each = macs(model, 32)
     batch = min(BATCH, len(dataset.train))
     steps = max(2, round(work / each / batch))

@@ -18,6 +18,7 @@ from study.running.options import Options
 from study.running.preflight import preflight
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
+from study.running.understood import understood
 from study.status import LOCK
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         complete = len(jobs) - len(missing)
         say(f"study {study.folder}: {complete} of {len(jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
+            say(understood(study.data))
             say(_listed(study, jobs, missing, _estimator(study, current)))
         else:
             if missing:

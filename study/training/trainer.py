@@ -1,4 +1,4 @@
-"""The trainer: stages of epochs over a dataset that stays on the device as uint8, resumable at every epoch."""
+"""The trainer: stages of epochs over images that stay on the device, or in their file, as uint8, resumable."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from study.data.augmentation import fixed_view, mirrored_first
 from study.data.datasets import Dataset
+from study.data.store import Images
 from study.errors import StudyError
 from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, Augmentation, Recipe, Stage
 from study.files import write_bytes
@@ -128,10 +129,10 @@ class Trainer:
         """
         self.model = model.to(machine.device)
         self.recipe, self.dataset, self.machine, self.seed = recipe, dataset, machine, seed
-        self.images = dataset.images[dataset.train].to(machine.device)
+        self.images = dataset.of("train").to(machine.device)
         self.labels = dataset.labels[dataset.train].to(machine.device)
         self.mirrored_first = mirrored_first(len(self.labels), seed).to(machine.device)
-        self.monitored = dataset.validation[:monitored]
+        self.monitored, self.judged = dataset.validation[:monitored], dataset.of("validation", monitored)
         self.steps_per_epoch = len(self.labels) // recipe.batch_size
         if self.steps_per_epoch == 0:
             raise StudyError(
@@ -141,16 +142,15 @@ class Trainer:
         self.network = torch.compile(model) if machine.compile else model
         average = get_ema_multi_avg_fn(recipe.averaging)  # of batch statistics, too
         self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True) if recipe.averaging else None
-        superclass = torch.tensor(dataset.superclass, device=machine.device)
         if soft_labels and len(soft_labels.probabilities) != recipe.fixed_views:
             raise StudyError(
                 f"the teacher answered for {len(soft_labels.probabilities)} views, not {recipe.fixed_views}"
             )
         self.soft_labels = soft_labels
         how = soft_labels.how if soft_labels else None
-        self.objective = Objective(model, self.network, recipe, machine, superclass, how)
+        self.objective = Objective(model, self.network, recipe, machine, how)
         self.view: tuple[Augmentation, int] | None = None  # which fixed view ``shown`` holds
-        self.shown = self.images
+        self.shown: Images = self.images
 
     def fit(
         self,
@@ -198,7 +198,7 @@ class Trainer:
         if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
         if self.features_are_cached(stage):
-            training, monitored = self._cached_features(stage, self.images, self.dataset.images[self.monitored])
+            training, monitored = self._cached_features(stage, self.images, self.judged)
             return Phase(stage, first, optimizer, (training, monitored))
         self.train_mode(stage)  # what is traced must not depend on whether the stage was begun before
         self.objective.network = self._network(stage)
@@ -304,7 +304,7 @@ class Trainer:
                 scores = self.result.classify(phase.cached[1]).cpu()
         else:
             setting = evaluation.Setting(stage.image_size, self.recipe.precision)
-            scores = evaluation.logits(self.result, self.dataset.images[self.monitored], setting, self.machine)
+            scores = evaluation.logits(self.result, self.judged, setting, self.machine)
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
     def features_are_cached(self, stage: Stage) -> bool:
@@ -314,7 +314,7 @@ class Trainer:
         return stage.trains == "head" and not varied and not learnt
 
     @torch.no_grad()
-    def _cached_features(self, stage: Stage, *sets: Tensor) -> list[Tensor]:
+    def _cached_features(self, stage: Stage, *sets: Images) -> list[Tensor]:
         """Pooled features (N, D) of each set of images."""
         self.model.eval()
         embedding = Method(self.model, "embedding")

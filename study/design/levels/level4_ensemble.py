@@ -15,9 +15,9 @@ from study.design.presets import Preset
 from study.experiment import Architecture
 from study.kinds import Kind, Training, Vote
 from study.metrics.voting import VotingRule
-from study.records import Level, Reference
+from study.records import Level
 
-LEVEL = Level(4, "ensembles", pass_mark=0.93, reference=Reference("ensemble of two", 0.9727))
+LEVEL = Level(4, "ensembles", step=True)
 MEMBERS = ("level1/finetuned", "level2/augmented", "level3/se-head", "level3/scratch-cnn")
 RULES: dict[VotingRule, str] = {
     "soft-probabilities": "Soft vote, probabilities",

@@ -66,7 +66,7 @@ def test_model_that_cannot_be_exported_is_reported_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StudyError, match="cannot be exported to ONNX") as raised:
-        to_onnx(DataDependent().eval(), 32, tmp_path / "model.onnx")
+        to_onnx(DataDependent().eval(), 32, tmp_path / "model.onnx", 32)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")

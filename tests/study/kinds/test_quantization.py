@@ -34,7 +34,7 @@ def test_a_network_is_exported_as_it_was_evaluated(
     run, calls = workshop.untrained(network("a", recipe)), []
     monkeypatch.setattr("study.inference.export.to_onnx", lambda model, *how: calls.append(how))
     export(run, tmp_path / "a.onnx", workshop.context(run.experiment))
-    assert calls == [(40, tmp_path / "a.onnx", views)]
+    assert calls == [(40, tmp_path / "a.onnx", 32, views)]
 
 
 @pytest.mark.parametrize("key", ["level5/int8-static", "level5/int8-dynamic"])
