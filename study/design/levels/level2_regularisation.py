@@ -67,7 +67,14 @@ def ablation_control(preset: Preset) -> Training:
     """The full recipe for a network from scratch that overfits."""
     full, budget = augmented(preset), preset.ablations
     augmentation = scratch_augmentation(budget.epochs)
-    stage = Stage(budget.epochs, budget.learning_rate, 32, augmentation, warmup=WARMUP, first_size=budget.first_size)
+    stage = Stage(
+        budget.epochs,
+        budget.learning_rate,
+        budget.image_size,
+        augmentation,
+        warmup=WARMUP,
+        first_size=budget.first_size,
+    )
     recipe = replace(
         full.recipe,
         stages=(stage,),
