@@ -20,7 +20,7 @@ RUNS = "runs"
 
 
 def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
-    """Turn what the user can put right into one line and exit code 2, and Ctrl-C into exit code 130.
+    """Turn what the user can put right into one line and its exit code, and Ctrl-C into exit code 130.
 
     The operating system's refusals (a full disk, a folder without permission) are the user's to put right too.
     """
@@ -33,7 +33,7 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
             body(*arguments, **flags)
         except (StudyError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
+            raise SystemExit(getattr(error, "exit_code", 2)) from None
         except KeyboardInterrupt:
             print("interrupted; the same command goes on from here", file=sys.stderr)
             raise SystemExit(130) from None
@@ -137,11 +137,41 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
     """Show which runs of a study are complete, with their accuracies and times."""
     from tabulate import tabulate
 
-    from study.records import summary
+    from study.status import summary
 
     folder = _study_folder(study, runs)
     print(folder)
     print(tabulate(summary(folder), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f")))
+
+
+@task(
+    help={
+        "file": "npz or CSV of labels and logits, probabilities or hard labels (README.md says how they are named)",
+        "study": "name of the study; default the one that ran last",
+        "runs": STUDY_HELP["runs"],
+        "title": "what tables call them; default the file's name",
+        "control": "key of the experiment they are compared with, e.g. level2/augmented",
+        "seed": "which of the study's seeds they are paired with; default its first",
+        "vote": "key of a vote of the study that they join as one more member, e.g. level4/soft-probabilities",
+    },
+)
+@one_line_errors
+def add(
+    _: Context,
+    file: str,
+    study: str = "",
+    runs: str = RUNS,
+    title: str = "",
+    control: str = "",
+    seed: str = "",
+    vote: str = "",
+) -> None:
+    """Let predictions made elsewhere, on the study's own test images, join a study."""
+    from study.running.adding import add as join
+
+    number = _number(seed, "seed") if seed else None
+    for line in join(_study_folder(study, runs), Path(file), title, control, number, vote):
+        print(line)
 
 
 @task(
@@ -193,4 +223,4 @@ def _run(context: Context, command: list[str], environment: dict[str, str] | Non
         raise SystemExit(1)
 
 
-namespace = Collection(task(study, help=dict(STUDY_HELP)), report, status, predict, test, bench, lint)
+namespace = Collection(task(study, help=dict(STUDY_HELP)), report, status, add, predict, test, bench, lint)

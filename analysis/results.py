@@ -27,7 +27,7 @@ from analysis.statistics.deployment import deployment_frame
 from analysis.statistics.ensemble import Ensemble, ensemble_of
 from analysis.statistics.trust import Trust, trust_of
 from analysis.view import StudyView
-from study.experiment import Expectation
+from study.experiment import Expectation, Experiment
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,14 @@ def _pairs(view: StudyView, controls: Mapping[str, str]) -> list[Pair]:
 
 def _pair(view: StudyView, key: str, control: str) -> Pair:
     experiment = view.experiments[key]
-    retrained = experiment.trained is not None or control not in experiment.needs
+    retrained = experiment.retrained or not _builds_on(experiment, view.experiments[control])
     correct = paired_correct(*view.paired(key, control))
     return Pair(key, control, *correct, retrained, experiment.expects, experiment.margin)
+
+
+def _builds_on(experiment: Experiment, control: Experiment) -> bool:
+    """Whether it makes its predictions with the control's own networks, as a vote with its members does."""
+    return control.key in experiment.needs or bool(control.needs) and {*control.needs} <= {*experiment.needs}
 
 
 def _repeated(view: StudyView) -> Chance | None:

@@ -21,6 +21,7 @@ TEXT_WIDTH = 6.3  # inches
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 ACCURACIES = (0, 50, 70, 80, 90, 95, 98, 99, 99.5)  # ticks, in percent
 SMALLEST_ERROR = 0.05  # percent
+LABEL = 26  # characters of a class's name
 LINES = ("-", "--", "-.", ":")
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
@@ -84,6 +85,15 @@ def _accuracy(height: np.ndarray) -> np.ndarray:
 def error_bar(accuracy: Accuracy) -> list[list[float]]:
     """How far the interval of an accuracy reaches below and above it, in percent, as matplotlib takes it."""
     return [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
+
+
+def short(name: str, length: int = LABEL) -> str:
+    """A class's name as figures show it, cut where it has more characters than fit a label.
+
+    >>> short("a name that goes on for longer than a label can")
+    'a name that goes on for l…'
+    """
+    return name if len(name) <= length else f"{name[: length - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def grid(axes: Axes, axis: Literal["x", "y"]) -> None:

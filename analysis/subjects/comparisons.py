@@ -63,6 +63,8 @@ def accuracy_facts(results: Results) -> Iterator[Fact]:
         yield made.interval(f"accuracy-interval/{key}", accuracy.low, accuracy.high)
         if accuracy.sd is not None:
             yield made.points(f"accuracy-sd/{key}", accuracy.sd)
+        if not view.predictions(key, "validation"):
+            continue
         validation = view.metric(key, "validation_accuracy")
         yield replace(made, computed_by=Predictions.accuracy).percent(f"validation-accuracy/{key}", validation)
 
@@ -342,7 +344,7 @@ def _draw(results: Results, judged: list[Judged]) -> Canvas:
     names: list[str] = []
     for each in judged:
         level = results.view.experiments[each.key].level
-        treated, control = f"{level}  {title(each.key)}", f"[{title(each.control)}]"
+        treated, control = f"{level or formats.MISSING}  {title(each.key)}", f"[{title(each.control)}]"
         name = f"{treated} {control}" if len(treated + control) < LINE else f"{treated}\n{control}"
         if names:  # positions are in lines of text
             tall = (names[-1].count("\n") + name.count("\n") + 2) / 2

@@ -26,7 +26,7 @@ AUDIT, PEOPLE = "cifar10-label-audit.json", "cifar10h-counts.npy"
 def label_facts(results: Results) -> Iterator[Fact]:
     """Of the ensemble, else of the best network."""
     view, data = results.view, results.view.plan.dataset
-    key = results.ensemble.best_vote if results.ensemble else view.best(view.experiments)
+    key = results.ensemble.best_vote if results.ensemble else view.best(view.own)
     if data.name != "cifar10" or not data.folder or key is None:
         return
     predictions, runs, folder = view.predictions(key)[0], view.names(key)[:1], Path(data.folder)

@@ -46,7 +46,9 @@ class Estimator:
         """What the machine's cache holds, and above it what the study's own runs took on such a machine."""
         estimator = cls(scale, where, dict(_cached().get(where, {})))
         for run in runs:
-            if place(run.environment) == where and isinstance(run.experiment, Kind):
+            if run.experiment.elsewhere or not isinstance(run.experiment, Kind):
+                continue
+            if place(run.environment) == where:
                 estimator.learn(run.experiment, float(run.durations["total"]))
         return estimator
 
@@ -172,7 +174,21 @@ class Reporter:
     def end(self, name: str, summary: str, seconds: float) -> None:
         """The run is complete."""
         self.estimator.learn(self.runs[name], seconds)
-        line = f"{self._numbered(name)}: {summary} in {duration(seconds)}"
+        self._leave(name, f"{summary} in {duration(seconds)}")
+
+    def retry(self, name: str, why: str) -> None:
+        """The run begins again later."""
+        self.waiting.add(name)
+        self._leave(name, f"{why}; it is tried again")
+
+    def fail(self, name: str, why: str, never: Iterable[str]) -> None:
+        """The run failed; others will ``never`` begin without it."""
+        self.waiting -= set(never)
+        self._leave(name, f"failed: {why}")
+
+    def _leave(self, name: str, said: str) -> None:
+        """The run is no longer under way; say what became of it."""
+        line = f"{self._numbered(name)}: {said}"
         del self.active[name]
         self._update()
         left = self.left()

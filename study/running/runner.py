@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from study import records
-from study.errors import StudyError
-from study.records import Run
+from study.errors import RunsFailed, StudyError
+from study.records import Failure, Run
 from study.running.options import Options
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
@@ -24,19 +24,21 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
     """Run what is missing of a study, or with ``dry_run`` say what that would be, and return its folder.
 
     Interrupt it whenever you like: complete runs stay, and an interrupted one goes on from its last
-    epoch. StudyError, with nothing lost, for bad input and for a folder that is in use.
+    epoch. StudyError, with nothing lost, for bad input and for a folder that is in use; RunsFailed when
+    runs failed, with everything complete that does not need them.
     """
     study = prepare(options)
-    with contextlib.nullcontext() if options.dry_run else _locked(study.folder):
+    with contextlib.nullcontext() if options.dry_run else locked(study.folder):
         current = _current(study)
-        missing = [job for job in study.jobs if job.name not in current]
+        jobs = [*study.jobs, *study.joined(current)]
+        missing = [job for job in jobs if job.name not in current]
         _require_upstream(missing, current)
         if study.data.notice:
             say(f"NOTICE: {study.data.notice}")
-        complete = len(study.jobs) - len(missing)
-        say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
+        complete = len(jobs) - len(missing)
+        say(f"study {study.folder}: {complete} of {len(jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
-            say(_listed(study, missing, _estimator(study, current)))
+            say(_listed(study, jobs, missing, _estimator(study, current)))
         else:
             _write_plan(study, idle=not missing)
             if missing:
@@ -50,14 +52,13 @@ def _write_plan(study: Study, idle: bool) -> None:
     records.write_plan(study.folder, replace(study.plan, device=before or str(study.machine.device)))
 
 
-def _listed(study: Study, missing: list[Job], estimator: Estimator) -> str:
+def _listed(study: Study, jobs: list[Job], missing: list[Job], estimator: Estimator) -> str:
     """The plan as a table: each run, its state and its estimated time, and that of all."""
     from tabulate import tabulate
 
     seconds = {job.name: estimator.seconds(job.experiment) for job in missing}
     rows = [
-        (job.name, "to do" if job.name in seconds else "complete", duration(seconds.get(job.name, 0.0)))
-        for job in study.jobs
+        (job.name, "to do" if job.name in seconds else "complete", duration(seconds.get(job.name, 0.0))) for job in jobs
     ]
     total = duration(shared(list(seconds.values()), study.workers))
     table = tabulate(rows, headers=("run", "state", "estimate"))
@@ -93,22 +94,40 @@ def _require_upstream(jobs: list[Job], current: dict[str, Run]) -> None:
 
 
 def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
-    from study.running.workers import run_one_by_one, run_side_by_side
+    """Run the jobs. RunsFailed, when the others are complete, for runs that failed."""
+    from study.running.schedule import Schedule
+    from study.running.workers import Processes
 
     started = time.perf_counter()
     runs = {job.name: job.experiment for job in jobs}
     with Reporter(runs, estimator, study.workers) as reporter:
         precision = "bfloat16 where a recipe asks" if study.machine.precision("bfloat16") == "bfloat16" else "float32"
         reporter.say(f"about {duration(reporter.left())} on {study.machine.device}, {precision}")
+        executor = Processes(study, reporter.advance)
+        schedule = Schedule(study, jobs, executor, reporter)
         try:
-            (run_side_by_side if study.workers > 1 else run_one_by_one)(study, jobs, reporter)
+            failed = schedule.run()
         finally:
+            executor.stop()
             estimator.remember()
-        reporter.say(f"study complete in {duration(time.perf_counter() - started)}")
+        took = duration(time.perf_counter() - started)
+        reporter.say(f"study {f'went on without {len(failed)} failed' if failed else 'complete'} in {took}")
+    if failed:
+        raise RunsFailed(_without(failed, set().union(*map(schedule.waiting_for, failed))))
+
+
+def _without(failed: Mapping[str, Failure], waiting: Collection[str]) -> str:
+    """One line about runs that failed and those that wait for them."""
+    first, *others = failed
+    more = f" and {len(others)} more" if others else ""
+    wait = f"; {len(waiting)} wait for them" if waiting else ""
+    return (
+        f"failed: {first} ({failed[first].error}){more}{wait}; `invoke status` shows all, the same command retries them"
+    )
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the study's folder; StudyError when it cannot be written or another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
