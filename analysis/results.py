@@ -207,7 +207,8 @@ def _judged(pairs: Sequence[Pair], chance: Chance | None) -> dict[str, Judged]:
     """Each pair's comparison by its treated experiment, with what it could have seen."""
     trained: dict[tuple[str, ...], int] = {(pair.key, pair.control): 1 for pair in pairs if pair.retrained}
     per_seed = degrees_together(trained) if trained else 1.0
-    seen = [resolution(p.treated, p.untreated, p.retrained, chance, per_seed, ALPHA / len(pairs)) for p in pairs]
+    alpha = ALPHA / max(1, len(pairs))
+    seen = [resolution(p.treated, p.untreated, p.retrained, chance, per_seed, alpha, p.margin) for p in pairs]
     return {j.key: dataclasses.replace(j, resolution=r) for j, r in zip(judge(pairs, chance), seen, strict=True)}
 
 
