@@ -101,7 +101,12 @@ def study(_: Context, **flags: Any) -> None:  # noqa: ANN401 - the fields of Opt
     """Run the five levels and record every run; go on where an earlier call stopped."""
     from study.running import runner
 
-    runner.run(_options(flags))
+    options = _options(flags)
+    folder = runner.run(options)
+    if options.dry_run:
+        from analysis.outlook import outlook
+
+        print("\n".join(outlook(folder)))
 
 
 study.__signature__ = STUDY_SIGNATURE  # type: ignore[attr-defined]

@@ -70,7 +70,9 @@ def _listed(study: Study, jobs: list[Job], missing: list[Job], estimator: Estima
     ]
     total = duration(shared(list(seconds.values()), study.workers))
     table = tabulate(rows, headers=("run", "state", "estimate"))
-    return f"{table}\n{len(rows)} runs, about {total} to go on this machine"
+    further = duration(shared([estimator.seconds(experiment) for experiment in study.chosen], study.workers))
+    left = f"{len(rows)} runs, about {total} to go on this machine"
+    return f"{table}\n{left}; each further seed of these experiments about {further}"
 
 
 def _current(study: Study) -> dict[str, Run]:
