@@ -22,16 +22,18 @@ def verify(study: Path, folder: Path | None = None, settings: Path | None = None
     """Compare a study's report, or the one in ``folder``, with what the records say now.
 
     Facts, cells, captions and findings are computed anew and the paper is rendered anew; numbers and findings are then
-    read back out of the PDF, the HTML page and the LaTeX source. StudyError when there is no study or no report, or
-    when one of its files cannot be read.
+    read back out of the PDF, the HTML page and the LaTeX source. StudyError when there is no study or no report, when
+    one of its files cannot be read, or when a run that it tells of is gone or damaged.
     """
     lookup, folder = lookup_of(study, settings), folder or study / "report"
     printed = {name: _text(folder / name) for name in (HTML, LATEX, PROVENANCE, CLAIMS)}
+    recorded = {name: _listed(printed[name], folder / name) for name in (PROVENANCE, CLAIMS)}
+    _all_there(recorded[PROVENANCE], lookup)
     blank = {name: Drawing(name, "<svg></svg>", b"") for name in lookup.evidence.figures}
     page, source = (render(kind, lookup, blank, marked=True) for kind in ("html", "latex"))
     return [
-        *in_lists(PROVENANCE, lookup.provenance, _listed(printed[PROVENANCE], folder / PROVENANCE)),
-        *in_lists(CLAIMS, lookup.claims, _listed(printed[CLAIMS], folder / CLAIMS)),
+        *in_lists(PROVENANCE, lookup.provenance, recorded[PROVENANCE]),
+        *in_lists(CLAIMS, lookup.claims, recorded[CLAIMS]),
         *in_pdf(PDF, pdf_text(folder / PDF), page),
         *in_source(HTML, page, printed[HTML]),
         *in_source(LATEX, source, printed[LATEX]),
@@ -55,6 +57,17 @@ def _listed(text: str, path: Path) -> dict[str, dict[str, Any]]:
         return _by_name(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StudyError(f"{path} is damaged ({error}); write it again with `invoke report`") from error
+
+
+def _all_there(recorded: Mapping[str, Any], lookup: Lookup) -> None:
+    """StudyError when a run that the report tells of is not complete any more."""
+    told = {run for entry in recorded.values() for run in entry.get("runs", ())}
+    if gone := sorted(told & {*lookup.evidence.pending}):
+        others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise StudyError(
+            f"{gone[0]}{others}, which the report tells of, is missing, damaged or out of date; run the study again, "
+            "then `invoke report`"
+        )
 
 
 def _by_name(lists: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
