@@ -50,7 +50,8 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
 
 
 def stale(study: Path, output: Path | None = None, settings: Path | None = None) -> list[str]:
-    """What changed since the study's report was written; nothing where it is fresh. StudyError when there is none."""
+    """What changed since the study's report was written; nothing where it is fresh. StudyError as for ``build``."""
+    read_settings(settings or study / PAPER, required=settings is not None)
     return freshness.changes(output or study / "report", freshness.inputs(study, settings or study / PAPER))
 
 

@@ -30,7 +30,7 @@ def test_found_fact_is_remembered_as_used() -> None:
 def test_a_finding_brings_its_facts_along() -> None:
     lookup = _lookup()
     lookup.finding("pass-mark/level1")
-    assert set(lookup.used) == {"accuracy/level1/finetuned"}
+    assert lookup.printed_in == {"accuracy/level1/finetuned": "finding"}
 
 
 def test_fact_of_a_pending_experiment_is_none_and_unused() -> None:

@@ -182,6 +182,20 @@ def test_without_a_report_the_user_is_told_to_write_one(tmp_path: Path) -> None:
         verify(fabricate(tmp_path))
 
 
+def test_a_damaged_record_is_one_clear_error(written: Written) -> None:
+    weights = written.study / "level1" / "finetuned" / "seed-0" / "predictions.npz"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1])
+    try:
+        with pytest.raises(
+            StudyError, match=r"level1/finetuned/seed-0 and \d+ more, which the report tells of"
+        ) as raised:
+            verify(written.study)
+    finally:
+        weights.write_bytes(before)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(("name", "content"), [(PDF, b"no pdf"), (HTML, b"\xff\xfe"), (PROVENANCE, b"{"), (PDF, None)])
 def test_a_damaged_report_is_one_clear_error(
     written: Written, tmp_path: Path, name: str, content: bytes | None
