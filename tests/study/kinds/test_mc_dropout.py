@@ -35,7 +35,7 @@ def record_source(workshop: Workshop, views: Views = 1) -> records.Run:
 def test_the_mean_of_the_passes_and_their_uncertainty_are_recorded(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ood, "available", lambda _: OodImages("Noise", torch.from_numpy(random_images(5))))
+    monkeypatch.setattr(ood, "available", lambda *_: OodImages("Noise", torch.from_numpy(random_images(5))))
     source = record_source(workshop)
     outcome = DROPOUT.carry_out(workshop.context(DROPOUT))
     for split in records.SPLITS:
@@ -50,7 +50,7 @@ def test_the_mean_of_the_passes_and_their_uncertainty_are_recorded(
 
 
 def test_without_ood_images_none_are_recorded(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ood, "available", lambda _: None)
+    monkeypatch.setattr(ood, "available", lambda *_: None)
     record_source(workshop)
     outcome = DROPOUT.carry_out(workshop.context(DROPOUT))
     assert {name.split("_")[0] for name in outcome.arrays} == set(records.SPLITS)

@@ -32,7 +32,7 @@ def test_every_sources_logits_are_recorded_as_it_was_evaluated(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = OodImages("Noise", torch.from_numpy(random_images(9)))
-    monkeypatch.setattr(ood, "available", lambda _: found)
+    monkeypatch.setattr(ood, "available", lambda *_: found)
     runs = [workshop.untrained(network("a")), workshop.untrained(network("b", replace(RECIPE, test_views=2)))]
     experiment = OutOfDistribution(level=5, name="ood", sources=("level3/a", "level3/b"))
     outcome = experiment.carry_out(workshop.context(experiment))
