@@ -227,8 +227,11 @@ def main() -> None:
     told = parser.parse_args()
     rng = np.random.default_rng(told.seed)
     for title, rows in ((f"{len(plan())} comparisons", of_comparisons), ("Scores of confidence", of_scores)):
-        print(f"{title}, {told.studies} studies per row; % and points", flush=True)
-        found = [row for row in rows(told.studies, rng) if not print(f"  {row}", file=sys.stderr, flush=True)]
+        found = []
+        for row in rows(told.studies, rng):
+            found.append(row)
+            print(row, file=sys.stderr, flush=True)  # hours may pass before the whole table
+        print(f"{title}, {told.studies} studies per row; % and points")
         print(tabulate(found, headers="keys", floatfmt=".2f"), end="\n\n", flush=True)
 
 

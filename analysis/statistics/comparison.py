@@ -181,13 +181,14 @@ def paired_correct(treated: Sequence[Predictions], control: Sequence[Predictions
 def difference_squares(treated: np.ndarray, control: np.ndarray) -> MeanSquares:
     """Analysis of variance of the difference between two sides' correctness, (S, N) bool each.
 
-    Two images are added, one that only the treated side has right and one that only the control has, so that full
-    agreement does not read as certainty: with one seed this makes the interval of Bonett & Price 2012,
-    https://doi.org/10.3102/1076998611411915, recommended by Fagerland, Lydersen & Laake 2014,
+    Two images are added, of which on average one seed of the treated side, and one of the control, has one right
+    alone, so that full agreement does not read as certainty: with one seed this makes the interval of Bonett & Price
+    2012, https://doi.org/10.3102/1076998611411915, recommended by Fagerland, Lydersen & Laake 2014,
     https://doi.org/10.1002/sim.6148.
     """
     difference = treated.astype(float) - control
-    return MeanSquares.of(np.hstack([difference, np.tile([1.0, -1.0], (len(difference), 1))]))
+    added = np.array([1.0, -1.0]) / len(difference)
+    return MeanSquares.of(np.hstack([difference, np.tile(added, (len(difference), 1))]))
 
 
 def compare(
