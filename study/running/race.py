@@ -105,13 +105,18 @@ def ours(recipe: Recipe, dataset: Dataset, where: Machine, seed: int) -> Lap:
     return Lap("CompactCNN", recipe.epochs, sum(row["seconds"] for row in rows), work, accuracy)
 
 
+def steps_for(work: float, each: float) -> int:
+    """How many steps of so much work come nearest to it; a cycle of the rate has two at least."""
+    return max(2, round(work / each))
+
+
 def baseline(work: float, recipe: Recipe, dataset: Dataset, where: Machine, seed: int) -> Lap:
     """ResNet-9 by a bare loop, for so many multiply-accumulates in the recipe's precision and test views."""
     torch.manual_seed(seed)
     model = ResNet9(len(dataset.classes), dataset.statistics)
     each = macs(model, 32)
     batch = min(BATCH, len(dataset.train))
-    steps = max(2, round(work / each / batch))
+    steps = steps_for(work, each * batch)
     model = model.to(where.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     started = time.perf_counter()
     _train(model, steps, batch, recipe, dataset, where, seed)
