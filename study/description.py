@@ -63,7 +63,7 @@ class Description:
     notice: str = ""
 
     def coarse(self, classes: Sequence[str]) -> tuple[int, ...]:
-        """Number of the super-class of each class, empty where none are described.
+        """Number of the super-class of each class, in the order in which classes meet them; empty where there are none.
 
         StudyError unless there are two or more, and every class is in one and only one.
         """
@@ -74,8 +74,9 @@ class Description:
         if wrong or len(self.superclasses) < 2:
             what = f"the class {printable(wrong[0])!r} must be in one of them" if wrong else "there must be two or more"
             raise StudyError(f"the super-classes in the description do not cover the classes: {what}")
-        of = {name: number for number, members in enumerate(self.superclasses.values()) for name in members}
-        return tuple(of[name] for name in classes)
+        of = {name: coarse for coarse, members in self.superclasses.items() for name in members}
+        met = list(dict.fromkeys(of[name] for name in classes))
+        return tuple(met.index(of[name]) for name in classes)
 
 
 def read_description(path: Path) -> Description:

@@ -23,7 +23,7 @@ def data_facts(results: Results) -> Iterator[Fact]:
         "licence": told.licence,
         "limits": told.limits,
         "left-out": " ".join(f"{remark[0].upper()}{remark[1:]}." for remark in data.remarks),
-        "superclasses": " or ".join(told.superclasses),
+        "superclasses": " or ".join(sorted(told.superclasses)),
         "missing": missing(data),
         "classes": class_sizes(data),
     }

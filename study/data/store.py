@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,7 +110,7 @@ def side_of(listing: Listing, rows: np.ndarray, largest: int, least: int) -> int
             bad[place] = complaint(error)
 
     with bombs_refused():
-        _in_threads(measure, range(len(rows)))
+        in_threads(measure, len(rows))
     _refuse(bad, listing, rows)
     return int(np.clip(4 * np.ceil(np.median(sides) / 4), least, largest))
 
@@ -180,17 +180,20 @@ def _decode(listing: Listing, rows: np.ndarray, side: int, into: np.ndarray) -> 
             bad[place] = complaint(error)
 
     with bombs_refused():
-        _in_threads(decode, range(len(rows)))
+        in_threads(decode, len(rows))
     _refuse(bad, listing, rows)
     return {"digests": digests, "dimensions": dimensions}
 
 
-def _in_threads(work: Any, places: Sequence[int]) -> None:  # noqa: ANN401 - any function of a place
-    """Do the work for every place, a chunk per thread and turn; Pillow decodes and resizes without Python's lock."""
-    chunks = [places[start : start + CHUNK] for start in range(0, len(places), CHUNK)]
+def in_threads(work: Callable[[int], None], places: int, threads: int | None = None) -> None:
+    """Do the work for every place, in chunks, on all processors or so many threads.
+
+    Pillow decodes and resizes without Python's lock.
+    """
+    chunks = [range(start, min(start + CHUNK, places)) for start in range(0, places, CHUNK)]
     affinity = getattr(os, "sched_getaffinity", None)
-    with ThreadPoolExecutor(len(affinity(0)) if affinity else os.cpu_count()) as pool:
-        for _ in pool.map(lambda chunk: [work(place) for place in chunk], chunks):
+    with ThreadPoolExecutor(threads or (len(affinity(0)) if affinity else os.cpu_count())) as pool:
+        for _ in pool.map(lambda chunk: list(map(work, chunk)), chunks):
             pass
 
 

@@ -260,7 +260,8 @@ def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Pr
         ),
         ablations=scratch(preset.ablations),
         search=replace(
-            preset.search, images=max(round(preset.search.images * share), min(images, 2 * tuned.batch_size))
+            preset.search,
+            images=max(round(preset.search.images * share), min(images, 2 * batch(preset.ablations.batch_size))),
         ),
         scratch=scratch(preset.scratch),
         multi_task=replace(

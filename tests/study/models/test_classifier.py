@@ -50,6 +50,20 @@ def test_prepare_resizes_and_normalises(size: int) -> None:
     assert prepared.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_own_networks_are_normalised_by_the_data_and_pretrained_ones_as_they_were() -> None:
+    data = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    own = classifier.build(Architecture("compact_cnn"), 10, 0, data)
+    tuned = classifier.build(Architecture("resnet18"), 10, 0, data)
+    assert torch.allclose(own.mean.flatten(), torch.tensor(data[0]))
+    assert torch.allclose(own.std.flatten(), torch.tensor(data[1]))
+    assert torch.allclose(tuned.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+
+
+def test_an_auxiliary_head_has_a_logit_per_super_class() -> None:
+    model = classifier.build(Architecture("compact_cnn_small", auxiliary="superclass", coarse=(0, 1, 2, 1)), 4, 0)
+    assert model.auxiliary_logits(torch.zeros(2, 128, 3, 3)).shape == (2, 3)
+
+
 def test_resize_makes_squares_of_rectangles() -> None:
     x = torch.rand(2, 1, 5, 9)
     assert torch.allclose(classifier.resize(x, 7), functional.interpolate(x, size=(7, 7), mode="bilinear"), atol=1e-6)
