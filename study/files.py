@@ -54,8 +54,15 @@ def read_json(path: Path) -> JSON:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{path} is damaged ({error}); remove its folder and run the study again") from error
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Where a file or folder called ``name`` lies in ``folder``. StudyError for a name that would lead elsewhere."""
+    if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
+        raise StudyError(f"{name!r} must be a plain name, without slashes or a dot in front, e.g. my-study")
+    return folder / name
 
 
 def sha256(path: Path) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 
 from study.errors import StudyError
 from study.experiment import Experiment, Trained, from_data, run_name, structured, to_data
-from study.files import JSON, read_json, sha256, write_arrays, write_bytes, write_json
+from study.files import JSON, inside, read_json, sha256, write_arrays, write_bytes, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def write_spec(folder: Path, spec: Spec) -> None:
 
 def read_spec(folder: Path) -> Spec:
     """The spec of a run. StudyError when spec.json is missing, damaged, or of another version."""
-    return _read(folder / SPEC, Spec, "experiment", from_data, {"level": 0, "name": ""})
+    return _read(folder / SPEC, Spec, "experiment", _experiment, {"level": 0, "name": ""})
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -174,7 +174,14 @@ def read_plan(folder: Path) -> Plan:
     """What a study set out to do. StudyError when there is none, or one that another version recorded."""
     if not (folder / STUDY).is_file():
         raise StudyError(f"no study in {folder}; run `invoke study` first, or name one with --study")
-    return _read(folder / STUDY, Plan, "experiments", lambda stored: tuple(map(from_data, stored)), [])
+    return _read(folder / STUDY, Plan, "experiments", lambda stored: tuple(map(_experiment, stored)), [])
+
+
+def _experiment(data: Mapping[str, JSON]) -> Experiment:
+    """What a record says of an experiment. StudyError when it is not understood, or its run would lie elsewhere."""
+    experiment = from_data(data)
+    inside(Path(), experiment.name)
+    return experiment
 
 
 def _read(path: Path, kind: type[Stored], held: str, read: Callable[[JSON], Any], blank: JSON) -> Stored:

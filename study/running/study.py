@@ -15,6 +15,7 @@ from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StudyError
 from study.experiment import run_name
+from study.files import inside
 from study.kinds import Kind, Scale
 from study.records import DataDescription, Plan
 from study.running.options import Options
@@ -130,8 +131,8 @@ def prepare(options: Options) -> Study:
         raise StudyError(f"--workers takes a number from 1 upwards, not {options.workers}")
     preset = presets.by_name(_default_preset() if options.preset == "auto" else options.preset)
     chosen = levels.selected(preset, options.levels, options.only)
-    if options.study and (Path(options.study).name != options.study or options.study.startswith(".")):
-        raise StudyError(f"study name {options.study!r} must be a plain folder name, e.g. --study my-study")
+    if options.study:
+        inside(options.runs, options.study)
     data = _unchanged(options, preset) or _loaded(options, preset)
     study = Study(options, preset, data, _folder(options, preset, data.name), chosen)
     if options.device not in ("auto", "cpu"):
