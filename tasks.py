@@ -165,11 +165,14 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
     """Show which runs of a study are complete, with their accuracies and times."""
     from tabulate import tabulate
 
-    from study.status import summary
+    from study.records import current_runs, read_plan
+    from study.status import problems, summary
 
     folder = _study_folder(study, runs)
     print(folder)
     print(tabulate(summary(folder), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f")))
+    for line in problems(folder, plan := read_plan(folder), current_runs(folder, plan)):
+        print(line)
 
 
 @task(

@@ -9,6 +9,7 @@ complete when result.json is there and its digests hold; it is current when its 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import traceback
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Raised whenever what is read from a record was not in those of earlier versions; these are then redone.
-FORMAT = 4
+FORMAT = 5
 RESULT = "result.json"
 SPEC = "spec.json"
 CHECKPOINT = "checkpoint.pt"
@@ -164,6 +165,10 @@ class Plan:
         return Spec(experiment, seed, self.preset, data.fingerprint, data.splits, upstream, ood)
 
 
+class OtherVersion(StudyError):
+    """A record is of another version of this package."""
+
+
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a run except result.json and leftovers of interrupted writes."""
     files = (p for p in sorted(folder.rglob("*")) if p.is_file())
@@ -205,7 +210,7 @@ def _read(path: Path, kind: type[Stored], held: str, read: Callable[[JSON], Any]
     """A dataclass whose field ``held`` holds experiments, which ``read`` reads; ``blank`` stands there meanwhile."""
     data = read_json(path)
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-        raise StudyError(
+        raise OtherVersion(
             f"{path.parent} was recorded by another version; run the study again: it redoes what is out of date"
         )
     try:
@@ -218,8 +223,15 @@ def finish(folder: Path, outcome: Outcome) -> None:
     """Complete a run: write its arrays, then result.json last, then drop the checkpoint."""
     if outcome.arrays:
         write_arrays(folder / PREDICTIONS, outcome.arrays)
-    write_json(folder / RESULT, {"metrics": outcome.metrics, "durations": outcome.durations, "files": digests(folder)})
+    result = {"metrics": outcome.metrics, "durations": outcome.durations, "files": digests(folder)}
+    write_json(folder / RESULT, result | {"digest": _digest(result)})
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _digest(result: JSON) -> str:
+    """SHA-256 (hex) of what result.json says, by which it vouches for itself."""
+    read_back = json.loads(json.dumps(result))
+    return hashlib.sha256(json.dumps(read_back, sort_keys=True).encode()).hexdigest()
 
 
 def write_failure(folder: Path, failure: Failure) -> None:
@@ -298,10 +310,9 @@ class Run:
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array of predictions.npz by name; empty when the run predicts nothing."""
-        path = self.folder / PREDICTIONS
-        if not path.is_file():
+        if PREDICTIONS not in self.files:
             return {}
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(self.folder / PREDICTIONS, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
 
     @property
@@ -345,18 +356,24 @@ def write_epochs(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def load_run(folder: Path) -> Run:
-    """Read a complete run. StudyError when it is incomplete, its files were changed, or its version is another."""
+    """Read a complete run. StudyError names the file that is missing, damaged, altered or of another version."""
     spec = read_spec(folder)
     result = read_json(folder / RESULT)
     try:
-        files = result["files"]
-        whole = all((folder / name).is_file() and sha256(folder / name) == value for name, value in files.items())
-        run = Run(folder, spec, result["metrics"], result["durations"], files)
-    except (KeyError, TypeError, AttributeError) as error:
+        digest = result.pop("digest")
+        run = Run(folder, spec, result["metrics"], result["durations"], result["files"])
+        altered = [name for name, value in run.files.items() if not _holds(folder / name, value)]
+        if digest != _digest(result) or len(altered) == len(run.files):
+            altered = [RESULT]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise StudyError(f"{folder / RESULT} is damaged; run the study again to redo the run") from error
-    if not whole:
-        raise StudyError(f"{folder} is incomplete or was altered; run the study again to redo it")
+    if altered:
+        raise StudyError(f"{folder / altered[0]} is missing or was altered; run the study again to redo the run")
     return run
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path) == digest
 
 
 def current_runs(folder: Path, plan: Plan) -> dict[str, Run]:

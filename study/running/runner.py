@@ -16,6 +16,7 @@ from study.records import Failure, Run
 from study.running.options import Options
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
+from study.status import problems
 
 LOCK = ".lock"
 
@@ -35,6 +36,8 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         if study.data.notice:
             say(f"NOTICE: {study.data.notice}")
         complete = len(study.jobs) - len(missing)
+        for line in (*study.unreadable, *problems(study.folder, study.plan, current)):
+            say(line)
         say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
             say(_listed(study, missing, _estimator(study, current)))

@@ -19,6 +19,7 @@ from study.files import inside
 from study.kinds import Kind, Scale
 from study.records import DataDescription, Plan
 from study.running.options import Options
+from study.status import readable_seeds
 
 if TYPE_CHECKING:
     from study.data.datasets import Dataset
@@ -69,6 +70,16 @@ class Study:
         return _recorded(self.folder)
 
     @cached_property
+    def unreadable(self) -> tuple[str, ...]:
+        """A line that says why the plan of an earlier call cannot be read; none where it can, or there is none."""
+        try:
+            if (self.folder / records.STUDY).exists():
+                records.read_plan(self.folder)
+        except StudyError as error:
+            return (f"{error}; study.json is written anew",)
+        return ()
+
+    @cached_property
     def machine(self) -> Machine:
         """The machine it runs on. StudyError when the device asked for is not there."""
         from study import machine
@@ -111,12 +122,17 @@ class Study:
             study=self.folder.name,
             preset=self.preset.name,
             purpose=self.preset.purpose,
-            seeds=tuple(sorted({*self.seeds, *(self.recorded.seeds if self.recorded else ())})),
+            seeds=tuple(sorted({*self.seeds, *self.earlier_seeds})),
             device=self.options.device,
             dataset=self.data,
             levels=levels.described(),
             experiments=levels.experiments(self.preset),
         )
+
+    @cached_property
+    def earlier_seeds(self) -> set[int]:
+        """Seeds of earlier calls."""
+        return set(self.recorded.seeds) if self.recorded else readable_seeds(self.folder)
 
     @property
     def scale(self) -> Scale:
