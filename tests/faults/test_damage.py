@@ -60,7 +60,7 @@ def repaired(runs: Path, file: str, damage: Damage, run: str = HARMED) -> tuple[
     """Damage a file of a run; the lines that the next study says of damage, and what it carries out."""
     damage(runs / STUDY / run / file)
     lines, carried_out = small.run(runs)
-    return [line for line in lines if "run the study again" in line or "anew" in line], carried_out
+    return [line for line in lines if f"{runs / STUDY / run / file}" in line], carried_out
 
 
 @pytest.mark.parametrize(("file", "damage"), CASES, ids=lambda part: getattr(part, "__name__", part))
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_found_and_named_and_only_its_run_redone(runs: Path, f
     if (file, damage) == (records.RESULT, removed):
         assert told == [], "a run without result.json is one that was interrupted"
     else:
-        assert len(told) == 1 and f"{study / HARMED / file} " in told[0]
+        assert len(told) == 1, told
         (aside,) = (study / records.SUPERSEDED / HARMED).parent.iterdir()
         assert (aside / file).exists() == (damage is not removed), "nothing is lost"
     assert carried_out == [HARMED]
@@ -153,9 +153,7 @@ def test_a_folder_copied_to_another_machine_is_complete_there(
     before = small.results(moved / STUDY)
     lines, carried_out = small.run(moved, data=str(data))
     assert carried_out == [] and any("4 of 4 runs complete" in line for line in lines)
-    after = small.results(moved / STUDY)
-    assert {path for path in before if before[path] != after[path]} <= {records.STUDY}
-    assert read_json(moved / STUDY / records.STUDY)["dataset"]["folder"] == str(data)
+    assert small.results(moved / STUDY) == before
 
 
 def main() -> None:
