@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,10 +42,18 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         if options.dry_run:
             say(_listed(study, missing, _estimator(study, current)))
         else:
+            _tidy(current.values())
             _write_plan(study, idle=not missing)
             if missing:
                 _run_all(study, missing, _estimator(study, current))
     return study.folder
+
+
+def _tidy(complete: Iterable[Run]) -> None:
+    """Remove what a kill may have left of complete runs: a checkpoint, files written in part."""
+    for run in complete:
+        for left in (run.folder / records.CHECKPOINT, *run.folder.glob(".*.partial")):
+            left.unlink(missing_ok=True)
 
 
 def _write_plan(study: Study, idle: bool) -> None:
