@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +23,7 @@ LARGEST = 2**31
 
 
 def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
-    """Turn what the user can put right into one line and its exit code, and Ctrl-C into exit code 130.
+    """Turn what the user can put right into one line and its exit code, Ctrl-C into exit code 130, SIGTERM into 143.
 
     The operating system's refusals (a full disk, a folder without permission) are the user's to put right too.
     """
@@ -31,16 +32,21 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
     def guarded(*arguments: object, **flags: object) -> None:
         from study.errors import StudyError, printable
 
+        signal.signal(signal.SIGTERM, _terminated)
         try:
             body(*arguments, **flags)
         except (StudyError, OSError) as error:
             print(f"error: {printable(str(error))}", file=sys.stderr)
             raise SystemExit(getattr(error, "exit_code", 2)) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             print("interrupted; the same command goes on from here", file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)) from None
 
     return guarded
+
+
+def _terminated(number: int, _: object) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def refusing(step: Callable[[Program], None]) -> Callable[[Program], None]:

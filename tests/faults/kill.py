@@ -51,15 +51,15 @@ FORK = multiprocessing.get_context("fork")
 PRESET = replace(presets.QUICK, name="killed", subset=Subset(80, 40, 40))
 SMALL = Architecture("compact_cnn_small")
 SHIFTED = Augmentation(crop=2)
-RECIPE = Recipe((Stage(3, 3e-3, 16, SHIFTED),), 20, label_smoothing=0.1)
+RECIPE = Recipe((Stage(2, 3e-3, 16, SHIFTED),), 20, label_smoothing=0.1)
 NET = Training(level=1, name="net", title="Net", architecture=SMALL, recipe=RECIPE)
 SEARCH = Search(
     level=2,
     name="search",
     title="Search",
-    base=replace(NET, level=2, name="base", recipe=replace(RECIPE, stages=(Stage(2, 3e-3, 16, SHIFTED),))),
-    trials=4,
-    trial_epochs=3,
+    base=replace(NET, level=2, name="base"),
+    trials=3,
+    trial_epochs=2,
     trial_images=40,
     learning_rate=(1e-4, 1e-2),
     weight_decay=(1e-4, 1e-1),
@@ -117,12 +117,16 @@ def designed() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A part of the work: which runs are to do, by how many workers, or that the paper is to be written."""
+    """A part of the work: which runs are to do, by how many workers, or that the paper is to be written.
+
+    Of its file boundaries every ``step``-th is tried, as some take long.
+    """
 
     name: str
     workers: int = 1
     only: tuple[str, ...] = ()
     paper: bool = False
+    step: int = 1
 
     def carry_out(self, runs: Path, executor: str) -> None:
         """Do what is missing of it."""
@@ -136,8 +140,8 @@ class Scenario:
 
 TRAINING = Scenario("training, search, vote, students", only=NETWORKS)
 BESIDE = Scenario("the same in two workers", workers=2, only=NETWORKS)
-EXPORTING = Scenario("int8 and export")
-PAPER = Scenario("report", paper=True)
+EXPORTING = Scenario("int8 and export", step=3)
+PAPER = Scenario("report", paper=True, step=5)
 SCENARIOS = (TRAINING, BESIDE, EXPORTING, PAPER)
 
 
@@ -295,8 +299,8 @@ def outcome(point: Point, whole: Whole, runs: Path, executor: str = "processes")
 
 
 def boundaries(scenario: Scenario, whole: Whole, victims: tuple[Victim, ...]) -> list[Point]:
-    """Every file of a scenario, before and after, each with the next of the victims."""
-    both = [(file, before) for file in range(1, whole.files + 1) for before in (True, False)]
+    """Files of a scenario, before and after, each with the next of the victims."""
+    both = [(file, before) for file in range(1, whole.files + 1) for before in (True, False)][:: scenario.step]
     return [Point(scenario, victims[n % len(victims)], file, before) for n, (file, before) in enumerate(both)]
 
 
@@ -326,14 +330,14 @@ def prepare(folder: Path, executor: str = "processes") -> dict[Scenario, Whole]:
 
 
 def points_of(wholes: dict[Scenario, Whole], count: int) -> list[Point]:
-    """Every file boundary of all scenarios, and random moments until there are ``count`` points."""
+    """File boundaries of all scenarios, and random moments until there are ``count`` points, in random order."""
     victims = {scenario: VICTIMS.get(scenario.name, ("writer",)) for scenario in wholes}
     points = [p for scenario, whole in wholes.items() for p in boundaries(scenario, whole, victims[scenario])]
     rng, left = random.Random(0), max(0, count - len(points))
     for n, (scenario, whole) in enumerate(wholes.items()):
         share = left // len(wholes) + (n < left % len(wholes))
         points += moments(scenario, whole, victims[scenario], share, rng)
-    return points
+    return rng.sample(points, count)
 
 
 def run_all(count: int, executor: str, say: Callable[[str], None]) -> Counter[str]:
