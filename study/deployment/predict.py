@@ -15,7 +15,7 @@ import numpy as np
 from study.data.pixels import read_image
 from study.errors import StudyError, printable
 from study.experiment import structured
-from study.files import read_json
+from study.files import inside, read_json
 from study.inference.runtime import run_onnx
 from study.metrics.calibration import Abstention, probabilities
 from study.records import current_runs, read_plan
@@ -84,7 +84,11 @@ def predict(folder: Path, images: Sequence[Path], top: int = 3) -> list[Predicti
     export, manifest = load_export(folder)
     model = manifest.models[manifest.deployed]
     pixels = np.stack([read_image(path, manifest.image_size) for path in images])
-    probs = probabilities(run_onnx(export / Path(model.file).name, pixels), model.temperature)
+    probs = probabilities(run_onnx(export / model.file, pixels), model.temperature)
+    if probs.shape[1] != len(manifest.classes):
+        raise StudyError(
+            f"{export / MANIFEST} names {len(manifest.classes)} classes, but the model tells {probs.shape[1]}"
+        )
     best = np.argsort(-probs, axis=1, kind="stable")[:, :top]
     answers = [tuple((manifest.classes[i], float(row[i])) for i in of) for row, of in zip(probs, best, strict=True)]
     return [Prediction(path, a, model.abstention.threshold) for path, a in zip(images, answers, strict=True)]
@@ -99,4 +103,16 @@ def load_export(folder: Path) -> tuple[Path, Manifest]:
     if not exports:
         raise StudyError(f"{folder} has no exported model that is whole and up to date; run the study's level 5")
     best = max(exports, key=lambda run: run.metrics["exported_accuracy"])
-    return best.folder, structured(read_json(best.folder / MANIFEST), Manifest)
+    return best.folder, _manifest(best.folder / MANIFEST)
+
+
+def _manifest(path: Path) -> Manifest:
+    try:
+        manifest = structured(read_json(path), Manifest)
+        model = manifest.models[manifest.deployed]
+        inside(path.parent, model.file)
+    except (StudyError, KeyError) as error:
+        raise StudyError(f"{path} is damaged ({error}); run the study again to export it") from error
+    if not (model.temperature > 0 and manifest.image_size > 0):
+        raise StudyError(f"{path} is damaged (temperature and image size are above 0); run the study again")
+    return manifest

@@ -89,7 +89,8 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     model = context.build(experiment.architecture)
     soft = soft_labels(experiment.distillation, context) if experiment.distillation else None
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, soft)
-    start = Progress.load(context.folder / records.CHECKPOINT)
+    checkpoint = context.folder / records.CHECKPOINT, files.owner(context.folder / records.SPEC)
+    start = Progress.load(*checkpoint)
     if len(start.rows) == recipe.epochs:
         trainer.restore(start)
     before = start.seconds
@@ -97,7 +98,7 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     def keep(progress: Progress) -> None:
         progress.seconds = before + time.perf_counter() - started
         records.write_epochs(context.folder, progress.rows)
-        progress.save(context.folder / records.CHECKPOINT)  # last: what it holds is not done again
+        progress.save(*checkpoint)  # last: what it holds is not done again
 
     rows, model = trainer.fit(start, keep, context.advance), trainer.result
     setting = evaluation.Setting.of(recipe)

@@ -107,6 +107,8 @@ def make_room(study: Path, spec: Spec) -> None:
 
 def _interrupted(folder: Path, spec: Spec) -> bool:
     try:
+        if (checkpoint := folder / records.CHECKPOINT).is_file():
+            files.read_sealed(checkpoint, files.owner(folder / records.SPEC))
         return records.read_spec(folder) == spec and not (folder / records.RESULT).exists()
     except StudyError:
         return False

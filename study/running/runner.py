@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from study.running.preflight import preflight
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
 from study.running.understood import understood
-from study.status import LOCK
+from study.status import LOCK, problems
 
 if TYPE_CHECKING:
     from study.running.schedule import Executor
@@ -41,6 +41,8 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         if study.data.notice:
             say(f"NOTICE: {study.data.notice}")
         complete = len(jobs) - len(missing)
+        for line in (*study.unreadable, *problems(study.folder, study.plan, current)):
+            say(line)
         say(f"study {study.folder}: {complete} of {len(jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
             say(understood(study.data))
@@ -48,10 +50,18 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         else:
             if missing:
                 preflight(study, missing)
+            _tidy(current.values())
             _write_plan(study, idle=not missing)
             if missing:
                 _run_all(study, missing, _estimator(study, current))
     return study.folder
+
+
+def _tidy(complete: Iterable[Run]) -> None:
+    """Remove what a kill may have left of complete runs: a checkpoint, files written in part."""
+    for run in complete:
+        for left in (run.folder / records.CHECKPOINT, *run.folder.glob(".*.partial")):
+            left.unlink(missing_ok=True)
 
 
 def _write_plan(study: Study, idle: bool) -> None:

@@ -16,9 +16,11 @@ from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StoppingError, StudyError
 from study.experiment import Experiment, run_name
+from study.files import inside
 from study.kinds import JoinedVote, Kind, Scale
 from study.records import DataDescription, Plan
 from study.running.options import Options
+from study.status import readable_seeds
 
 if TYPE_CHECKING:
     from study.data.datasets import Dataset
@@ -87,6 +89,16 @@ class Study:
         return _recorded(self.folder)
 
     @cached_property
+    def unreadable(self) -> tuple[str, ...]:
+        """A line that says why the plan of an earlier call cannot be read; none where it can, or there is none."""
+        try:
+            if (self.folder / records.STUDY).exists():
+                records.read_plan(self.folder)
+        except StudyError as error:
+            return (f"{error}; study.json is written anew",)
+        return ()
+
+    @cached_property
     def machine(self) -> Machine:
         """The machine it runs on. StudyError when the device asked for is not there."""
         from study import machine
@@ -127,12 +139,17 @@ class Study:
             study=self.folder.name,
             preset=self.preset.name,
             purpose=self.preset.purpose,
-            seeds=tuple(sorted({*self.seeds, *(self.recorded.seeds if self.recorded else ())})),
+            seeds=tuple(sorted({*self.seeds, *self.earlier_seeds})),
             device=self.options.device,
             dataset=self.data,
             levels=levels.described(self.data.description),
             experiments=(*levels.experiments(self.preset), *self.added),
         )
+
+    @cached_property
+    def earlier_seeds(self) -> set[int]:
+        """Seeds of earlier calls."""
+        return set(self.recorded.seeds) if self.recorded else readable_seeds(self.folder)
 
     @property
     def scale(self) -> Scale:
@@ -150,8 +167,8 @@ def prepare(options: Options) -> Study:
     if options.address and options.executor != "ray":
         raise StudyError("--address is that of a Ray cluster; add --executor ray")
     preset = presets.by_name(_default_preset() if options.preset == "auto" else options.preset)
-    if options.study and (Path(options.study).name != options.study or options.study.startswith(".")):
-        raise StudyError(f"study name {options.study!r} must be a plain folder name, e.g. --study my-study")
+    if options.study:
+        inside(options.runs, options.study)
     levels.experiments(preset, options.levels)
     data = _unchanged(options, preset) or _loaded(options, preset)
     preset = presets.adapted(preset, data.sizes["train"], data.image_size, data.description.coarse(data.classes))

@@ -20,7 +20,7 @@ from study.data.datasets import Dataset
 from study.data.store import Images
 from study.errors import StudyError
 from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, Augmentation, Recipe, Stage
-from study.files import write_bytes
+from study.files import read_sealed, write_sealed
 from study.inference import evaluation
 from study.inference.offload import Method, offloaded, offloads, with_trunk
 from study.machine import Machine
@@ -62,19 +62,20 @@ class Progress:
     state: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def save(self, path: Path) -> None:
-        """Replace a checkpoint atomically."""
+    def save(self, path: Path, owner: str = "") -> None:
+        """Replace the owner's checkpoint atomically."""
         buffer = io.BytesIO()
         torch.save(vars(self), buffer)
-        write_bytes(path, buffer.getvalue())
+        write_sealed(path, buffer.getvalue(), owner)
 
     @classmethod
-    def load(cls, path: Path) -> Progress:
-        """The progress in a checkpoint, none when there is no checkpoint. StudyError when it is damaged."""
+    def load(cls, path: Path, owner: str = "") -> Progress:
+        """The progress in the owner's checkpoint, none when there is none. StudyError when it is damaged."""
         if not path.is_file():
             return cls()
+        content = io.BytesIO(read_sealed(path, owner))
         try:
-            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+            return cls(**torch.load(content, map_location="cpu", weights_only=True))
         except Exception as error:  # zip, pickle and key errors all mean the same to the user
             raise StudyError(f"{path} is damaged; remove it to train this run from its first epoch") from error
 

@@ -94,13 +94,13 @@ def test_finishing_drops_the_checkpoint(run: Path) -> None:
 def test_a_changed_file_makes_a_run_incomplete(run: Path, damage: str) -> None:
     content = (run / damage).read_bytes()
     (run / damage).write_bytes(content.replace(b"quick", b"quack") if damage == records.SPEC else content[:-1] + b"?")
-    with pytest.raises(StudyError, match="incomplete or was altered"):
+    with pytest.raises(StudyError, match="is missing or was altered"):
         records.load_run(run)
 
 
 def test_a_missing_file_makes_a_run_incomplete(run: Path) -> None:
     (run / records.PREDICTIONS).unlink()
-    with pytest.raises(StudyError, match="incomplete or was altered"):
+    with pytest.raises(StudyError, match="is missing or was altered"):
         records.load_run(run)
 
 
@@ -238,7 +238,9 @@ def test_an_altered_file_takes_what_builds_on_it_along(tmp_path: Path) -> None:
     (tmp_path / "level1/second/seed-0" / records.PREDICTIONS).write_bytes(b"tampered")
     assert list(records.current_runs(tmp_path, PLAN)) == ["level1/first/seed-0"]
     states = {row["run"]: row["state"] for row in _summary(tmp_path)}
-    assert states == {"level1/first/seed-0": "complete"} | dict.fromkeys(ALL[1:], "out of date or altered")
+    assert states == {"level1/first/seed-0": "complete", "level1/second/seed-0": "damaged"} | dict.fromkeys(
+        ALL[2:], "out of date"
+    )
 
 
 def _summary(study: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from study import records
 from study.data import ood
 from study.data.ood import OodImages
 from study.errors import StudyError
+from study.files import owner, write_sealed
 from study.kinds import Context, Kind, Scale
 from study.records import CHECKPOINT, RESULT, SUPERSEDED, Outcome
 from study.running.options import Options
@@ -98,7 +99,7 @@ def test_an_interrupted_run_of_the_same_spec_goes_on_where_it_is(study: Study) -
     carry_out(study, Noted(name="a"))
     folder = study.folder / "level1/a/seed-0"
     (folder / RESULT).unlink()
-    (folder / CHECKPOINT).write_bytes(b"half-way")
+    write_sealed(folder / CHECKPOINT, b"half-way", owner(folder / records.SPEC))
     carry_out(study, Noted(name="a"))
     assert CHECKPOINT in Noted.found[1] and not (folder / CHECKPOINT).exists()
     assert records.load_run(folder).metrics and not (study.folder / SUPERSEDED).exists()
