@@ -9,21 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from analysis import fonts
+from study.description import Level
 from study.experiment import Experiment, run_name
 from study.files import read_json
 from study.kinds import Vote
-from study.records import (
-    PREDICTIONS,
-    SUPERSEDED,
-    TRIALS,
-    Level,
-    Plan,
-    Predictions,
-    Run,
-    current_runs,
-    read_failure,
-    read_plan,
-)
+from study.records import PREDICTIONS, SUPERSEDED, TRIALS, Plan, Predictions, Run, current_runs, read_failure, read_plan
 
 Kind = TypeVar("Kind", bound=Experiment)
 

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
 from report.claims import listed
 from report.settings import Settings
+from study.description import Level
 from study.errors import StudyError
 from study.experiment import Experiment
-from study.records import Level, Plan
+from study.records import Plan
 
 Found = TypeVar("Found")
 Float = TypeVar("Float", Table, Figure)

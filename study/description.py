@@ -1,4 +1,4 @@
-"""What is known of a dataset beyond its images and labels: one JSON file per dataset, optional in every part.
+"""What is known of a dataset: what its images are, and beyond them one JSON file, optional in every part.
 
 ``study/data/descriptions/`` holds those that come with this package; users put theirs beside the images as
 ``description.json``, or name it with --description.
@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from study.errors import StudyError, printable
@@ -77,6 +77,63 @@ class Description:
         of = {name: coarse for coarse, members in self.superclasses.items() for name in members}
         met = list(dict.fromkeys(of[name] for name in classes))
         return tuple(met.index(of[name]) for name in classes)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of the study: its number, what it is about, and what is asked of it on these data.
+
+    A level that is a ``step`` tries to be more accurate than the one before.
+    """
+
+    number: int
+    title: str
+    pass_mark: float | None = None
+    reference: Reference | None = None
+    step: bool = False
+
+    def on(self, target: Target) -> Level:
+        """The level with what is asked of it on some data."""
+        return replace(self, pass_mark=target.pass_mark, reference=target.reference)
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What a study's images are.
+
+    ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
+    out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
+    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do. ``ood_from``
+    is the dataset or folder of out-of-distribution images that was asked for, ``source`` what --dataset takes to find
+    these again. ``counts`` are the images per split and class, ``dimensions`` width and height of the smallest and of
+    the largest image as found, ``cut`` says how the splits came about, ``remarks`` what was left out, and
+    ``description`` what else is known of them.
+    """
+
+    name: str
+    title: str
+    fingerprint: str
+    splits: str
+    classes: tuple[str, ...]
+    sizes: dict[str, int]
+    notice: str = ""
+    image_size: int = 32
+    folder: str = ""
+    subset: bool = False
+    ood: str = ""
+    stamp: str = ""
+    ood_from: str = ""
+    source: str = ""
+    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dimensions: tuple[int, int, int, int] = (32, 32, 32, 32)
+    cut: str = ""
+    remarks: tuple[str, ...] = ()
+    description: Description = field(default_factory=Description)
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether the images stand in for those that the study is about."""
+        return bool(self.notice)
 
 
 def read_description(path: Path) -> Description:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
-from study.description import Description, Reference, Target
+from study.description import DataDescription, Level
 from study.errors import StudyError
 from study.experiment import Experiment, Trained, from_data, run_name, structured, to_data
 from study.files import JSON, inside, read_json, sha256, write_arrays, write_bytes, write_json
@@ -71,63 +71,6 @@ class Failure:
         first_line = str(error).strip().partition("\n")[0]
         said = first_line if isinstance(error, StudyError) else f"{type(error).__name__}: {first_line}"
         return cls(said, "".join(traceback.format_exception(error)))
-
-
-@dataclass(frozen=True)
-class DataDescription:
-    """What a study's images are.
-
-    ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
-    out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
-    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do. ``ood_from``
-    is the dataset or folder of out-of-distribution images that was asked for, ``source`` what --dataset takes to find
-    these again. ``counts`` are the images per split and class, ``dimensions`` width and height of the smallest and of
-    the largest image as found, ``cut`` says how the splits came about, ``remarks`` what was left out, and
-    ``description`` what else is known of them.
-    """
-
-    name: str
-    title: str
-    fingerprint: str
-    splits: str
-    classes: tuple[str, ...]
-    sizes: dict[str, int]
-    notice: str = ""
-    image_size: int = 32
-    folder: str = ""
-    subset: bool = False
-    ood: str = ""
-    stamp: str = ""
-    ood_from: str = ""
-    source: str = ""
-    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    dimensions: tuple[int, int, int, int] = (32, 32, 32, 32)
-    cut: str = ""
-    remarks: tuple[str, ...] = ()
-    description: Description = field(default_factory=Description)
-
-    @property
-    def stand_in(self) -> bool:
-        """Whether the images stand in for those that the study is about."""
-        return bool(self.notice)
-
-
-@dataclass(frozen=True)
-class Level:
-    """A level of the study: its number, what it is about, and what is asked of it on these data.
-
-    A level that is a ``step`` tries to be more accurate than the one before.
-    """
-
-    number: int
-    title: str
-    pass_mark: float | None = None
-    reference: Reference | None = None
-    step: bool = False
-
-    def on(self, target: Target) -> Level:
-        """The level with what is asked of it on some data."""
-        return replace(self, pass_mark=target.pass_mark, reference=target.reference)
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ from scipy.stats import norm
 
 from study import records
 from study.data.descriptions import shipped
+from study.description import DataDescription
 from study.design import levels, presets
 from study.experiment import Experiment, run_name
 from study.files import write_bytes, write_json
 from study.kinds import GradCam, Latency, McDropout, OutOfDistribution, Quantization, Search, TeacherAnswers, Vote
 from study.kinds.gradcam import ABSENT, MOST_CLASSES
 from study.metrics.uncertainty import of_samples
-from study.records import OOD, SPLITS, DataDescription, Outcome, Plan, Run
+from study.records import OOD, SPLITS, Outcome, Plan, Run
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # The preset with most to tell: a small network for the second tasks, int8 teachers, growing images.

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from analysis import formats
 from analysis.evidence import Fact, Origin, facts
 from analysis.results import Results
-from study.records import DataDescription, read_plan
+from study.description import DataDescription
+from study.records import read_plan
 
 
 @facts

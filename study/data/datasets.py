@@ -19,9 +19,8 @@ from torch import Tensor
 from study.data import listing, sources, store
 from study.data.listing import Listing
 from study.data.store import Images
-from study.description import Channels, Description, read_description
+from study.description import Channels, DataDescription, Description, read_description
 from study.experiment import Subset
-from study.records import DataDescription
 
 IMAGE_SIZE = 32  # the least that is stored; CIFAR-10's own
 SPLIT_SEED = 2009

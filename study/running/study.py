@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from study import files, records
 from study.data import sources
+from study.description import DataDescription
 from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StoppingError, StudyError
 from study.experiment import Experiment, run_name
 from study.files import inside
 from study.kinds import JoinedVote, Kind, Scale
-from study.records import DataDescription, Plan
+from study.records import Plan
 from study.running.options import Options
 from study.status import readable_seeds
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from study.description import DataDescription
 from study.errors import printable
-from study.records import DataDescription
 
 SHOWN_CLASSES = 30
 

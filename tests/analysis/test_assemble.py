@@ -13,9 +13,10 @@ import pytest
 from analysis import subjects
 from analysis.assemble import assemble
 from analysis.evidence import Evidence
+from study.description import Level
 from study.errors import StudyError
 from study.kinds import Training
-from study.records import Level, current_runs, read_plan, write_plan
+from study.records import current_runs, read_plan, write_plan
 from tests.fabricate import experiments, fabricate
 
 FIGURES = {

@@ -1,4 +1,4 @@
-"""A disk that is full or read-only, no permission, a clock that goes back, signals, two drivers: one line, nothing lost."""
+"""A disk that is full or read-only, no permission, a clock that goes back, signals, two drivers."""
 
 from __future__ import annotations
 

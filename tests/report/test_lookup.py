@@ -8,9 +8,9 @@ import pytest
 
 from analysis.evidence import Finding
 from report.lookup import Lookup
+from study.description import Level
 from study.errors import StudyError
 from study.experiment import Expectation
-from study.records import Level
 from tests.evidence_samples import sample_evidence, sample_fact, sample_plan
 
 KEY = "level2/augmented"

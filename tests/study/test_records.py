@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from study import files, records, status
+from study.description import DataDescription, Level, Reference
 from study.design import levels
 from study.design.presets import CPU, PAPER, QUICK, Preset
 from study.errors import StudyError
 from study.kinds import OutOfDistribution, Quantization, Training, Vote
-from study.records import DataDescription, Failure, Level, Outcome, Plan, Reference, Spec
+from study.records import Failure, Outcome, Plan, Spec
 
 RECIPE = levels.experiments(QUICK)[1].trained
 assert RECIPE is not None

@@ -12,11 +12,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from types import ModuleType
 
-from study.description import Description, Target
+from study.description import Description, Level, Target
 from study.design.presets import Preset
 from study.errors import StudyError
 from study.kinds import Kind
-from study.records import Level
 
 
 @cache

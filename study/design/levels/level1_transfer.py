@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.presets import Preset
 from study.experiment import Architecture, Recipe, Stage
 from study.kinds import Kind, Training
-from study.records import Level
 
 LEVEL = Level(1, "transfer", step=True)
 

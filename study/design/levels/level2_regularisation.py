@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.presets import Preset
 from study.experiment import Architecture, Augmentation, Recipe, Stage
 from study.kinds import Kind, Search, Training
-from study.records import Level
 
 LEVEL = Level(2, "regularisation", step=True)
 FULL = Augmentation(flip=True, crop=4, rotation=10.0, jitter=0.2)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.levels.level2_regularisation import WARMUP, augmented, scratch_augmentation
 from study.design.presets import Preset
 from study.experiment import Architecture, Auxiliary, Recipe, Stage
 from study.kinds import GradCam, Kind, Training
-from study.records import Level
 
 LEVEL = Level(3, "architecture", step=True)
 DROPOUT = 0.3

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.levels.level2_regularisation import augmented
 from study.design.levels.level3_architecture import wider
 from study.design.presets import Preset
 from study.experiment import Architecture
 from study.kinds import Kind, Training, Vote
 from study.metrics.voting import VotingRule
-from study.records import Level
 
 LEVEL = Level(4, "ensembles", step=True)
 MEMBERS = ("level1/finetuned", "level2/augmented", "level3/se-head", "level3/scratch-cnn")

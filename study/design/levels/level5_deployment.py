@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.levels.level3_architecture import scratch
 from study.design.levels.level4_ensemble import members
 from study.design.presets import Preset
 from study.experiment import Architecture, Augmentation, Distillation, Recipe
 from study.kinds import Export, Kind, Latency, McDropout, OutOfDistribution, Quantization, TeacherAnswers, Training
 from study.kinds.quantization import Method
-from study.records import Level
 
 LEVEL = Level(5, "deployment")
 MOBILE = "mobilenetv3_small_100"

@@ -8,8 +8,7 @@ import pytest
 
 from analysis.results import Results
 from analysis.subjects.data import class_sizes, data_facts, sizes
-from study.description import Description
-from study.records import DataDescription
+from study.description import DataDescription, Description
 
 
 def described(results: Results, **changes: object) -> Results:
