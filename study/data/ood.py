@@ -70,8 +70,8 @@ def _asked(asked: str, dataset: Dataset, limit: int) -> OodImages:
     if not folder.is_dir():
         raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {asked!r} is neither")
     files = files_below(folder)
-    chosen = [files[number] for number in _positions(len(files), limit)]
-    return OodImages(folder.resolve().name, torch.from_numpy(_read(chosen, dataset.size)))
+    taken = [files[number] for number in _positions(len(files), limit)]
+    return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
 
 
 def _read(files: list[Path], size: int) -> np.ndarray:
