@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from study.data import datasets, sources
 from study.data.datasets import Dataset
+from study.data.listing import some
 from study.data.pixels import is_image_name, read_image
 from study.errors import StudyError
 
@@ -69,8 +70,21 @@ def _asked(asked: str, dataset: Dataset, limit: int) -> OodImages:
     if not folder.is_dir():
         raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {asked!r} is neither")
     files = files_below(folder)
-    pixels = [read_image(files[number], dataset.size) for number in _positions(len(files), limit)]
-    return OodImages(folder.resolve().name, torch.from_numpy(np.stack(pixels)))
+    taken = [files[number] for number in _positions(len(files), limit)]
+    return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
+
+
+def _read(files: list[Path], size: int) -> np.ndarray:
+    """The files as uint8 (N, 3, ``size``, ``size``). StudyError names those that cannot be read."""
+    pixels, broken = list[np.ndarray](), list[str]()
+    for file in files:
+        try:
+            pixels.append(read_image(file, size))
+        except StudyError:
+            broken.append(file.name)
+    if broken:
+        raise StudyError(f"{len(broken)} of the images of --ood cannot be read: {some(broken)}; replace or remove them")
+    return np.stack(pixels)
 
 
 def files_below(folder: Path) -> list[Path]:
