@@ -213,8 +213,8 @@ def _judged(pairs: Sequence[Pair], chance: Chance | None) -> dict[str, Judged]:
 
 
 def _steps(view: StudyView, best: Mapping[int, str]) -> list[Pair]:
-    """Each level's selected model and that of the level before, for the levels with a pass mark."""
-    marked = [level for level in sorted(best) if view.level[level].pass_mark is not None]
+    """Each level's selected model and that of the level before, for the levels that are steps."""
+    marked = [level for level in sorted(best) if view.level[level].step]
     return _pairs(view, {best[later]: best[earlier] for earlier, later in zip(marked, marked[1:], strict=False)})
 
 

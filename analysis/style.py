@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from analysis import fonts
 from analysis.statistics.comparison import Accuracy
 from analysis.view import StudyView
 
@@ -25,8 +26,6 @@ LABEL = 26  # characters of a class's name
 LINES = ("-", "--", "-.", ":")
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
@@ -47,9 +46,9 @@ SETTINGS: Any = {
 
 
 @contextmanager
-def paper() -> Iterator[None]:
-    """Draw in the paper's style, leaving matplotlib's settings as they were."""
-    with matplotlib.rc_context(SETTINGS):
+def paper(families: Sequence[str] = ()) -> Iterator[None]:
+    """Draw in the paper's style, leaving matplotlib's settings as they were; ``families`` have what its font lacks."""
+    with matplotlib.rc_context(SETTINGS | {"font.family": [fonts.BASE, *families]}):
         yield
 
 
@@ -93,7 +92,8 @@ def short(name: str, length: int = LABEL) -> str:
     >>> short("a name that goes on for longer than a label can")
     'a name that goes on for l…'
     """
-    return name if len(name) <= length else f"{name[: length - 1]}\N{HORIZONTAL ELLIPSIS}"
+    cut = name[: length - 1].rstrip("\\")  # half of what stands for a dollar sign
+    return name if len(name) <= length else f"{cut}\N{HORIZONTAL ELLIPSIS}"
 
 
 def grid(axes: Axes, axis: Literal["x", "y"]) -> None:

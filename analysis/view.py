@@ -8,10 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from analysis import fonts
 from study.experiment import Experiment, run_name
 from study.files import read_json
 from study.kinds import Vote
-from study.records import PREDICTIONS, SUPERSEDED, TRIALS, Level, Plan, Predictions, Run, current_runs, read_plan
+from study.records import (
+    PREDICTIONS,
+    SUPERSEDED,
+    TRIALS,
+    Level,
+    Plan,
+    Predictions,
+    Run,
+    current_runs,
+    read_failure,
+    read_plan,
+)
 
 Kind = TypeVar("Kind", bound=Experiment)
 
@@ -20,18 +32,25 @@ Kind = TypeVar("Kind", bound=Experiment)
 class StudyView:
     """The plan, its experiments by key in the plan's order, and complete runs by key and seed.
 
-    ``superseded`` counts predictions of earlier runs that newer ones have replaced.
+    ``superseded`` counts predictions of earlier runs that newer ones have replaced, ``failed`` names the runs that
+    were tried last without success.
     """
 
     plan: Plan
     experiments: Mapping[str, Experiment]
     runs: Mapping[str, Mapping[int, Run]]
     superseded: int = 0
+    failed: tuple[str, ...] = ()
 
     @property
     def classes(self) -> list[str]:
         """Class names in label order."""
         return list(self.plan.dataset.classes)
+
+    @property
+    def names_shown(self) -> list[str]:
+        """Names in figures that users choose: of the classes and of what they added."""
+        return [*self.classes, *(experiment.title for experiment in self.experiments.values())]
 
     @cached_property
     def pending(self) -> tuple[str, ...]:
@@ -134,6 +153,14 @@ class StudyView:
         return self.best(votes or (experiment.key for experiment in present if experiment.trained))
 
 
+def drawable(view: StudyView) -> StudyView:
+    """The study with the names of classes and experiments as figures can show them."""
+    experiments = tuple(replace(each, title=fonts.drawable(each.title)) for each in view.plan.experiments)
+    dataset = replace(view.plan.dataset, classes=tuple(map(fonts.drawable, view.plan.dataset.classes)))
+    plan = replace(view.plan, experiments=experiments, dataset=dataset)
+    return replace(view, plan=plan, experiments={experiment.key: experiment for experiment in experiments})
+
+
 def view_study(study: Path) -> StudyView:
     """Read a study's plan and the complete runs that still stand (``study.records.current_runs``).
 
@@ -144,4 +171,5 @@ def view_study(study: Path) -> StudyView:
     for run in current_runs(study, plan).values():
         runs.setdefault(run.key, {})[run.seed] = run
     superseded = sum(1 for _ in (study / SUPERSEDED).rglob(PREDICTIONS))
-    return StudyView(plan, {experiment.key: experiment for experiment in plan.experiments}, runs, superseded)
+    view = StudyView(plan, {experiment.key: experiment for experiment in plan.experiments}, runs, superseded)
+    return replace(view, failed=tuple(name for name in view.pending if read_failure(study / name)))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
+from study.description import Description, Reference, Target
 from study.errors import StudyError
 from study.experiment import Experiment, Trained, from_data, run_name, structured, to_data
 from study.files import JSON, read_json, sha256, write_arrays, write_bytes, write_json
@@ -77,7 +78,11 @@ class DataDescription:
 
     ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
     out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
-    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do.
+    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do. ``ood_from``
+    is the dataset or folder of out-of-distribution images that was asked for, ``source`` what --dataset takes to find
+    these again. ``counts`` are the images per split and class, ``dimensions`` width and height of the smallest and of
+    the largest image as found, ``cut`` says how the splits came about, ``remarks`` what was left out, and
+    ``description`` what else is known of them.
     """
 
     name: str
@@ -92,6 +97,13 @@ class DataDescription:
     subset: bool = False
     ood: str = ""
     stamp: str = ""
+    ood_from: str = ""
+    source: str = ""
+    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dimensions: tuple[int, int, int, int] = (32, 32, 32, 32)
+    cut: str = ""
+    remarks: tuple[str, ...] = ()
+    description: Description = field(default_factory=Description)
 
     @property
     def stand_in(self) -> bool:
@@ -100,22 +112,21 @@ class DataDescription:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What a published answer to the challenge reached at a level."""
-
-    label: str
-    accuracy: float
-    latency_ms: float | None = None
-
-
-@dataclass(frozen=True)
 class Level:
-    """A level of the study: its number, what it is about, the challenge's pass mark, what was published."""
+    """A level of the study: its number, what it is about, and what is asked of it on these data.
+
+    A level that is a ``step`` tries to be more accurate than the one before.
+    """
 
     number: int
     title: str
     pass_mark: float | None = None
     reference: Reference | None = None
+    step: bool = False
+
+    def on(self, target: Target) -> Level:
+        """The level with what is asked of it on some data."""
+        return replace(self, pass_mark=target.pass_mark, reference=target.reference)
 
 
 @dataclass(frozen=True)

@@ -121,25 +121,34 @@ def headline(results: Results, findings: Findings) -> Table | None:
     """One row per level: the model that validation selects, beside pass mark and reference."""
     if not results.best:
         return None
-    rows = []
+    rows, asked = [], _asked(results)
     for level, key in results.best.items():
         mark, reference = results.view.level[level].pass_mark, results.view.level[level].reference
         passed = formats.MISSING if mark is None else formats.percent(mark)
         published = formats.percent(reference.accuracy) if reference else formats.MISSING
-        rows.append((str(level), results.view.title(key), *accuracy_cells(results.accuracies[key]), passed, published))
-    head = ("Level", "Selected on validation", "Accuracy, %", "95 % CI", "Pass mark, %", "Reference, %")
+        beside = (passed, published) if asked else ()
+        rows.append((str(level), results.view.title(key), *accuracy_cells(results.accuracies[key]), *beside))
     caption = join(
         progress_sentence(results),
-        "Per level the model with the best validation accuracy and its test accuracy, beside the "
-        "challenge's pass mark and the figure published for the study this one answers.",
+        "Per level the model with the best validation accuracy and its test accuracy"
+        + (
+            ", beside the challenge's pass mark and the figure published for the study this one answers." * asked or "."
+        ),
         accuracy_interval(results),
     )
-    return Table("headline", caption, head, tuple(rows), "llrlrr")
+    head = ("Level", "Selected on validation", "Accuracy, %", "95 % CI")
+    extra = ("Pass mark, %", "Reference, %") if asked else ()
+    return Table("headline", caption, (*head, *extra), tuple(rows), "llrl" + "rr" * asked)
+
+
+def _asked(results: Results) -> bool:
+    """Whether these data have pass marks or published figures."""
+    return any(level.pass_mark is not None or level.reference for level in results.view.level.values())
 
 
 def progress_sentence(results: Results) -> str:
-    """How far accuracy moves over the levels with a pass mark."""
-    marked = [level for level in results.best if results.view.level[level].pass_mark is not None]
+    """How far accuracy moves over the levels that try to be more accurate than the one before."""
+    marked = [level for level in results.best if results.view.level[level].step]
     if len(marked) < 2:
         return ""
     first, last = (results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1]))
@@ -156,12 +165,13 @@ def levels(results: Results, findings: Findings) -> Figure | None:
         return None
     caption = join(
         progress_sentence(results),
-        "Filled: per level the model selected on validation, with its interval; small: the level's other "
-        "experiments; bar: the challenge's pass mark; open diamond: the published reference figure. The axis is "
-        "logarithmic in the error.",
+        "Filled: per level the model selected on validation, with its interval; small: the level's other experiments"
+        + "; bar: the challenge's pass mark; open diamond: the published reference figure" * _asked(results)
+        + ". The axis is logarithmic in the error.",
         accuracy_interval(results),
     )
-    alt = "Test accuracy in percent against level 1 to 5, with intervals, pass marks and reference figures"
+    alt = "Test accuracy in percent against level 1 to 5, with intervals"
+    alt += ", pass marks and reference figures" * _asked(results)
     return Figure("levels", caption, lambda: _draw(results), alt)
 
 
