@@ -93,11 +93,9 @@ def pass_marks(results: Results) -> Iterator[Finding]:
 def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...] = ()) -> Finding:
     """Whether the level's model meets its mark: with its whole interval, not at all, or undecided.
 
-    The interval covers test images, and with several seeds chance in training, too; one seed speaks of its network.
+    The interval covers test images, and with several seeds chance in training; one seed speaks of the model at hand.
     """
-    covered = "this one network on images like these"
-    if accuracy.seeds > 1:
-        covered = f"{accuracy.seeds} seeds, over seeds and images"
+    covered = f"{accuracy.seeds} seeds, over seeds and images" if accuracy.seeds > 1 else "1 seed, over images alone"
     reached = "{} % (95 % CI {}, {})".format(*accuracy_cells(accuracy), covered)
     target = f"the level {level} pass mark of {formats.percent(mark)} %"
     verdict: Verdict
