@@ -73,7 +73,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
 
 
 ESCAPES = {PDF: escaping.typst, HTML: escape, LATEX: escaping.latex}
-HEADINGS = {PDF: "[Conclusion]", HTML: "Conclusion</h2>", LATEX: "section{Conclusion}"}
+HEADINGS = {PDF: "[Conclusion]", HTML: "Conclusion<a ", LATEX: "section{Conclusion}"}
 VERDICT = re.compile(r"\b(?:improves|lowers|meets|misses|too close|undecided|detected)\b")
 
 
