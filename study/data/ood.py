@@ -18,7 +18,7 @@ from torch.nn import functional
 from study.data import datasets, sources
 from study.data.datasets import Dataset
 from study.data.listing import some
-from study.data.pixels import is_image_name, read_image
+from study.data.pixels import files_below, read_image
 from study.errors import StudyError
 
 FASHION = "FashionMNIST"
@@ -85,14 +85,6 @@ def _read(files: list[Path], size: int) -> np.ndarray:
     if broken:
         raise StudyError(f"{len(broken)} of the images of --ood cannot be read: {some(broken)}; replace or remove them")
     return np.stack(pixels)
-
-
-def files_below(folder: Path) -> list[Path]:
-    """Image files below a folder by their names, hidden ones left out. StudyError when there are none."""
-    files = [path for path in folder.rglob("*") if is_image_name(path.name) and not path.name.startswith(".")]
-    if not files:
-        raise StudyError(f"there are no images in {folder}")
-    return sorted(files)
 
 
 def _positions(there: int, limit: int) -> list[int]:

@@ -68,6 +68,14 @@ def is_image_name(name: str) -> bool:
     return Image.registered_extensions().get(Path(name).suffix.lower(), "EPS") not in REFUSED_FORMATS
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Image files below a folder by their names, hidden ones left out. StudyError when there are none."""
+    files = [path for path in folder.rglob("*") if is_image_name(path.name) and not path.name.startswith(".")]
+    if not files:
+        raise StudyError(f"there are no images in {folder}")
+    return sorted(files)
+
+
 def squared(image: Image.Image, size: int) -> np.ndarray:
     """Pixels (3, size, size) uint8. StudyError for pixels of unknown range."""
     image.draft("RGB", (DRAFT * size, DRAFT * size))

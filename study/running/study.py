@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from study import files, records
 from study.data import sources
+from study.data.pixels import files_below
 from study.description import DataDescription
 from study.design import levels, presets
 from study.design.presets import Preset
@@ -212,8 +213,6 @@ def _stamp(options: Options, preset: Preset, dataset: str) -> str:
     stamp = sources.stamp(dataset, sources.folder_of(options.data), preset.subset, preset.largest, told)
     if not (stamp and options.ood):
         return stamp
-    from study.data.ood import files_below
-
     others = [] if options.ood in sources.names() else files_below(Path(options.ood))
     return f"{stamp} {options.ood} {sources.digest_of(others)}"
 
