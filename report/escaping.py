@@ -30,7 +30,15 @@ TEX_OWN = {
 }
 # What pdfLaTeX prints with the packages of this paper, tried character by character: Latin and Greek, punctuation,
 # currencies, arrows and mathematical signs, but for those that need a package of their own.
-TEX_BLOCKS = ((" ", "\u024f"), ("\u0370", "\u03ff"), ("\u1e00", "\u1eff"), ("\u2000", "\u206f"), ("\u20a0", "\u22ff"))
+TEX_BLOCKS = (
+    ("\n", "\n"),
+    (" ", "\u024f"),
+    ("\u0370", "\u03ff"),
+    ("\u1e00", "\u1eff"),
+    ("\u2000", "\u206f"),
+    ("\u2074", "\u2079"),
+    ("\u20a0", "\u22ff"),
+)
 TEX_LACKS = frozenset("ŉƕƞΐϒℋℐℒℛℬℰℱℳ⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↜↝⇅⇵∟∯∰∱∻∾≆≋≌≙≛≸≹⊧⊨⊫⊶⊷⊹⊾⋘⋙⋨⋰")
 
 

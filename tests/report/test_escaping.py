@@ -126,3 +126,7 @@ def test_long_names_may_break_after_their_separators() -> None:
 
 def test_slug_holds_only_what_labels_and_files_allow() -> None:
     assert escaping.slug("../level 1/risk_coverage ") == "level-1-risk-coverage"
+
+
+def test_lines_of_a_section_stay_lines_in_latex() -> None:
+    assert escaping.latex("one line\nand another") == "one line\nand another"
