@@ -47,7 +47,7 @@ def invoke(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--preset", "huge"], "unknown preset 'huge'; choose one of quick, cpu, paper"),
+        (["--preset", "huge"], "unknown preset 'huge'; choose one of quick, cpu, overnight, paper"),
         (["--levels", "7"], "unknown level 7; levels are 1 to 5"),
         (["--workers", "0"], "--workers takes a number from 1 upwards, not 0"),
         (["--workers", "1,2"], "--workers takes one number, not '1,2'"),
