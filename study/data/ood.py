@@ -1,7 +1,7 @@
 """Out-of-distribution (OOD) images, which belong to none of the classes: a second dataset to tell from the study's own.
 
 Unless one is asked for, Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else
-scikit-learn's digits, unless those are what the study classifies.
+scikit-learn's digits, unless such are what the study classifies.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def available(dataset: Dataset, asked: str = "") -> OodImages | None:
         return _asked(asked, dataset, limit)
     if (folder / FASHION / "raw").is_dir() and dataset.name != "fashion-mnist":
         return OodImages("Fashion-MNIST", _resized(_evenly(_fashion_mnist(folder), limit), size))
-    if dataset.name != "digits":
+    if not {*dataset.classes} & {*"0123456789"}:
         digits = datasets.load("digits").images
         assert isinstance(digits, Tensor)
         return OodImages("scikit-learn's digits", _resized(_evenly(digits, limit), size))

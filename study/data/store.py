@@ -7,6 +7,7 @@ mistaken for a complete one. Every image's digest is checked when it is read bac
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -73,14 +74,38 @@ class StoredImages:
 Images = Tensor | StoredImages
 
 
+class Writer:
+    """A file of images (N, 3, S, S) uint8 that is filled in any order and by any thread.
+
+    It is not mapped, or all that was written would count as this process's memory.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int, int]) -> None:
+        self.file, self.image = path.open("wb"), math.prod(shape[1:])
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.file, header)
+        self.file.flush()
+        self.begin = self.file.tell()
+
+    def put(self, row: int, pixels: np.ndarray) -> None:
+        """Write one image, or several, from that row on."""
+        os.pwrite(self.file.fileno(), np.ascontiguousarray(pixels).tobytes(), self.begin + row * self.image)
+
+    def close(self) -> None:
+        """Make sure that all of it is on the disk."""
+        os.fsync(self.file.fileno())
+        self.file.close()
+
+
 def written(parts: Iterable[Tensor], like: StoredImages) -> StoredImages:
     """Images that are made part by part, in a temporary file that goes when the result does."""
     folder = tempfile.TemporaryDirectory(prefix="study-", dir=cache_folder())
     path = Path(folder.name) / IMAGES
-    pixels, row = np.lib.format.open_memmap(path, "w+", np.uint8, like.shape), 0
+    writer, row = Writer(path, like.shape), 0
     for part in parts:
-        pixels[row : row + len(part)] = part.cpu().numpy()
+        writer.put(row, part.cpu().numpy())
         row += len(part)
+    writer.close()
     made = replace(like, path=path, rows=np.arange(row))
     object.__setattr__(made, "folder", folder)  # kept alive as long as the images
     return made
@@ -140,9 +165,9 @@ def _build(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> None:
         with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=entry.parent) as folder:
             made = Path(folder) / "made"
             made.mkdir()
-            pixels = np.lib.format.open_memmap(made / IMAGES, "w+", np.uint8, (len(rows), 3, side, side))
-            about = _decode(listing, rows, side, pixels)
-            pixels.flush()
+            writer = Writer(made / IMAGES, (len(rows), 3, side, side))
+            about = _decode(listing, rows, side, writer)
+            writer.close()
             with (made / ABOUT).open("wb") as file:
                 np.savez(file, **about)  # type: ignore[arg-type]
                 file.flush()
@@ -164,8 +189,8 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _decode(listing: Listing, rows: np.ndarray, side: int, into: np.ndarray) -> dict[str, np.ndarray]:
-    """Fill ``into`` (N, 3, S, S); returns digests and dimensions. StudyError names all files that cannot be read."""
+def _decode(listing: Listing, rows: np.ndarray, side: int, into: Writer) -> dict[str, np.ndarray]:
+    """Write the images; returns digests and dimensions. StudyError names all files that cannot be read."""
     digests, dimensions = np.zeros((len(rows), 32), np.uint8), np.zeros((len(rows), 2), np.int64)
     bad: dict[int, str] = {}
 
@@ -174,7 +199,7 @@ def _decode(listing: Listing, rows: np.ndarray, side: int, into: np.ndarray) -> 
             with listing.open(int(rows[place])) as image:
                 dimensions[place] = image.size
                 square = squared(image, side)
-            into[place] = square
+            into.put(place, square)
             digests[place] = _digest(square)
         except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
             bad[place] = complaint(error)

@@ -33,9 +33,8 @@ class Unavailable(StudyError):
 
 
 class Source(Protocol):
-    """What a file here offers: a module, or one of a family."""
+    """What every file here offers."""
 
-    FILES: str
     load: Callable[[Path], Any]
 
 
@@ -109,11 +108,14 @@ def stamp(dataset: str, root: Path, *wanted: Subset | int | str) -> str:
     dataset has files, but not here.
     """
     source, place = find(dataset, root)
-    pattern = source.FILES
-    files = sorted(place.glob(pattern)) if pattern else []
-    if pattern and place.is_dir() and not files:
+    if place != root:
+        listed = source.load(place)
+        return digest_of(sorted(root.glob(OOD_FILES)), dataset, listed.stamp, listed.description, *wanted)
+    pattern = named(dataset).FILES
+    files = sorted(root.glob(pattern)) if pattern else []
+    if pattern and not files:
         return ""
-    return digest_of([*files, *sorted(root.glob(OOD_FILES)), *([place] if place.is_file() else [])], dataset, *wanted)
+    return digest_of([*files, *sorted(root.glob(OOD_FILES))], dataset, *wanted)
 
 
 def digest_of(files: list[Path], *more: object) -> str:

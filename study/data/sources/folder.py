@@ -17,7 +17,6 @@ from study.data.sources import digest_of, short_name
 from study.description import FILE, Description, read_description
 from study.errors import StudyError, printable
 
-FILES = "**/*"
 IGNORED = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", FILE})
 
 
@@ -53,7 +52,7 @@ def listing_of(
         title=path.resolve().name if path.is_dir() else path.stem,
         source=str(path),
         folder=str(folder.resolve()),
-        stamp=digest_of(paths),
+        stamp=digest_of(paths, [(split, label) for split, label, _ in files]),
         open=partial(_open, paths),
         names=[str(file) for file in paths],
         labels=np.array([number[label] for _, label, _ in files], dtype=np.int64),

@@ -12,8 +12,6 @@ from study.errors import StudyError, printable
 if TYPE_CHECKING:
     import pandas as pd
 
-FILES = ""  # the table itself is stamped, and the images that it names are by the listing
-
 
 def load(path: Path) -> Listing:
     """The images that the table names, relative to its folder. StudyError for a row that does not say what is meant."""

@@ -123,6 +123,17 @@ def test_the_stamp_of_a_folder_changes_with_its_files(tmp_path: Path) -> None:
     assert sources.stamp(str(root), tmp_path) != before
 
 
+def test_the_stamp_of_a_table_changes_with_its_labels_and_the_images_it_names(tmp_path: Path) -> None:
+    root = album(tmp_path / "album")
+    lines = ["file,label", *rows(root)]
+    path = str(table(root, "\n".join(lines)))
+    stamps = [sources.stamp(path, tmp_path)]
+    os.utime(root / "cat" / "000.png", ns=(1, 1))
+    stamps.append(sources.stamp(path, tmp_path))
+    table(root, "\n".join([*lines[:-1], lines[-1].replace(",dog", ",cat")]))
+    assert len({*stamps, sources.stamp(path, tmp_path)}) == 3
+
+
 @pytest.mark.parametrize(
     ("path", "name"), [("My cats & dogs", "My-cats---dogs"), ("猫", "猫"), ("labels.csv", "labels"), ("...", "images")]
 )

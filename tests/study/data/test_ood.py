@@ -38,14 +38,24 @@ def place_fashion_mnist(root: Path, images: int = 9) -> np.ndarray:
     return pixels
 
 
+@pytest.fixture
+def animals(small: Dataset) -> Dataset:
+    """The same as if they showed no digits."""
+    return replace(small, name="animals", classes=tuple("abcdefghij"))
+
+
 def test_digits_have_no_ood_images_of_their_own(small: Dataset) -> None:
     assert ood.available(small) is None
 
 
-def test_another_study_takes_the_digits(small: Dataset) -> None:
-    found = ood.available(replace(small, name="cifar10"))
+def test_other_digits_are_no_images_of_none_of_the_classes(small: Dataset) -> None:
+    assert ood.available(replace(small, name="mnist")) is None
+
+
+def test_another_study_takes_the_digits(animals: Dataset) -> None:
+    found = ood.available(animals)
     assert found is not None and found.title == "scikit-learn's digits"
-    assert found.images.shape == (len(small.test), 3, 32, 32)
+    assert found.images.shape == (len(animals.test), 3, 32, 32)
 
 
 def test_fashion_mnist_is_preferred_where_it_lies_beside_the_data(small: Dataset) -> None:
@@ -62,8 +72,14 @@ def test_damaged_fashion_mnist_is_refused(small: Dataset) -> None:
         ood.available(small)
 
 
-def test_fingerprint_is_the_sha256_of_the_pixels(small: Dataset) -> None:
-    found = ood.available(replace(small, name="cifar10"))
+def test_they_have_the_size_that_the_study_stores(animals: Dataset) -> None:
+    larger = animals.images[:].float().repeat_interleave(2, -1).repeat_interleave(2, -2).byte()
+    found = ood.available(replace(animals, images=larger))
+    assert found is not None and found.images.shape == (len(animals.test), 3, 64, 64)
+
+
+def test_fingerprint_is_the_sha256_of_the_pixels(animals: Dataset) -> None:
+    found = ood.available(animals)
     assert found is not None
     assert found.fingerprint == hashlib.sha256(found.images.numpy().tobytes()).hexdigest()
 
