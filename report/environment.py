@@ -7,7 +7,9 @@ delimiters that LaTeX never uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from jinja2.runtime import Macro
 from markupsafe import Markup, escape
 
 from analysis.evidence import Table
-from report import escaping
+from report import escaping, marks
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 Macros = dict[str, Callable[..., Markup]]
@@ -50,8 +52,17 @@ class EscapeProse(Extension):
             yield Token(token.lineno, token.type, str(escaped(token.value))) if prose else token
 
 
+def page_script() -> dict[str, Markup]:
+    """The page's script, and the digest by which the page's security policy lets this one run and no other."""
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"script": Markup(script), "script_digest": Markup(f"sha256-{digest}")}
+
+
 def printed(value: object, kind: str) -> Markup:
-    """A value as the format prints it; what is markup already stays."""
+    """A value as the format prints it, marked if it has a name; what is markup already stays."""
+    if isinstance(value, marks.Named):
+        return marks.around(printed(str(value), kind), value.name)
     return value if isinstance(value, Markup) else ESCAPES[kind](escaping.unbroken(escaping.plain(str(value))))
 
 
@@ -74,11 +85,22 @@ def macros(kind: str, values: Mapping[str, Any]) -> Macros:
     environment.filters |= {
         "slug": escaping.slug,
         "string": escaping.typst_string,
-        "breakable": escaping.breakable,
+        "breakable": _breakable,
+        "csv_link": csv_link,
         "wrapping_columns": wrapping_columns,
     }
     exported = vars(environment.get_template(f"{kind}.jinja", globals=dict(values)).module)
     return {name: exported[name] for name in exported if isinstance(exported[name], Macro)}
+
+
+def _breakable(text: str) -> str:
+    broken = escaping.breakable(text)
+    return marks.Named(broken, text.name) if isinstance(text, marks.Named) else broken
+
+
+def page(template: str, **values: object) -> str:
+    """An HTML page that is not the paper, every value escaped."""
+    return _environment("html").get_template(template).render(values)
 
 
 def sections(kind: str, values: Mapping[str, Any]) -> Environment:
@@ -94,6 +116,14 @@ def sections(kind: str, values: Mapping[str, Any]) -> Environment:
 def in_words(number: int) -> str:
     """A count as prose has it: in words up to twelve."""
     return WORDS[number] if number < len(WORDS) else str(number)
+
+
+def csv_link(data: Table | Mapping[str, Sequence[object]]) -> str:
+    """A ``data:`` address that holds a table, or a figure's numbers by column, as CSV."""
+    import pandas as pd
+
+    frame = pd.DataFrame(data.rows, columns=data.header) if isinstance(data, Table) else pd.DataFrame(data)
+    return f"data:text/csv;charset=utf-8;base64,{b64encode(frame.to_csv(index=False).encode()).decode()}"
 
 
 def wrapping_columns(table: Table, long: bool = False) -> dict[int, float]:

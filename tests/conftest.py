@@ -28,9 +28,18 @@ TINY = replace(
     name="tiny",
     purpose="tests",
     subset=Subset(80, 40, 70),
-    transfer=replace(QUICK.transfer, stage=replace(QUICK.transfer.stage, image_size=32), head_epochs=2, batch_size=20),
+    transfer=replace(
+        QUICK.transfer,
+        stage=replace(QUICK.transfer.stage, image_size=32),
+        head_epochs=2,
+        batch_size=20,
+        test_views=2,
+        layer_decay=0.8,
+        averaging=0.5,
+    ),
+    ablations=replace(QUICK.ablations, epochs=3, batch_size=20),
     search=presets.SearchBudget(trials=3, epochs=2, images=40),
-    scratch=replace(QUICK.scratch, epochs=2, batch_size=20),
+    scratch=replace(QUICK.scratch, epochs=2, batch_size=20, test_views=6),
     multi_task=replace(QUICK.multi_task, epochs=1),
     mobile_student=replace(
         QUICK.mobile_student, stage=replace(QUICK.mobile_student.stage, epochs=1, image_size=32), batch_size=20

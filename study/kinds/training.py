@@ -10,16 +10,20 @@ import numpy as np
 
 from study import files, records
 from study.experiment import Architecture, Augmentation, Distillation, Recipe, Trained
-from study.kinds.kind import Context, Kind, Scale, forward
+from study.kinds.kind import ACTIVATIONS, USUAL_ACTIVATIONS, Context, Kind, Scale, forward
 from study.records import Outcome
 
 if TYPE_CHECKING:
+    from study.inference.evaluation import Setting
+    from study.models.classifier import Classifier
     from study.training.objective import SoftLabels
     from study.training.trainer import Trainer
 
 START_SECONDS = 1.0
 BACKWARD = 2.0  # a step's backward pass as a multiple of its forward pass
 STEP_SECONDS = 0.1  # what a step costs beside
+# Training images, evenly spread, on which the finished network is evaluated as on those it has not seen.
+FITTED_IMAGES = 2_500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,9 @@ class Training(Kind):
     def cost(self, scale: Scale) -> float:
         return START_SECONDS + training_cost(self.trained, scale.images["train"], scale.evaluated)
 
+    def memory(self, scale: Scale) -> int:
+        return super().memory(scale) + activation_bytes(self.trained)
+
     def images(self, scale: Scale) -> int:
         return self.recipe.epochs * scale.images["train"]
 
@@ -60,7 +67,15 @@ def training_cost(trained: Trained, images: int, evaluated: int) -> float:
         seconds /= len(stages)  # features are computed once
     else:
         seconds += len(stages) * (images // recipe.batch_size) * STEP_SECONDS
-    return seconds + forward(architecture, stages[-1].image_size, evaluated) * (2 if recipe.flip_tta else 1)
+    return seconds + forward(architecture, stages[-1].image_size, evaluated) * recipe.test_views
+
+
+def activation_bytes(trained: Trained) -> int:
+    """Bytes that a training step keeps for its backward pass, less than really where layers are frozen."""
+    kept = ACTIVATIONS.get(trained.architecture.backbone, USUAL_ACTIVATIONS) * trained.recipe.batch_size
+    whole = [stage for stage in trained.recipe.stages if stage.trains == "all" and not stage.frozen_groups]
+    pixels = max((stage.image_size**2 for stage in whole), default=0)
+    return kept * pixels // (1 if trained.recipe.precision == "float32" else 2)
 
 
 def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
@@ -68,15 +83,14 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     from safetensors.torch import save
 
     from study.inference import evaluation
-    from study.models.classifier import build
-    from study.streams import derive
     from study.training.trainer import Progress, Trainer
 
     started = time.perf_counter()
-    model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
+    model = context.build(experiment.architecture)
     soft = soft_labels(experiment.distillation, context) if experiment.distillation else None
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, soft)
-    start = Progress.load(context.folder / records.CHECKPOINT)
+    checkpoint = context.folder / records.CHECKPOINT, files.owner(context.folder / records.SPEC)
+    start = Progress.load(*checkpoint)
     if len(start.rows) == recipe.epochs:
         trainer.restore(start)
     before = start.seconds
@@ -84,17 +98,27 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     def keep(progress: Progress) -> None:
         progress.seconds = before + time.perf_counter() - started
         records.write_epochs(context.folder, progress.rows)
-        progress.save(context.folder / records.CHECKPOINT)  # last: what it holds is not done again
+        progress.save(*checkpoint)  # last: what it holds is not done again
 
-    rows = trainer.fit(start, keep, context.advance)
+    rows, model = trainer.fit(start, keep, context.advance), trainer.result
     setting = evaluation.Setting.of(recipe)
     logits = {s: evaluation.logits(model, context.images(s), setting, context.machine) for s in records.SPLITS}
     outcome = context.predicted({split: scores.numpy() for split, scores in logits.items()})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     files.write_bytes(context.folder / records.MODEL, save(tensors))
-    outcome.metrics |= _described(trainer, rows)
+    outcome.metrics |= fit_to_training(model, setting, context) | _described(trainer, rows)
     outcome.durations = {"train": start.seconds, "earlier": before}
     return outcome
+
+
+def fit_to_training(model: Classifier, setting: Setting, context: Context) -> dict[str, Any]:
+    """Accuracy on training images as they are, and how many: what exceeds that on validation is overfitting."""
+    from study.inference import evaluation
+
+    chosen = slice(None, None, max(1, len(context.dataset.train) // FITTED_IMAGES))
+    labels = context.labels("train")[chosen]
+    scores = evaluation.logits(model, context.images("train")[chosen], setting, context.machine).numpy()
+    return {"train_accuracy": float((scores.argmax(1) == labels).mean()), "fitted_images": len(labels)}
 
 
 def soft_labels(distillation: Distillation, context: Context) -> SoftLabels:

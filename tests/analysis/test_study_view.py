@@ -46,7 +46,7 @@ def test_level_that_votes_is_represented_by_a_vote(view: StudyView) -> None:
 def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
     study = fabricate(tmp_path, seeds=(0, 1), images=60)
     (study / "level2" / "plain" / "seed-0" / "result.json").unlink()
-    treated, control = view_study(study).paired("level2/short", "level2/plain")
+    treated, control = view_study(study).paired("level2/augmented", "level2/plain")
     (expected,) = view_study(study).runs_of("level2/plain")
     assert expected.seed == 1
     assert len(treated) == len(control) == 1
@@ -64,7 +64,7 @@ def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) ->
     assert {"level4/hard/seed-0", "level5/mc-dropout/seed-0", "level5/int8-static/seed-0"} <= set(pending)
     assert "level3/se-head/seed-0" not in pending and "level2/search/seed-0" not in pending
     states = {row["run"]: row["state"] for row in summary(study)}
-    assert states["level4/hard/seed-0"] == "out of date or altered" and states["level3/se-head/seed-0"] == "complete"
+    assert states["level4/hard/seed-0"] == "out of date" and states["level3/se-head/seed-0"] == "complete"
 
 
 def test_predictions_that_newer_runs_superseded_are_counted(tmp_path: Path) -> None:

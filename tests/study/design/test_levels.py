@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from study.data.descriptions import shipped
 from study.design import levels, presets
 from study.design.levels import level4_ensemble
 from study.design.presets import Preset
 from study.errors import StudyError
-from study.experiment import Distillation
+from study.experiment import Augmentation, Distillation
 from study.kinds import Kind, Quantization, Search, TeacherAnswers, Training, Vote
 
-PRESETS = [presets.QUICK, presets.CPU, presets.PAPER]
+PRESETS = [presets.QUICK, presets.CPU, presets.OVERNIGHT, presets.PAPER]
 
 
 def by_key(preset: Preset) -> dict[str, Kind]:
@@ -67,6 +68,7 @@ def changed(run: Training, control: Training) -> set[str]:
     ("name", "ingredients"),
     [
         ("plain", {"augmentation"}),
+        ("without-augmentation", {"augmentation"}),
         ("without-smoothing", {"label_smoothing"}),
         ("without-cosine", {"schedule"}),
         ("without-decoupled-decay", {"optimizer", "weight_decay"}),
@@ -81,17 +83,30 @@ def test_leave_one_out_runs_change_one_ingredient(preset: Preset, name: str, ing
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_what_is_left_out_is_in_the_control(preset: Preset) -> None:
+    runs = by_key(preset)
+    control, tuned = runs["level2/control"], runs["level2/augmented"]
+    assert isinstance(control, Training) and isinstance(tuned, Training)
+    for recipe in (control.recipe, tuned.recipe):
+        assert recipe.optimizer == "adamw" and recipe.weight_decay > 0 and recipe.label_smoothing > 0
+        assert recipe.stages[0].schedule == "cosine" and recipe.stages[0].augmentation != Augmentation()
+    assert not control.architecture.pretrained and control.recipe.epochs >= 10
+    assert runs["level2/plain"].control == tuned.key
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_what_comparisons_expect_and_where_they_belong_is_declared(preset: Preset) -> None:
     controlled = [experiment for experiment in levels.experiments(preset) if experiment.control]
     groups = {(experiment.level, experiment.group) for experiment in controlled}
     assert groups == {
         (1, "transfer"), (2, "ingredients"), (2, "mixup"), (2, "search"), (3, "attention"), (3, "second task"),
-        (5, "distillation"), (5, "int8"),
+        (5, "distillation"), (5, "int8"), *([(3, "width")] if preset.wider else []),
     }  # fmt: skip
     losses = {experiment.key for experiment in controlled if experiment.expects == "loss"}
-    left_out = {f"level2/{name}" for name in ("plain", *(f"without-{x}" for x in ("smoothing", "cosine")))}
+    ingredients = ("augmentation", "smoothing", "cosine", "decoupled-decay")
+    left_out = {f"level2/{name}" for name in ("plain", *(f"without-{each}" for each in ingredients))}
     int8 = {experiment.key for experiment in controlled if isinstance(experiment, Quantization)}
-    assert losses == {*left_out, "level2/without-decoupled-decay", *int8} and len(int8) == 3
+    assert losses == {*left_out, *int8} and len(int8) == 3
     assert not [e.key for e in levels.experiments(preset) if isinstance(e, Vote) and e.control]
 
 
@@ -160,7 +175,7 @@ def test_unknown_level_is_refused() -> None:
 
 
 def test_levels_are_described_in_order_with_the_challenges_pass_marks() -> None:
-    described = levels.described()
+    described = levels.described(shipped("cifar10"))
     assert [level.number for level in described] == [1, 2, 3, 4, 5]
     assert [level.pass_mark for level in described] == [0.85, 0.90, 0.91, 0.93, None]
     assert all(level.reference and 0.8 < level.reference.accuracy < 1 for level in described)
