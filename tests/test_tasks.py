@@ -13,6 +13,9 @@ from PIL import Image
 import tasks
 from study import records
 from study.design.presets import Preset
+from study.errors import RunsFailed
+from study.running import runner
+from study.running.options import Options
 from tests.evidence_samples import blank_drawing
 from tests.fabricate import experiments, fabricate
 
@@ -67,6 +70,17 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_runs_that_failed_are_one_line_and_exit_code_1(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(options: Options) -> None:
+        raise RunsFailed("failed: level1/finetuned/seed-0 (so be it)")
+
+    monkeypatch.setattr(runner, "run", fail)
+    done = invoke("study", "--runs", str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "error: failed: level1/finetuned/seed-0 (so be it)\n")
 
 
 @pytest.mark.parametrize("task", ["status", "report", "verify"])

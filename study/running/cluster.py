@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -222,11 +223,14 @@ def _decided(study: Study) -> Study:
     decided = replace(
         study.options,
         preset=study.preset.name,
-        dataset=study.data.name,
+        dataset=study.data.source,
         data=str(sources.folder_of(study.options.data).absolute()),
         device=study.machine.device.type,
     )
-    return replace(study, options=decided, folder=study.folder.absolute())
+    named = study.data.source in sources.names()  # else it is the path of a folder or table
+    source = study.data.source if named else str(Path(study.data.source).absolute())
+    data = replace(study.data, source=source)
+    return replace(study, options=decided, data=data, folder=study.folder.absolute())
 
 
 def _memory(study: Study) -> float:

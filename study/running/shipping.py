@@ -59,10 +59,14 @@ def put_records(archive: bytes, root: Path, names: Iterable[str]) -> None:
 
 
 def data_files(study: Study) -> tuple[Path, list[Path]]:
-    """The folder of a study's data, and their files below it; none where they come with a package."""
+    """The folder of a study's data, and their files below it.
+
+    None where they come with a package, or are a folder or table of the user's, which is where its path says.
+    """
     root = sources.folder_of(study.options.data)
-    pattern = sources.named(study.data.name).FILES
-    found = [path for each in (pattern, sources.OOD_FILES) if each for path in root.glob(each)]
+    source, place = sources.find(study.data.source, root)
+    patterns = (source.FILES, sources.OOD_FILES) if place == root else ()
+    found = [path for each in patterns if each for path in root.glob(each)]
     return root, sorted(path for path in found if path.is_file())
 
 
@@ -94,12 +98,21 @@ def located(study: Study) -> Study:
     """
     for data in (study.options.data, str(_kept_data(study))):
         found = replace(study, options=replace(study.options, data=data))
-        if data_files(found)[1] or not sources.named(study.data.name).FILES:
+        if _may_be_there(found):
             with contextlib.suppress(StudyError):  # from images that are not the study's
                 others = ood.available(found.dataset)
                 if study.data.ood == (others.fingerprint if others else ""):
                     return found
     raise StudyError(f"it does not have {study.data.title} with the fingerprint {study.data.fingerprint[:12]}")
+
+
+def _may_be_there(study: Study) -> bool:
+    """Whether there is something to read, so that nothing is downloaded to every machine."""
+    root = sources.folder_of(study.options.data)
+    with contextlib.suppress(StudyError):  # from a path that leads to nothing
+        source, place = sources.find(study.data.source, root)
+        return place != root or not source.FILES or any(root.glob(source.FILES))
+    return False
 
 
 def own_root(study: Study, name: str) -> Path:

@@ -80,9 +80,9 @@ def test_an_arriving_record_replaces_an_interrupted_run_and_sets_another_spec_as
     archive = shipping.pack_records(tmp_path, [name])
     record(there, "a")
     (there / name / records.RESULT).unlink()
-    (there / name / records.CHECKPOINT).write_bytes(b"half-way")
+    (there / name / records.EPOCHS).write_bytes(b"half-way")
     shipping.put_records(archive, there, [name])
-    assert records.load_run(there / name) and not (there / name / records.CHECKPOINT).exists()
+    assert records.load_run(there / name) and not (there / name / records.EPOCHS).exists()
     assert not (there / records.SUPERSEDED).exists()
     records.write_spec(there / name, replace(records.read_spec(there / name), preset="cpu"))
     shipping.put_records(archive, there, [name])
@@ -93,7 +93,7 @@ def test_an_arriving_record_replaces_an_interrupted_run_and_sets_another_spec_as
 def test_an_incomplete_run_is_not_sent(tmp_path: Path) -> None:
     name = record(tmp_path, "a")
     (tmp_path / name / records.PREDICTIONS).unlink()
-    with pytest.raises(StudyError, match="incomplete or was altered"):
+    with pytest.raises(StudyError, match="run the study again"):
         shipping.pack_records(tmp_path, [name])
 
 
@@ -152,7 +152,7 @@ def test_data_that_a_machine_lacks_are_sent_to_it_once(study: Study, tmp_path: P
     if what == "other":
         (tmp_path / "elsewhere" / "cifar-10-batches-py").mkdir(parents=True)
         (tmp_path / "elsewhere" / "cifar-10-batches-py" / "test_batch").write_text("other pixels")
-    with pytest.raises(StudyError, match="does not have CIFAR-10 with the fingerprint"):
+    with pytest.raises(StudyError, match="does not have .* with the fingerprint"):
         shipping.located(elsewhere)
     shipping.put_data(archive, elsewhere)
     found = shipping.located(elsewhere)

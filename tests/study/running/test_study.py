@@ -30,6 +30,8 @@ SMALL = Options(preset="quick", dataset="digits", device="cpu", levels=(1,))
         ({"study": "../elsewhere"}, "must be a plain name"),
         ({"study": ".hidden"}, "must be a plain name"),
         ({"workers": 0}, "--workers takes a number from 1 upwards, not 0"),
+        ({"executor": "spark"}, "unknown executor 'spark'; choose one of processes, ray"),
+        ({"address": "auto"}, "--address is that of a Ray cluster; add --executor ray"),
         ({"only": ("level9/*",)}, "no experiment is called 'level9/"),
     ],
 )
