@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analysis import subjects
-from analysis.evidence import MAKES, Evidence, Figure, Findings, Table
+from analysis import fonts, subjects
+from analysis.evidence import MAKES, Evidence, Figure, Findings, Origin, Table
 from analysis.results import Results, results_of
-from analysis.view import view_study
+from analysis.view import StudyView, drawable, view_study
 
 Shown = TypeVar("Shown", Table, Figure)
 
@@ -27,7 +28,7 @@ def assemble(study: Path) -> Evidence:
     results = results_of(view)
     facts = [fact for maker in makers("facts") for fact in maker(results)]
     findings = {finding.name: finding for maker in makers("findings") for finding in maker(results)}
-    tables, figures = (dict(_made(what, results, findings)) for what in ("table", "figure"))
+    tables, figures = dict(_made("table", results, findings)), _drawn(results, findings)
     made = {f"table/{name}": each for name, each in tables.items()}
     made |= {f"figure/{name}": each for name, each in figures.items()}
     return Evidence(
@@ -36,6 +37,7 @@ def assemble(study: Path) -> Evidence:
         _present(tables, view.plan.dataset.notice),
         _present(figures, view.plan.dataset.notice),
         (*view.pending, *(name for name, each in made.items() if each is None)),
+        view.failed,
     )
 
 
@@ -52,10 +54,36 @@ def _made(what: str, results: Results, findings: Findings) -> Iterator[tuple[str
     """Every table or figure by name, None for one that is pending."""
     for maker in makers(what):
         made = maker(results, findings)
-        if made is None or isinstance(made, Table | Figure):
-            yield maker.__name__, made
-        else:
-            yield from made
+        single = made is None or isinstance(made, Table | Figure)
+        for name, each in [(maker.__name__, made)] if single else made:
+            yield name, each and _with_origin(each, maker, results.view)
+
+
+def _with_origin(made: Table | Figure, maker: Callable[..., Any], view: StudyView) -> Table | Figure:
+    """With the runs it is of: those that the caption names, and for a table's row those that the row names."""
+    told = runs_named(view, made.caption) or view.names(*view.experiments)
+    if not isinstance(made, Table):
+        return replace(made, origin=Origin(maker, told))
+    rows = tuple(runs_named(view, "\n".join(row)) or told for row in made.rows)
+    return replace(made, origin=Origin(maker, told), row_runs=rows)
+
+
+def runs_named(view: StudyView, text: str) -> tuple[str, ...]:
+    """Complete runs of the experiments that a text names, by title or key or by what they do differently."""
+    called = {name: e.key for e in view.experiments.values() for name in (e.key, e.differs, e.title) if name}
+    longest_first = sorted(map(re.escape, called), key=len, reverse=True)
+    found = re.findall(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", text)
+    return view.names(*(called[name] for name in found))
+
+
+def _drawn(results: Results, findings: Findings) -> dict[str, Any]:
+    """The figures: captions have the names of classes and experiments as they are, drawings as fonts can show them."""
+    figures, names = dict(_made("figure", results, findings)), results.view.names_shown
+    if all(fonts.drawable(name) == name and not fonts.families([name]) for name in names):
+        return figures
+    painted = dict(_made("figure", replace(results, view=drawable(results.view)), findings))
+    families = fonts.families(map(fonts.drawable, names))
+    return {name: made and replace(made, paint=painted[name].paint, fonts=families) for name, made in figures.items()}
 
 
 def _present(made: dict[str, Shown | None], notice: str) -> dict[str, Shown]:

@@ -7,17 +7,21 @@ while its runs are missing. One that makes several yields each by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from analysis import formats
 from analysis.formats import Unit
+from analysis.statistics.crossed import About
+from study.experiment import Expectation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-Verdict = Literal["supported", "inconclusive", "contradicted"]
+Verdict = Literal["supported", "contradicted", "equivalent", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,42 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A finding as data: what its words must follow from.
+
+    ``effect`` and its 95 % interval ``low`` to ``high``, of this test alone, are raw, fractions where ``unit`` is
+    "points" or "percent". ``p`` is two-sided, against ``null``, and ``p_equivalence`` that of two one-sided tests
+    against ``margin``, the smallest difference that matters; both are adjusted for the ``family`` of so many
+    comparisons and None where they were not tested. ``n`` counts test images, ``seeds`` those that both sides have.
+    """
+
+    test: str
+    about: About
+    unit: Unit
+    n: int
+    seeds: int
+    effect: float
+    low: float
+    high: float
+    p: float | None
+    verdict: Verdict
+    runs: tuple[str, ...]
+    expects: Expectation = "gain"
+    null: float = 0.0
+    margin: float | None = None
+    p_equivalence: float | None = None
+    family: int = 1
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One sentence of the paper that chose its words by its evidence."""
+    """One sentence of the paper that chose its words by its evidence; ``claim`` is the test it rests on, if any."""
 
     name: str
     sentence: str
     verdict: Verdict
     facts: tuple[str, ...]
+    claim: Claim | None = None
 
 
 Findings = dict[str, Finding]
@@ -52,7 +85,10 @@ Findings = dict[str, Finding]
 
 @dataclass(frozen=True)
 class Table:
-    """A booktabs table: plain-text cells (the report escapes them), alignment per column (l, r, c)."""
+    """A booktabs table: plain-text cells (the report escapes them), alignment per column (l, r, c).
+
+    ``origin`` is where its caption comes from, ``row_runs`` the runs behind each row; ``assemble`` finds both.
+    """
 
     name: str
     caption: str
@@ -60,13 +96,51 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     align: str
     best: frozenset[tuple[int, int]] = frozenset()
+    origin: Origin | None = None
+    row_runs: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells it from all other tables and figures."""
+        return f"table/{self.name}"
+
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Rows by the one or two names that lead them, columns by their heads; what comes again is counted."""
+        leading = 2 if self.align.startswith("ll") else 1
+        return _distinct([", ".join(row[:leading]) for row in self.rows]), _distinct(self.header)
+
+    def cell_name(self, row: int, column: int) -> str:
+        """What the fact that a cell prints is called."""
+        rows, columns = self._names
+        return f"{self.label}/{rows[row]}/{columns[column]}"
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """The caption and every cell with a number as a fact, as far as their origin is known."""
+        if self.origin:
+            yield self.origin.text(f"caption/{self.label}", self.caption)
+            for row, (cells, runs) in enumerate(zip(self.rows, self.row_runs, strict=True)):
+                made = Origin(self.origin.computed_by, runs)
+                numbers = (column for column, cell in enumerate(cells) if any(map(str.isdigit, cell)))
+                yield from (made.text(self.cell_name(row, column), cells[column]) for column in numbers)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, each that was there before with its number in brackets."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return numbered
 
 
 @dataclass(frozen=True)
 class Figure:
     """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width.
 
-    ``data`` holds what is drawn, by column, where it is numbers.
+    ``data`` holds what is drawn, by column, where it is numbers; ``fonts`` are families beside the style's.
     """
 
     name: str
@@ -75,24 +149,41 @@ class Figure:
     alt: str
     width: float = 1.0
     data: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    origin: Origin | None = None
+    fonts: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells it from all other tables and figures."""
+        return f"figure/{self.name}"
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """The caption as a fact, if its origin is known."""
+        if self.origin:
+            yield self.origin.text(f"caption/{self.label}", self.caption)
 
     def draw(self) -> Canvas:
         """The matplotlib figure in the paper's style."""
         from analysis import style
 
-        with style.paper():
+        with style.paper(self.fonts):
             return self.paint()
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the paper may say, looked up by name; a missing name is pending, never invented."""
+    """Everything the paper may say, looked up by name; a missing name is pending, never invented.
+
+    ``failed`` names those of the pending runs that failed.
+    """
 
     facts: dict[str, Fact] = field(default_factory=dict)
     findings: Findings = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 MAKES = "makes"  # the attribute that a decorator leaves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from analysis import fonts
 from analysis.statistics.comparison import Accuracy
 from analysis.view import StudyView
 
@@ -21,11 +22,10 @@ TEXT_WIDTH = 6.3  # inches
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 ACCURACIES = (0, 50, 70, 80, 90, 95, 98, 99, 99.5)  # ticks, in percent
 SMALLEST_ERROR = 0.05  # percent
+LABEL = 26  # characters of a class's name
 LINES = ("-", "--", "-.", ":")
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
@@ -46,9 +46,9 @@ SETTINGS: Any = {
 
 
 @contextmanager
-def paper() -> Iterator[None]:
-    """Draw in the paper's style, leaving matplotlib's settings as they were."""
-    with matplotlib.rc_context(SETTINGS):
+def paper(families: Sequence[str] = ()) -> Iterator[None]:
+    """Draw in the paper's style, leaving matplotlib's settings as they were; ``families`` have what its font lacks."""
+    with matplotlib.rc_context(SETTINGS | {"font.family": [fonts.BASE, *families]}):
         yield
 
 
@@ -84,6 +84,16 @@ def _accuracy(height: np.ndarray) -> np.ndarray:
 def error_bar(accuracy: Accuracy) -> list[list[float]]:
     """How far the interval of an accuracy reaches below and above it, in percent, as matplotlib takes it."""
     return [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
+
+
+def short(name: str, length: int = LABEL) -> str:
+    """A class's name as figures show it, cut where it has more characters than fit a label.
+
+    >>> short("a name that goes on for longer than a label can")
+    'a name that goes on for l…'
+    """
+    cut = name[: length - 1].rstrip("\\")  # half of what stands for a dollar sign
+    return name if len(name) <= length else f"{cut}\N{HORIZONTAL ELLIPSIS}"
 
 
 def grid(axes: Axes, axis: Literal["x", "y"]) -> None:

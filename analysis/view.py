@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from analysis import fonts
+from study.description import Level
 from study.experiment import Experiment, run_name
 from study.files import read_json
 from study.kinds import Vote
-from study.records import PREDICTIONS, SUPERSEDED, TRIALS, Level, Plan, Predictions, Run, current_runs, read_plan
+from study.records import PREDICTIONS, SUPERSEDED, TRIALS, Plan, Predictions, Run, current_runs, read_failure, read_plan
 
 Kind = TypeVar("Kind", bound=Experiment)
 
@@ -20,29 +22,36 @@ Kind = TypeVar("Kind", bound=Experiment)
 class StudyView:
     """The plan, its experiments by key in the plan's order, and complete runs by key and seed.
 
-    ``superseded`` counts predictions of earlier runs that newer ones have replaced.
+    ``superseded`` counts predictions of earlier runs that newer ones have replaced, ``failed`` names the runs that
+    were tried last without success.
     """
 
     plan: Plan
     experiments: Mapping[str, Experiment]
     runs: Mapping[str, Mapping[int, Run]]
     superseded: int = 0
+    failed: tuple[str, ...] = ()
 
     @property
     def classes(self) -> list[str]:
         """Class names in label order."""
         return list(self.plan.dataset.classes)
 
+    @property
+    def names_shown(self) -> list[str]:
+        """Names in figures that users choose: of the classes and of what they added."""
+        return [*self.classes, *(experiment.title for experiment in self.experiments.values())]
+
     @cached_property
     def pending(self) -> tuple[str, ...]:
         """Names of the planned runs that are not complete."""
-        wanted = ((key, seed) for key in self.experiments for seed in self.plan.seeds)
+        wanted = ((each.key, seed) for seed, each in self.plan.runs)
         return tuple(run_name(key, seed) for key, seed in wanted if seed not in self.runs.get(key, {}))
 
     @property
     def levels(self) -> list[int]:
         """Numbers of the levels that have experiments, ascending."""
-        return sorted({experiment.level for experiment in self.experiments.values()})
+        return sorted({experiment.level for experiment in self.experiments.values() if experiment.level})
 
     @cached_property
     def level(self) -> dict[int, Level]:
@@ -71,9 +80,19 @@ class StudyView:
         return [experiment for experiment in self.of_kind(Experiment) if experiment.trained]
 
     @property
+    def own(self) -> list[str]:
+        """Keys of the experiments whose runs the study carries out itself."""
+        return [key for key, experiment in self.experiments.items() if not experiment.elsewhere]
+
+    @property
     def all_runs(self) -> list[Run]:
         """Every complete run, in the plan's order."""
         return [run for key in self.experiments for run in self.runs_of(key)]
+
+    @property
+    def own_runs(self) -> list[Run]:
+        """Every complete run that the study carried out itself, in the plan's order."""
+        return [run for key in self.own for run in self.runs_of(key)]
 
     def runs_of(self, key: str) -> list[Run]:
         """Complete runs of an experiment by seed; empty while it is pending."""
@@ -85,11 +104,11 @@ class StudyView:
 
     def predictions(self, key: str, split: str = "test") -> list[Predictions]:
         """Predictions by seed; empty when the experiment is pending or predicts nothing."""
-        return [run.predictions(split) for run in self.runs_of(key) if run.predicts]
+        return [run.predictions(split) for run in self.runs_of(key) if run.predicts(split)]
 
     def paired(self, *keys: str) -> list[list[Predictions]]:
         """For each experiment its test predictions of the seeds that all of them have, in the same order."""
-        ours = [{run.seed: run for run in self.runs_of(key) if run.predicts} for key in keys]
+        ours = [{run.seed: run for run in self.runs_of(key) if run.predicts()} for key in keys]
         shared = sorted(set.intersection(*(set(runs) for runs in ours)))
         return [[runs[seed].predictions("test") for seed in shared] for runs in ours]
 
@@ -124,6 +143,14 @@ class StudyView:
         return self.best(votes or (experiment.key for experiment in present if experiment.trained))
 
 
+def drawable(view: StudyView) -> StudyView:
+    """The study with the names of classes and experiments as figures can show them."""
+    experiments = tuple(replace(each, title=fonts.drawable(each.title)) for each in view.plan.experiments)
+    dataset = replace(view.plan.dataset, classes=tuple(map(fonts.drawable, view.plan.dataset.classes)))
+    plan = replace(view.plan, experiments=experiments, dataset=dataset)
+    return replace(view, plan=plan, experiments={experiment.key: experiment for experiment in experiments})
+
+
 def view_study(study: Path) -> StudyView:
     """Read a study's plan and the complete runs that still stand (``study.records.current_runs``).
 
@@ -134,4 +161,5 @@ def view_study(study: Path) -> StudyView:
     for run in current_runs(study, plan).values():
         runs.setdefault(run.key, {})[run.seed] = run
     superseded = sum(1 for _ in (study / SUPERSEDED).rglob(PREDICTIONS))
-    return StudyView(plan, {experiment.key: experiment for experiment in plan.experiments}, runs, superseded)
+    view = StudyView(plan, {experiment.key: experiment for experiment in plan.experiments}, runs, superseded)
+    return replace(view, failed=tuple(name for name in view.pending if read_failure(study / name)))

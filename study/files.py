@@ -17,9 +17,15 @@ from study.errors import StoppingError, StudyError
 JSON: TypeAlias = Any
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def cache_folder() -> Path:
+    """What this machine remembers between studies; it may be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-classification-study"
+
+
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Replace ``path`` atomically: a reader sees the old content or the new, never a part.
 
+    What need not outlive a power cut is not ``durable``, which spares waiting for the disk.
     Raises StoppingError when the disk refuses; the old content is then still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write equal files
@@ -28,7 +34,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -58,9 +65,9 @@ def _seal(content: bytes, owner: str) -> bytes:
     return hashlib.sha256(owner.encode() + b"\n" + content).hexdigest().encode() + b"\n"
 
 
-def write_json(path: Path, data: JSON) -> None:
+def write_json(path: Path, data: JSON, durable: bool = True) -> None:
     """Write JSON-ready data, sorted and indented, atomically."""
-    write_bytes(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+    write_bytes(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode(), durable)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
+from study.description import DataDescription, Level
 from study.errors import StudyError
 from study.experiment import Experiment, Trained, from_data, run_name, structured, to_data
 from study.files import JSON, inside, read_json, sha256, write_arrays, write_bytes, write_json
@@ -74,53 +74,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class DataDescription:
-    """What a study's images are.
-
-    ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
-    out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
-    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do.
-    """
-
-    name: str
-    title: str
-    fingerprint: str
-    splits: str
-    classes: tuple[str, ...]
-    sizes: dict[str, int]
-    notice: str = ""
-    image_size: int = 32
-    folder: str = ""
-    subset: bool = False
-    ood: str = ""
-    stamp: str = ""
-
-    @property
-    def stand_in(self) -> bool:
-        """Whether the images stand in for those that the study is about."""
-        return bool(self.notice)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a published answer to the challenge reached at a level."""
-
-    label: str
-    accuracy: float
-    latency_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Level:
-    """A level of the study: its number, what it is about, the challenge's pass mark, what was published."""
-
-    number: int
-    title: str
-    pass_mark: float | None = None
-    reference: Reference | None = None
-
-
-@dataclass(frozen=True)
 class Spec:
     """What decides a run's result: the experiment, the seed, the data, and the results it builds on, by key.
 
@@ -153,6 +106,22 @@ class Plan:
     dataset: DataDescription
     levels: tuple[Level, ...]
     experiments: tuple[Experiment, ...]
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, Experiment], ...]:
+        """Seed and experiment of every run there is to be, all of one seed before the next.
+
+        What is made from an experiment that has no run with a seed has none either.
+        """
+        planned: list[tuple[int, Experiment]] = []
+        for seed in self.seeds:
+            absent = set[str]()
+            for experiment in self.experiments:
+                if experiment.made_with(seed) and absent.isdisjoint(experiment.needs):
+                    planned.append((seed, experiment))
+                else:
+                    absent.add(experiment.key)
+        return tuple(planned)
 
     def spec(self, experiment: Experiment, seed: int, current: Mapping[str, Run]) -> Spec | None:
         """What a run must have been made of to be current, given the current ones; None when an input is missing."""
@@ -323,10 +292,9 @@ class Run:
         """What other runs build on: the digests of its predictions and weights, equal whenever the result is."""
         return " ".join(self.files[name] for name in (PREDICTIONS, MODEL) if name in self.files)
 
-    @property
-    def predicts(self) -> bool:
-        """Whether predictions on the validation and test images were recorded."""
-        return f"{SPLITS[-1]}_accuracy" in self.metrics
+    def predicts(self, split: str = "test") -> bool:
+        """Whether predictions on the test images, or those of another split, were recorded."""
+        return f"{split}_accuracy" in self.metrics
 
     def predictions(self, split: str) -> Predictions:
         """Predictions on "validation" or "test". KeyError when the run predicts nothing."""
@@ -385,7 +353,7 @@ def current_runs(folder: Path, plan: Plan) -> dict[str, Run]:
     Left out are those of another spec, and those built on the results of a run that is not there any more.
     """
     current: dict[str, Run] = {}
-    for seed, experiment in itertools.product(plan.seeds, plan.experiments):
+    for seed, experiment in plan.runs:
         spec = plan.spec(experiment, seed, current)
         if spec and (run := current_run(folder, spec)):
             current[spec.name] = run

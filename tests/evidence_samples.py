@@ -9,8 +9,9 @@ from matplotlib.figure import Figure as Canvas
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
 from report.escaping import slug
 from report.figures import Drawing
+from study.description import DataDescription, Level
 from study.kinds import Vote
-from study.records import DataDescription, Level, Plan
+from study.records import Plan
 
 KEYS = ("level1/finetuned", "level2/augmented")
 
@@ -50,7 +51,11 @@ def sample_evidence(pending: tuple[str, ...] = ()) -> Evidence:
     )
 
 
+def blank_drawing(figure: Figure) -> Drawing:
+    """An empty drawing of a figure, which takes no time."""
+    return Drawing(slug(figure.name), '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>', b"")
+
+
 def blank_drawings(evidence: Evidence) -> dict[str, Drawing]:
-    """Empty drawings of all figures, which take no time."""
-    blank = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>'
-    return {name: Drawing(slug(name), blank, b"") for name in evidence.figures}
+    """Empty drawings of all figures."""
+    return {name: blank_drawing(figure) for name, figure in evidence.figures.items()}

@@ -17,16 +17,19 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
 from study import records
+from study.data.descriptions import shipped
+from study.description import DataDescription
 from study.design import levels, presets
 from study.experiment import Experiment, run_name
 from study.files import write_bytes, write_json
 from study.kinds import GradCam, Latency, McDropout, OutOfDistribution, Quantization, Search, TeacherAnswers, Vote
+from study.kinds.gradcam import ABSENT, MOST_CLASSES
 from study.metrics.uncertainty import of_samples
-from study.records import OOD, SPLITS, DataDescription, Outcome, Plan, Run
+from study.records import OOD, SPLITS, Outcome, Plan, Run
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # The preset with most to tell: a small network for the second tasks, int8 teachers, growing images.
-PRESET = replace(presets.CPU, name="quick", partner="efficientnet_b0")
+PRESET = replace(presets.CPU, name="quick", partners=("efficientnet_b0",), coarse=(0, 0, 1, 1, 1, 1, 1, 1, 0, 0))
 ACCURACY = {
     "level1/head-only": 0.79,
     "level1/finetuned": 0.88,
@@ -76,17 +79,24 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What all runs of a fabricated study share: how many images of how many classes, accuracies, earlier runs."""
+    """What all runs of a fabricated study share: how many images of how many classes, accuracies, earlier runs.
+
+    ``shares`` are the classes' fractions of the images, equal where there are none.
+    """
 
     classes: int
     images: int
     accuracies: Mapping[str, float]
+    shares: tuple[float, ...] = ()
     runs: dict[str, Run] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Labels of one split, (N,), every class equally often."""
-        return np.arange(self.images) % self.classes
+        """Labels of one split, (N,)."""
+        if not self.shares:
+            return np.arange(self.images) % self.classes
+        ends = np.round(np.cumsum(self.shares) / sum(self.shares) * self.images)
+        return np.searchsorted(ends, np.arange(self.images), side="right")
 
     @cached_property
     def difficulty(self) -> np.ndarray:
@@ -98,7 +108,7 @@ class Scene:
         """Logits (N, C) whose expected accuracy is ``accuracy``; hard images have small margins."""
         margin = norm.ppf(accuracy) - 0.8 * self.difficulty - 0.6 * rng.standard_normal(self.images)
         logits = rng.normal(0, 0.3, (self.images, self.classes))
-        other = (self.labels + rng.integers(1, 3, self.images)) % self.classes
+        other = (self.labels + rng.integers(1, min(3, self.classes), self.images)) % self.classes
         rows = np.arange(self.images)
         logits[rows, self.labels] = 3.0 + 2.0 * margin.clip(0)
         logits[rows, other] = 2.0 + 2.0 * (margin < 0) - 1.0 * (margin > 0)
@@ -279,16 +289,17 @@ def _teacher_answers(scene: Scene, experiment: TeacherAnswers, seed: int, folder
 
 
 def _grad_cam(scene: Scene, experiment: GradCam, seed: int, folder: Path) -> Outcome:
-    """A correct image of every class, and a wrong one of every class but the last."""
-    rng, classes = _noise(seed, 19), scene.classes
+    """A correct image of every class, of many of the first ones, and a wrong one of these but the last."""
+    rng, classes = _noise(seed, 19), min(scene.classes, MOST_CLASSES)
     targets = np.concatenate([np.arange(classes), np.arange(classes - 1)])
+    none = np.full(scene.classes - classes, ABSENT)
     arrays = {
         "images": rng.integers(0, 256, (len(targets), 3, 32, 32), dtype=np.uint8),
         "targets": targets,
         "predicted": np.concatenate([np.arange(classes), np.arange(1, classes)]),
         "maps": rng.random((len(experiment.sources), len(targets), 32, 32)).astype(np.float32),
-        "correct": np.arange(classes),
-        "wrong": np.append(classes + np.arange(classes - 1), -1),
+        "correct": np.append(np.arange(classes), none),
+        "wrong": np.concatenate([classes + np.arange(classes - 1), [ABSENT], none]),
     }
     return Outcome({"road": [0.1 + 0.02 * n for n in range(len(experiment.sources))]}, arrays)
 
@@ -326,6 +337,7 @@ def plan(
     planned: Sequence[Experiment] | None = None,
 ) -> Plan:
     """What study.json of a fabricated study holds."""
+    description = shipped("digits" if stand_in else "cifar10")
     dataset = DataDescription(
         name="digits" if stand_in else "cifar10",
         title="Digits" if stand_in else "CIFAR-10",
@@ -336,10 +348,13 @@ def plan(
         notice="Stand-in data: the bundled digits, not CIFAR-10." if stand_in else "",
         subset=True,
         ood="1" * 64,
+        source="digits" if stand_in else "cifar10",
+        cut="the official test images" * (not stand_in),
+        description=description,
     )
     chosen = tuple(experiments() if planned is None else planned)
     name = f"{PRESET.name}-{dataset.name}"
-    return Plan(name, PRESET.name, "tests", tuple(seeds), "cpu", dataset, levels.described(), chosen)
+    return Plan(name, PRESET.name, "tests", tuple(seeds), "cpu", dataset, levels.described(description), chosen)
 
 
 def fabricate(
@@ -351,16 +366,18 @@ def fabricate(
     accuracies: Mapping[str, float] | None = None,
     stand_in: bool = False,
     planned: Sequence[Experiment] | None = None,
+    shares: Sequence[float] = (),
 ) -> Path:
     """Write a synthetic study into ``folder`` and return it.
 
     ``images`` is the size of the validation and of the test split, ``skip`` holds the keys of
     experiments left pending (those that need them stay pending too), ``accuracies`` overrides
-    the expected accuracy of trainings by key, ``planned`` the experiments.
+    the expected accuracy of trainings by key, ``planned`` the experiments, ``shares`` are the classes' fractions of
+    the images.
     """
     made = plan(seeds, classes, images, stand_in, planned)
     records.write_plan(folder, made)
-    scene = Scene(len(classes), images, ACCURACY | dict(accuracies or {}))
+    scene = Scene(len(classes), images, ACCURACY | dict(accuracies or {}), tuple(shares))
     for seed in seeds:
         for experiment in made.experiments:
             spec = made.spec(experiment, seed, scene.runs)

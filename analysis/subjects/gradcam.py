@@ -19,6 +19,7 @@ from study.kinds.gradcam import ABSENT
 
 TILE, GAP = 96, 6  # px
 OPACITY = 0.55
+COLUMNS, LETTERS = 12, 16  # classes shown, and how much of their names
 
 
 @facts
@@ -39,15 +40,28 @@ def gradcam(results: Results, findings: Findings) -> Figure | None:
     run, titles = view.runs_of(found[0].key)[0], [view.title(key) for key in found[0].sources]
     roads = zip(titles, run.metrics["road"], strict=True)
     scores = formats.listing([f"{formats.number(score)} ({title})" for title, score in roads])
+    columns = len(shown(run.arrays))
     caption = join(
         f"Grad-CAM's faithfulness by ROAD, positive when the regions marked matter more than the rest, is {scores}.",
         f"Per class a test image that {titles[-1]} classifies correctly with median confidence and its most "
         "confident error, headed by the class it is taken for; below each the maps for the true class of "
         f"{formats.listing(titles)}.",
+        f"Shown are {formats.count(columns)} of {formats.count(len(view.classes))} classes."
+        if columns < len(view.classes)
+        else "",
         "ROAD is a mean over one correct image per class and covers no variation between seeds.",
     )
     alt = "Test images with heat maps of the regions that speak for the true class"
     return Figure("gradcam", caption, lambda: draw(run.arrays, view.classes, titles), alt)
+
+
+def shown(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The classes to show, ascending: all, or of too many evenly spaced ones of those that have the most images."""
+    found = (np.stack([arrays["correct"], arrays["wrong"]]) != ABSENT).sum(axis=0)
+    if len(found) <= COLUMNS:
+        return np.arange(len(found))
+    fullest = np.flatnonzero(found == found.max())
+    return fullest[np.unique(np.linspace(0, len(fullest) - 1, COLUMNS).round().astype(int))]
 
 
 def draw(arrays: Mapping[str, np.ndarray], classes: Sequence[str], titles: Sequence[str]) -> Canvas:
@@ -55,11 +69,13 @@ def draw(arrays: Mapping[str, np.ndarray], classes: Sequence[str], titles: Seque
 
     ``arrays`` are those of ``study.kinds.GradCam``.
     """
-    correct, wrong = arrays["correct"], arrays["wrong"]
-    taken_for = ["" if row == ABSENT else classes[arrays["predicted"][row]] for row in wrong]
-    canvas = style.canvas(0.9 + 2 * (1 + len(titles)) * min(0.52, 5.2 / len(classes)))
+    columns = shown(arrays)
+    correct, wrong = arrays["correct"][columns], arrays["wrong"][columns]
+    names = [style.short(classes[label], LETTERS) for label in columns]
+    taken_for = ["" if row == ABSENT else style.short(classes[arrays["predicted"][row]], LETTERS) for row in wrong]
+    canvas = style.canvas(0.9 + 2 * (1 + len(titles)) * min(0.52, 5.2 / len(columns)))
     above, below = canvas.subplots(2, 1)
-    _block(above, mosaic(arrays, correct), classes, ["correct", *titles])
+    _block(above, mosaic(arrays, correct), names, ["correct", *titles])
     _block(below, mosaic(arrays, wrong), taken_for, ["wrong, taken for", *titles])
     return canvas
 

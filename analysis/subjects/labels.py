@@ -1,6 +1,6 @@
 """Errors beside the labels' own errors, and confidence beside what people answer, where those optional files lie.
 
-Both describe CIFAR-10's test set in its official order.
+Both describe the test set in its source's order; the dataset's description names them.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from study.metrics.calibration import probabilities
 from study.metrics.uncertainty import entropy
 from study.records import Predictions
 
-CIFAR_TRAINING_IMAGES = 50_000
-AUDIT, PEOPLE = "cifar10-label-audit.json", "cifar10h-counts.npy"
-
 
 @facts
 def label_facts(results: Results) -> Iterator[Fact]:
     """Of the ensemble, else of the best network."""
     view, data = results.view, results.view.plan.dataset
-    key = results.ensemble.best_vote if results.ensemble else view.best(view.experiments)
-    if data.name != "cifar10" or not data.folder or key is None:
+    key = results.ensemble.best_vote if results.ensemble else view.best(view.own)
+    told, folder = data.description, Path(data.folder)
+    audit, people = ((folder / name) if name else None for name in (told.label_audit, told.human_labels))
+    if not data.folder or not (audit or people) or key is None:
         return
-    predictions, runs, folder = view.predictions(key)[0], view.names(key)[:1], Path(data.folder)
+    predictions, runs = view.predictions(key)[0], view.names(key)[:1]
     yield Origin(label_facts, runs).text("labels/model", view.title(key))
-    if (folder / AUDIT).is_file():
-        for name, number in audited_errors(folder / AUDIT, predictions).items():
+    if audit and audit.is_file():
+        for name, number in audited_errors(audit, predictions, told.test_begins).items():
             yield Origin(audited_errors, runs).count(f"labels/{name}", number)
-    if (folder / PEOPLE).is_file():
-        yield from people_facts(folder / PEOPLE, predictions, runs)
+    if people and people.is_file():
+        yield from people_facts(people, predictions, runs, told.test_begins)
 
 
-def audited_errors(audit: Path, predictions: Predictions) -> dict[str, int]:
+def audited_errors(audit: Path, predictions: Predictions, test_begins: int) -> dict[str, int]:
     """Counts of the images tested whose prediction is wrong, and whose label is in doubt.
 
     ``suspected`` labels were flagged by an algorithm and shown to five people; of them, fewer than three confirmed
     the label of the ``faulty`` ones; ``wrong-`` stands before the wrongly classified among them. ``audit`` is the JSON
     list of Northcutt, Athalye & Mueller 2021, https://arxiv.org/abs/2103.14749: per image ``id``, its position in the
-    official test set, and ``mturk`` votes for the ``given`` label. StudyError when it is missing or not such a list.
+    official test set, which begins at ``test_begins``, and ``mturk`` votes for the ``given`` label. StudyError when it
+    is missing or not such a list.
     """
     entries = read_json(audit)
     try:
@@ -52,17 +52,17 @@ def audited_errors(audit: Path, predictions: Predictions) -> dict[str, int]:
     except (TypeError, KeyError, ValueError) as error:
         raise StudyError(f"{audit} is not a list of audited labels; fetch it again or remove it") from error
     doubted = {"suspected": list(votes), "faulty": [image for image, given in votes.items() if given < 3]}
-    tested = predictions.indices - CIFAR_TRAINING_IMAGES  # the training images are counted first
+    tested = predictions.indices - test_begins
     wrong = tested[~predictions.correct]
     seen = {name: int(np.isin(tested, images).sum()) for name, images in doubted.items()}
     missed = {f"wrong-{name}": int(np.isin(wrong, images).sum()) for name, images in doubted.items()}
     return {"wrong": len(wrong), **seen, **missed}
 
 
-def people_facts(people: Path, predictions: Predictions, runs: tuple[str, ...]) -> Iterator[Fact]:
+def people_facts(people: Path, predictions: Predictions, runs: tuple[str, ...], test_begins: int) -> Iterator[Fact]:
     """The predictions beside how many people chose each class. StudyError when the file is of other images."""
     try:
-        counts = np.load(people, allow_pickle=False)[predictions.indices - CIFAR_TRAINING_IMAGES]
+        counts = np.load(people, allow_pickle=False)[predictions.indices - test_begins]
     except (ValueError, EOFError, IndexError) as error:
         raise StudyError(f"{people} is damaged or of another test set; replace or remove it") from error
     made = Origin(human_agreement, runs)
@@ -81,7 +81,7 @@ def human_agreement(counts: np.ndarray, probs: np.ndarray) -> dict[str, float]:
     from scipy.stats import spearmanr
 
     if counts.shape != probs.shape:
-        raise StudyError(f"human counts {counts.shape} do not match {probs.shape}; use CIFAR-10's file")
+        raise StudyError(f"human counts {counts.shape} do not match {probs.shape}; use a file for this test set")
     people = counts / counts.sum(axis=1, keepdims=True)
     likely = np.log(np.maximum(probs, np.finfo(float).tiny))
     choice = np.take_along_axis(counts, probs.argmax(axis=1)[:, None], axis=1)[:, 0]

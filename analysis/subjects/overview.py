@@ -10,9 +10,23 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
 from analysis.captions import accuracy_cells, accuracy_interval, join
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.evidence import (
+    Claim,
+    Fact,
+    Figure,
+    Finding,
+    Findings,
+    Origin,
+    Table,
+    Verdict,
+    facts,
+    figure,
+    findings,
+    table,
+)
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy, summarise
+from analysis.statistics.crossed import MIN_SEEDS, About
 from analysis.view import StudyView
 from study.records import read_plan
 
@@ -21,7 +35,7 @@ from study.records import read_plan
 def study_facts(results: Results) -> Iterator[Fact]:
     """What was run, on what."""
     view, plan = results.view, results.view.plan
-    data, everything = plan.dataset, tuple(run.name for run in view.all_runs)
+    data, everything = plan.dataset, tuple(run.name for run in view.own_runs)
     planned, ran = Origin(study_facts), Origin(study_facts, everything)
     yield planned.text("study/name", plan.study)
     yield planned.text("study/preset", plan.preset)
@@ -30,9 +44,9 @@ def study_facts(results: Results) -> Iterator[Fact]:
     yield planned.text("study/notice", data.notice)
     yield planned.text("study/seed-list", formats.listing([str(seed) for seed in plan.seeds]))
     yield planned.count("study/seeds", len(plan.seeds))
-    yield planned.count("study/experiments", len(view.experiments))
+    yield planned.count("study/experiments", len(view.own))
     yield ran.count("study/runs", len(everything))
-    evaluated = view.names(*results.accuracies)
+    evaluated = view.names(*(key for key in view.own if key in results.accuracies))
     yield Origin(study_facts, evaluated).count("study/test-evaluations", len(evaluated))
     if view.superseded:
         yield planned.count("study/superseded", view.superseded)
@@ -72,12 +86,17 @@ def pass_marks(results: Results) -> Iterator[Finding]:
     for level, key in results.best.items():
         mark = results.view.level[level].pass_mark
         if mark is not None:
-            yield pass_mark_finding(level, results.view.title(key), results.accuracies[key], mark)
+            runs = results.view.names(key)
+            yield pass_mark_finding(level, results.view.title(key), results.accuracies[key], mark, runs)
 
 
-def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -> Finding:
-    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided."""
-    reached = "{} % (95 % CI {})".format(*accuracy_cells(accuracy))
+def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...] = ()) -> Finding:
+    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided.
+
+    The interval covers test images, and with several seeds chance in training; one seed speaks of the model at hand.
+    """
+    covered = f"{accuracy.seeds} seeds, over seeds and images" if accuracy.seeds > 1 else "1 seed, over images alone"
+    reached = "{} % (95 % CI {}, {})".format(*accuracy_cells(accuracy), covered)
     target = f"the level {level} pass mark of {formats.percent(mark)} %"
     verdict: Verdict
     if accuracy.low >= mark:
@@ -87,7 +106,14 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -
     else:
         verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
     names = ("best", "best-accuracy", "best-accuracy-interval", "pass-mark")
-    return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, tuple(f"{f}/level{level}" for f in names))
+    about: About = "recipes" if accuracy.seeds >= MIN_SEEDS else "networks"
+    test = "crossed analysis of variance" if accuracy.seeds > 1 else "Wilson interval"
+    claim = Claim(
+        test, about, "percent", accuracy.images, accuracy.seeds, accuracy.mean, accuracy.low, accuracy.high, None,
+        verdict, runs, null=mark,
+    )  # fmt: skip
+    rests_on = tuple(f"{name}/level{level}" for name in names)
+    return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, rests_on, claim)
 
 
 @table
@@ -95,25 +121,34 @@ def headline(results: Results, findings: Findings) -> Table | None:
     """One row per level: the model that validation selects, beside pass mark and reference."""
     if not results.best:
         return None
-    rows = []
+    rows, asked = [], _asked(results)
     for level, key in results.best.items():
         mark, reference = results.view.level[level].pass_mark, results.view.level[level].reference
         passed = formats.MISSING if mark is None else formats.percent(mark)
         published = formats.percent(reference.accuracy) if reference else formats.MISSING
-        rows.append((str(level), results.view.title(key), *accuracy_cells(results.accuracies[key]), passed, published))
-    head = ("Level", "Selected on validation", "Accuracy, %", "95 % CI", "Pass mark, %", "Reference, %")
+        beside = (passed, published) if asked else ()
+        rows.append((str(level), results.view.title(key), *accuracy_cells(results.accuracies[key]), *beside))
     caption = join(
         progress_sentence(results),
-        "Per level the model with the best validation accuracy and its test accuracy, beside the "
-        "challenge's pass mark and the figure published for the study this one answers.",
+        "Per level the model with the best validation accuracy and its test accuracy"
+        + (
+            ", beside the challenge's pass mark and the figure published for the study this one answers." * asked or "."
+        ),
         accuracy_interval(results),
     )
-    return Table("headline", caption, head, tuple(rows), "llrlrr")
+    head = ("Level", "Selected on validation", "Accuracy, %", "95 % CI")
+    extra = ("Pass mark, %", "Reference, %") if asked else ()
+    return Table("headline", caption, (*head, *extra), tuple(rows), "llrl" + "rr" * asked)
+
+
+def _asked(results: Results) -> bool:
+    """Whether these data have pass marks or published figures."""
+    return any(level.pass_mark is not None or level.reference for level in results.view.level.values())
 
 
 def progress_sentence(results: Results) -> str:
-    """How far accuracy moves over the levels with a pass mark."""
-    marked = [level for level in results.best if results.view.level[level].pass_mark is not None]
+    """How far accuracy moves over the levels that try to be more accurate than the one before."""
+    marked = [level for level in results.best if results.view.level[level].step]
     if len(marked) < 2:
         return ""
     first, last = (results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1]))
@@ -130,12 +165,13 @@ def levels(results: Results, findings: Findings) -> Figure | None:
         return None
     caption = join(
         progress_sentence(results),
-        "Filled: per level the model selected on validation, with its interval; small: the level's other "
-        "experiments; bar: the challenge's pass mark; open diamond: the published reference figure. The axis is "
-        "logarithmic in the error.",
+        "Filled: per level the model selected on validation, with its interval; small: the level's other experiments"
+        + "; bar: the challenge's pass mark; open diamond: the published reference figure" * _asked(results)
+        + ". The axis is logarithmic in the error.",
         accuracy_interval(results),
     )
-    alt = "Test accuracy in percent against level 1 to 5, with intervals, pass marks and reference figures"
+    alt = "Test accuracy in percent against level 1 to 5, with intervals"
+    alt += ", pass marks and reference figures" * _asked(results)
     return Figure("levels", caption, lambda: _draw(results), alt)
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from analysis import formats
 from analysis.captions import join
 from analysis.evidence import Fact, Findings, Origin, Table, facts, table
-from analysis.results import SEED_NOISE, Judged, Results, control_of
-from analysis.statistics.comparison import ALPHA, compare, detectable_effect, paired_interval
-from analysis.statistics.trust import aurc_gain
+from analysis.results import Judged, Results, control_of
+from analysis.statistics.comparison import MARGIN
+from analysis.statistics.crossed import ALPHA, LEVEL, MIN_SEEDS, POWER, SEED_SD, Estimate, assumed, pooled
 from study.experiment import (
+    LENGTHS_FOR,
     MUON_ITERATIONS,
     MUON_MOMENTUM,
     MUON_REST,
@@ -29,6 +30,11 @@ from study.kinds import Training
 from study.metrics.calibration import expected_calibration_error
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
+VIEWS = {
+    1: "the image alone",
+    2: "the image, averaged with those for its mirror image",
+    6: "the image, averaged with those for its mirror image and for both shifted by one pixel to either side",
+}
 TRANSFORMS = {
     "flip": "horizontal flip in every other epoch",
     "crop": "crop after {} px padding",
@@ -44,16 +50,19 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
 
     The trainer's modules are named, not imported, for they need torch.
     """
-    for name, function in (("level", paired_interval), ("power", detectable_effect)):
-        yield Origin(function).text(f"protocol/{name}", f"{100 * _default(function, name):.0f} %")
-    yield Origin(detectable_effect).text("protocol/alpha", formats.setting(ALPHA))
-    yield Origin(compare).text("protocol/resamples", formats.count(_default(compare, "resamples")))
+    yield Origin(Estimate.interval).text("protocol/level", f"{100 * LEVEL:.0f} %")
+    yield Origin(Estimate.detectable).text("protocol/power", f"{100 * POWER:.0f} %")
+    yield Origin(Judged.verdict).text("protocol/alpha", formats.setting(ALPHA))
+    yield Origin(Judged.decidable).count("protocol/min-seeds", MIN_SEEDS)
+    yield Origin(Judged.equivalent).text("protocol/margin", f"{formats.percent(MARGIN)} points")
+    yield Origin(assumed).text("protocol/seed-sd", f"{formats.percent(SEED_SD)} points")
+    if results.chance:
+        spread = results.chance.overdispersion
+        made = Origin(pooled, results.view.names(*results.judged))
+        yield made.number("protocol/overdispersion", spread, 2)
+        yield made.number("protocol/degrees-of-freedom", results.chance.degrees, 1)
     bins = _default(expected_calibration_error, "bins")
     yield Origin(expected_calibration_error).text("protocol/bins", formats.count(bins))
-    resamples = _default(aurc_gain, "resamples")
-    yield Origin(aurc_gain).text("protocol/image-resamples", formats.count(resamples))
-    yield Origin(aurc_gain).text("protocol/least-p", formats.setting(round(2 / (1 + resamples), 3)))
-    yield Origin(Judged.noisy).text("protocol/seed-noise", f"{formats.percent(SEED_NOISE)} points")
     trainer = Origin("study.training.trainer.Trainer.optimizer")
     yield trainer.text("protocol/muon-momentum", formats.setting(MUON_MOMENTUM))
     yield trainer.count("protocol/muon-iterations", MUON_ITERATIONS)
@@ -73,7 +82,7 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
         if (trained := experiment.trained) is None:
             continue
         made = Origin(describe_recipe, results.view.names(key))
-        described = describe_recipe(trained) | _where_used(trained)
+        described = describe_recipe(trained, results.view.plan.dataset.image_size) | _where_used(trained)
         if isinstance(experiment, Training) and (teaching := experiment.distillation):
             described["distillation-weight"] = formats.setting(teaching.weight)
             described["temperature"] = formats.setting(teaching.temperature)
@@ -83,8 +92,8 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
             yield made.count(f"recipe/{key}/fixed-views", trained.recipe.fixed_views)
 
 
-def describe_recipe(trained: Trained) -> dict[str, str]:
-    """A training in words; what changes between stages is joined by "then"."""
+def describe_recipe(trained: Trained, stored: int = LENGTHS_FOR) -> dict[str, str]:
+    """A training in words, on images stored at ``stored`` px; what changes between stages is joined by "then"."""
     architecture, recipe = trained.architecture, trained.recipe
     return {
         "architecture": architecture.backbone,
@@ -100,8 +109,8 @@ def describe_recipe(trained: Trained) -> dict[str, str]:
         ),
         "schedule": _by_stage(recipe, lambda stage: stage.schedule),
         "mixup": _by_stage(recipe, lambda stage: formats.setting(stage.mixup)),
-        "augmentation": _by_stage(recipe, lambda stage: describe_augmentation(stage.augmentation)),
-        "views": "the image, averaged with those for its mirror image" if recipe.flip_tta else "the image alone",
+        "augmentation": _by_stage(recipe, lambda stage: describe_augmentation(stage.augmentation.at(stored))),
+        "views": VIEWS[recipe.test_views],
     }
 
 
@@ -132,6 +141,9 @@ def _where_used(trained: Trained) -> dict[str, str]:
         "frozen-groups": max(stage.frozen_groups for stage in recipe.stages),
         "dropout": architecture.dropout,
         "warmup": max(stage.warmup for stage in recipe.stages),
+        "layer-decay": recipe.layer_decay,
+        "averaging": recipe.averaging,
+        "stem-epochs": max(stage.stem_epochs for stage in recipe.stages),
         "auxiliary-weight": recipe.auxiliary_weight if architecture.auxiliary else 0,
     }
     words = {"frozen-filters": "depthwise"} if any(stage.frozen_depthwise for stage in recipe.stages) else {}
@@ -147,14 +159,14 @@ def experiments(results: Results, findings: Findings) -> Table | None:
         if each.trained is None:
             continue
         seconds = [float(run.durations["total"]) for run in view.runs_of(each.key)]
-        time = formats.duration(float(np.mean(seconds)))[2] if seconds else "pending"
+        failed = any(name.startswith(f"{each.key}/") for name in view.failed)
+        time = formats.duration(float(np.mean(seconds)))[2] if seconds else "failed" if failed else "pending"
         control = f"{view.title(each.control)}: {each.differs}" if each.control else formats.MISSING
         size = max(stage.image_size for stage in each.trained.recipe.stages)
         rows.append((str(each.level), each.title, control, str(each.trained.recipe.epochs), str(size), time))
-    controlled = sum(1 for key in view.experiments if control_of(view, key, results.ensemble))
+    controlled = sum(1 for key in view.own if control_of(view, key, results.ensemble))
     caption = join(
-        f"{controlled} of {len(view.experiments)} experiments have a control, from which they differ in a named "
-        "respect.",
+        f"{controlled} of {len(view.own)} experiments have a control, from which they differ in a named respect.",
         f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
     )
@@ -166,12 +178,13 @@ def experiments(results: Results, findings: Findings) -> Table | None:
 def recipes(results: Results, findings: Findings) -> Table | None:
     """How every planned network is trained, in full."""
     rows, names = [], ("schedule", "weight-decay", "label-smoothing", "batch-size")
+    stored = results.view.plan.dataset.image_size
     for each in results.view.experiments.values():
         if each.trained is None:
             continue
-        words, warmup = describe_recipe(each.trained), _where_used(each.trained).get("warmup")
+        words, warmup = describe_recipe(each.trained, stored), _where_used(each.trained).get("warmup")
         rate = words["learning-rate"] + (f" ({warmup})" if warmup else "")
-        shown = dict.fromkeys(_transforms(stage.augmentation) for stage in each.trained.recipe.stages)
+        shown = dict.fromkeys(_transforms(stage.augmentation.at(stored)) for stage in each.trained.recipe.stages)
         settings = (words[name] for name in names)
         rows.append((each.title, words["optimizer"], rate, *settings, ", then ".join(shown)))
     caption = join(

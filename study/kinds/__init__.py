@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from study.kinds.added import Added
 from study.kinds.export import Export
 from study.kinds.gradcam import GradCam
+from study.kinds.joined_vote import JoinedVote
 from study.kinds.kind import Context, Kind, Scale
 from study.kinds.latency import Latency
 from study.kinds.mc_dropout import McDropout
@@ -21,6 +23,6 @@ for module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{module.name}")
 
 __all__ = [
-    "Context", "Export", "GradCam", "Kind", "Latency", "McDropout", "OutOfDistribution", "Quantization", "Scale",
-    "Search", "TeacherAnswers", "Training", "Vote",
+    "Added", "Context", "Export", "GradCam", "JoinedVote", "Kind", "Latency", "McDropout", "OutOfDistribution",
+    "Quantization", "Scale", "Search", "TeacherAnswers", "Training", "Vote",
 ]  # fmt: skip

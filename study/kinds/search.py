@@ -75,6 +75,9 @@ class Search(Kind):
         trial = training_cost(Trained(self.base.architecture, self.trial_recipe), images, images)
         return self.base.cost(scale) + self.trials * (START_SECONDS + trial)
 
+    def memory(self, scale: Scale) -> int:
+        return self.base.memory(scale)
+
     def images(self, scale: Scale) -> int:
         return self.base.images(scale) + self.trials * self.trial_epochs * self.trial_images
 
@@ -174,8 +177,6 @@ def _run_trial(
 ) -> None:
     import optuna
 
-    from study.models.classifier import build
-    from study.streams import derive
     from study.training.trainer import Diverged, Trainer
 
     checkpoint, owner = context.folder / TRIAL, f"{files.owner(context.folder / records.SPEC)} {recipe}"
@@ -189,7 +190,7 @@ def _run_trial(
         progress.save(checkpoint, owner)
         report(progress.rows)
 
-    model = build(experiment.base.architecture, len(dataset.classes), derive(context.seed, "initialisation"))
+    model = context.build(experiment.base.architecture)
     monitored = len(dataset.validation)
     try:
         trainer = Trainer(model, recipe, dataset, context.machine, context.seed, monitored=monitored)

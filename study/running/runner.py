@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -14,11 +15,14 @@ from study import records
 from study.errors import RunsFailed, StudyError
 from study.records import Failure, Run
 from study.running.options import Options
+from study.running.preflight import preflight
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
-from study.status import problems
+from study.running.understood import understood
+from study.status import LOCK, problems
 
-LOCK = ".lock"
+if TYPE_CHECKING:
+    from study.running.schedule import Executor
 
 
 def run(options: Options, say: Callable[[str], None] = print) -> Path:
@@ -29,19 +33,23 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
     runs failed, with everything complete that does not need them.
     """
     study = prepare(options)
-    with contextlib.nullcontext() if options.dry_run else _locked(study.folder):
+    with contextlib.nullcontext() if options.dry_run else locked(study.folder):
         current = _current(study)
-        missing = [job for job in study.jobs if job.name not in current]
+        jobs = [*study.jobs, *study.joined(current)]
+        missing = [job for job in jobs if job.name not in current]
         _require_upstream(missing, current)
         if study.data.notice:
             say(f"NOTICE: {study.data.notice}")
-        complete = len(study.jobs) - len(missing)
+        complete = len(jobs) - len(missing)
         for line in (*study.unreadable, *problems(study.folder, study.plan, current)):
             say(line)
-        say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
+        say(f"study {study.folder}: {complete} of {len(jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
-            say(_listed(study, missing, _estimator(study, current)))
+            say(understood(study.data))
+            say(_listed(study, jobs, missing, _estimator(study, current)))
         else:
+            if missing:
+                preflight(study, missing)
             _tidy(current.values())
             _write_plan(study, idle=not missing)
             if missing:
@@ -62,18 +70,19 @@ def _write_plan(study: Study, idle: bool) -> None:
     records.write_plan(study.folder, replace(study.plan, device=before or str(study.machine.device)))
 
 
-def _listed(study: Study, missing: list[Job], estimator: Estimator) -> str:
+def _listed(study: Study, jobs: list[Job], missing: list[Job], estimator: Estimator) -> str:
     """The plan as a table: each run, its state and its estimated time, and that of all."""
     from tabulate import tabulate
 
     seconds = {job.name: estimator.seconds(job.experiment) for job in missing}
     rows = [
-        (job.name, "to do" if job.name in seconds else "complete", duration(seconds.get(job.name, 0.0)))
-        for job in study.jobs
+        (job.name, "to do" if job.name in seconds else "complete", duration(seconds.get(job.name, 0.0))) for job in jobs
     ]
     total = duration(shared(list(seconds.values()), study.workers))
     table = tabulate(rows, headers=("run", "state", "estimate"))
-    return f"{table}\n{len(rows)} runs, about {total} to go on this machine"
+    further = duration(shared([estimator.seconds(experiment) for experiment in study.chosen], study.workers))
+    left = f"{len(rows)} runs, about {total} to go on this machine"
+    return f"{table}\n{left}; each further seed of these experiments about {further}"
 
 
 def _current(study: Study) -> dict[str, Run]:
@@ -107,14 +116,15 @@ def _require_upstream(jobs: list[Job], current: dict[str, Run]) -> None:
 def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
     """Run the jobs. RunsFailed, when the others are complete, for runs that failed."""
     from study.running.schedule import Schedule
-    from study.running.workers import Processes
 
     started = time.perf_counter()
     runs = {job.name: job.experiment for job in jobs}
-    with Reporter(runs, estimator, study.workers) as reporter:
+    device = str(study.machine.device)
+    with Reporter(runs, estimator, study.workers, folder=study.folder, device=device) as reporter:
+        executor = _executor(study, reporter)
+        reporter.lanes = executor.lanes
         precision = "bfloat16 where a recipe asks" if study.machine.precision("bfloat16") == "bfloat16" else "float32"
-        reporter.say(f"about {duration(reporter.left())} on {study.machine.device}, {precision}")
-        executor = Processes(study, reporter.advance)
+        reporter.say(f"about {duration(reporter.left())} on {device}, {precision}")
         schedule = Schedule(study, jobs, executor, reporter)
         try:
             failed = schedule.run()
@@ -125,6 +135,16 @@ def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
         reporter.say(f"study {f'went on without {len(failed)} failed' if failed else 'complete'} in {took}")
     if failed:
         raise RunsFailed(_without(failed, set().union(*map(schedule.waiting_for, failed))))
+
+
+def _executor(study: Study, reporter: Reporter) -> Executor:
+    if study.options.executor == "ray":
+        from study.running.cluster import Cluster
+
+        return Cluster(study, reporter.advance, reporter.say)
+    from study.running.workers import Processes
+
+    return Processes(study, reporter.advance)
 
 
 def _without(failed: Mapping[str, Failure], waiting: Collection[str]) -> str:
@@ -138,7 +158,7 @@ def _without(failed: Mapping[str, Failure], waiting: Collection[str]) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the study's folder; StudyError when it cannot be written or another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

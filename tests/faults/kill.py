@@ -36,11 +36,11 @@ import torch
 from report.build import build
 from study import records
 from study.data import datasets
+from study.description import Level
 from study.design import levels, presets
 from study.experiment import Architecture, Augmentation, Distillation, Recipe, Stage, Subset
 from study.kinds import Kind, Quantization, Search, TeacherAnswers, Training, Vote
 from study.kinds.export import Export
-from study.records import Level
 from study.running import runner, workers
 from study.running.options import Options
 from study.training.trainer import Trainer

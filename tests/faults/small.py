@@ -16,10 +16,11 @@ import pytest
 
 from study import files, records
 from study.data import datasets
+from study.description import Level
 from study.design import levels
 from study.experiment import reads
 from study.kinds import Context, Kind, Scale
-from study.records import Level, Outcome
+from study.records import Outcome
 from study.running import runner
 from study.running.options import Options
 from study.streams import numpy_generator

@@ -1,4 +1,4 @@
-"""Full and read-only disks, no permission, clocks that go back, signals, two drivers: one line, and nothing is lost."""
+"""A disk that is full or read-only, no permission, a clock that goes back, signals, two drivers."""
 
 from __future__ import annotations
 

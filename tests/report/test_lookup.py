@@ -8,9 +8,9 @@ import pytest
 
 from analysis.evidence import Finding
 from report.lookup import Lookup
+from study.description import Level
 from study.errors import StudyError
 from study.experiment import Expectation
-from study.records import Level
 from tests.evidence_samples import sample_evidence, sample_fact, sample_plan
 
 KEY = "level2/augmented"
@@ -30,13 +30,20 @@ def test_found_fact_is_remembered_as_used() -> None:
 def test_a_finding_brings_its_facts_along() -> None:
     lookup = _lookup()
     lookup.finding("pass-mark/level1")
-    assert set(lookup.used) == {"accuracy/level1/finetuned"}
+    assert lookup.printed_in == {"accuracy/level1/finetuned": "finding"}
 
 
 def test_fact_of_a_pending_experiment_is_none_and_unused() -> None:
     lookup = _lookup("level2/augmented/seed-0")
     assert lookup.fact("accuracy/level2/augmented") is None
     assert not lookup.used
+
+
+def test_what_names_a_failed_experiment_is_missing_because_it_failed() -> None:
+    lookup = _lookup("level2/augmented/seed-0", "level1/finetuned/seed-0")
+    lookup.evidence = replace(lookup.evidence, failed=("level2/augmented/seed-0",))
+    assert lookup.missing("accuracy/level2/augmented") == "failed"
+    assert lookup.missing("accuracy/level1/finetuned") == lookup.missing("oracle/accuracy") == "pending"
 
 
 def test_misspelt_fact_of_a_complete_experiment_fails_although_others_are_pending() -> None:
@@ -85,7 +92,7 @@ def test_levels_are_those_with_experiments() -> None:
     assert [level.title for level in Lookup(lookup.evidence, more).levels] == ["transfer", "regularisation"]
 
 
-@pytest.mark.parametrize(("expects", "undecided"), [("gain", [KEY]), ("loss", [KEY]), ("no loss", [])])
+@pytest.mark.parametrize(("expects", "undecided"), [("gain", [KEY]), ("loss", [KEY]), ("no difference", [])])
 def test_an_open_claim_that_nothing_is_lost_is_not_told_as_no_difference(
     expects: Expectation, undecided: list[str]
 ) -> None:

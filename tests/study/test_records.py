@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from study import files, records, status
+from study.description import DataDescription, Level, Reference
 from study.design import levels
 from study.design.presets import CPU, PAPER, QUICK, Preset
 from study.errors import StudyError
 from study.kinds import OutOfDistribution, Quantization, Training, Vote
-from study.records import DataDescription, Failure, Level, Outcome, Plan, Reference, Spec
+from study.records import Failure, Outcome, Plan, Spec
 
 RECIPE = levels.experiments(QUICK)[1].trained
 assert RECIPE is not None
@@ -114,7 +115,16 @@ def test_a_damaged_result_is_one_clear_line(run: Path, content: object) -> None:
 @pytest.mark.parametrize("preset", [QUICK, CPU, PAPER], ids=lambda preset: preset.name)
 def test_plans_read_back_as_what_was_written(tmp_path: Path, preset: Preset) -> None:
     data = replace(DATA, notice="Stand-in", folder="/data", subset=True, ood="o" * 64, stamp="t" * 64)
-    plan = Plan("a", preset.name, preset.purpose, (0, 2), "cpu", data, levels.described(), levels.experiments(preset))
+    plan = Plan(
+        "a",
+        preset.name,
+        preset.purpose,
+        (0, 2),
+        "cpu",
+        data,
+        levels.described(data.description),
+        levels.experiments(preset),
+    )
     records.write_plan(tmp_path, plan)
     again = records.read_plan(tmp_path)
     assert again == plan and again.dataset.stand_in

@@ -1,38 +1,54 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-import tasks
-from study import records
-from study.files import read_json, write_json
-from study.records import ENVIRONMENT, Outcome
-from study.status import mixed_versions
-from tests.fabricate import experiments, fabricate
+from study.status import LOCK, UNDER_WAY, UnderWay, duration, note_under_way, under_way
 
-FEW = experiments(1)
+NOTED = {"level1/a/seed-0": UnderWay("vm", "cpu", 0.254, 65.0), "level1/b/seed-0": UnderWay("big", "cuda", None, 3.0)}
+HOLD = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
 
 
-def _other_versions(folder: Path, **versions: str) -> None:
-    """Say that a run was made with others."""
-    environment = read_json(folder / ENVIRONMENT)
-    write_json(folder / ENVIRONMENT, environment | {"versions": environment["versions"] | versions})
-    run = read_json(folder / records.RESULT)
-    records.finish(folder, Outcome(run["metrics"], durations=run["durations"]))
+def test_a_run_under_way_says_where_how_far_and_how_long() -> None:
+    first, second = NOTED.values()
+    assert str(first) == "under way on vm (cpu), 25 %, about 1 min 05 s left"
+    assert str(second) == "under way on big (cuda), about 3 s left", "one that does not tell how far it is"
 
 
-def test_runs_of_one_environment_are_no_cause_for_words(tmp_path: Path) -> None:
-    study = fabricate(tmp_path, images=10, planned=FEW)
-    _other_versions(study / "level1/finetuned/seed-0", torchvision="0.1")  # which decides nothing
-    runs = records.current_runs(study, records.read_plan(study))
-    assert len(runs) == len(FEW) and mixed_versions(runs.values()) == []
+@pytest.fixture
+def noted(tmp_path: Path) -> Path:
+    note_under_way(tmp_path, NOTED)
+    return tmp_path
 
 
-def test_versions_that_differ_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = fabricate(tmp_path / "study", images=10, planned=FEW)
-    _other_versions(study / "level1/finetuned/seed-0", torch="2.99.0")
-    line = "runs were made with different versions of torch: 2.14.1 (1), 2.99.0 (1)"
-    assert mixed_versions(records.current_runs(study, records.read_plan(study)).values()) == [line]
-    tasks.namespace.tasks["status"].body(None, runs=str(tmp_path))
-    assert line in capsys.readouterr().out.splitlines()
+def test_what_is_under_way_can_be_read_by_another_process(noted: Path) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(noted / LOCK)], stdin=-1, stdout=-1, text=True)
+    assert holder.stdout and holder.stdout.readline() == "held\n"
+    assert under_way(noted) == NOTED
+    holder.kill()
+    holder.communicate()
+    assert (noted / UNDER_WAY).exists() and under_way(noted) == {}, "its note outlived the study"
+
+
+def test_nothing_is_under_way_when_nobody_holds_the_study(noted: Path) -> None:
+    assert under_way(noted) == {} and not (noted / LOCK).exists()
+
+
+def test_a_damaged_note_is_none(noted: Path) -> None:
+    (noted / UNDER_WAY).write_text("{")
+    with FileLock(noted / LOCK):
+        assert under_way(noted) == {}
+
+
+def test_the_note_goes_with_the_last_run(noted: Path) -> None:
+    note_under_way(noted, {})
+    assert not (noted / UNDER_WAY).exists()
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (59.4, "59 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")])
+def test_durations_read_naturally(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

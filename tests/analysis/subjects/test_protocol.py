@@ -13,14 +13,22 @@ from analysis.subjects.protocol import (
     recipe_facts,
     recipes,
 )
-from study.experiment import Architecture, Augmentation, Recipe, Stage, Trained
+from study.experiment import Architecture, Augmentation, Recipe, Stage, Trained, Views
 
 
 def test_constants_print_as_a_reader_expects(results: Results) -> None:
     printed = {fact.name: fact.text for fact in protocol_facts(results)}
     assert printed["protocol/level"] == "95 %" and printed["protocol/power"] == "80 %"
     assert printed["protocol/alpha"] == "0.05" and printed["protocol/bins"] == "15"
-    assert printed["protocol/resamples"] == "10,000" and printed["protocol/seed-noise"] == "0.40 points"
+    assert printed["protocol/min-seeds"] == "3" and printed["protocol/margin"] == "0.30 points"
+    assert printed["protocol/seed-sd"] == "0.15 points" and "protocol/overdispersion" not in printed
+
+
+def test_chance_in_training_is_told_where_it_was_measured(three_seeds: Results) -> None:
+    printed = {fact.name: fact.value for fact in protocol_facts(three_seeds)}
+    assert three_seeds.chance is not None
+    assert printed["protocol/overdispersion"] == three_seeds.chance.overdispersion
+    assert printed["protocol/degrees-of-freedom"] == three_seeds.chance.degrees
 
 
 def test_recipe_prints_stage_by_stage() -> None:
@@ -56,10 +64,15 @@ def test_growing_and_frozen_are_named_only_where_used(results: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flip", "shown"), [(True, "the image, averaged with those for its mirror image"), (False, "the image alone")]
+    ("views", "shown"),
+    [
+        (1, "the image alone"),
+        (2, "the image, averaged with those for its mirror image"),
+        (6, "the image, averaged with those for its mirror image and for both shifted by one pixel to either side"),
+    ],
 )
-def test_test_time_augmentation_is_described(flip: bool, shown: str) -> None:
-    recipe = Recipe((Stage(1, 1e-3, 32),), 128, flip_tta=flip)
+def test_test_time_augmentation_is_described(views: Views, shown: str) -> None:
+    recipe = Recipe((Stage(1, 1e-3, 32),), 128, test_views=views)
     assert describe_recipe(Trained(Architecture("x"), recipe))["views"] == shown
 
 

@@ -150,7 +150,7 @@ class NotedOfOthers(Noted):
 
 def test_ood_images_that_change_under_a_study_are_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     found = OodImages("Noise", torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
-    monkeypatch.setattr(ood, "available", lambda _: found)
+    monkeypatch.setattr(ood, "available", lambda *_: found)
     carry_out(study, Noted(name="a"))  # which does not read them
     with pytest.raises(StudyError, match="the out-of-distribution images changed under the study; run it again"):
         carry_out(study, NotedOfOthers(name="b"))
