@@ -331,8 +331,9 @@ def bench(context: Context, race: bool = False, epochs: str = "", images: str = 
 
 @task
 def lint(context: Context) -> None:
-    """Check style with ruff and types with mypy."""
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
+    """Check style with ruff, types with mypy, and security with bandit."""
+    bandit = ["bandit", "-q", "-c", "pyproject.toml", "-r", "study", "analysis", "report", "templates", "tasks.py"]
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], bandit):
         _run(context, [sys.executable, "-m", *command])
 
 

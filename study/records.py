@@ -281,8 +281,11 @@ class Run:
         """Every array of predictions.npz by name; empty when the run predicts nothing."""
         if PREDICTIONS not in self.files:
             return {}
-        with np.load(self.folder / PREDICTIONS, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        try:
+            with np.load(self.folder / PREDICTIONS, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except Exception as error:  # numpy and zipfile have one for everything
+            raise StudyError(f"{self.folder / PREDICTIONS} holds no arrays ({error}); run the study again") from error
 
     @property
     def digest(self) -> str:
