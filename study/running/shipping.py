@@ -64,8 +64,8 @@ def data_files(study: Study) -> tuple[Path, list[Path]]:
     None where they come with a package, or are a folder or table of the user's, which is where its path says.
     """
     root = sources.folder_of(study.options.data)
-    source, place = sources.find(study.data.source, root)
-    patterns = (source.FILES, sources.OOD_FILES) if place == root else ()
+    _, place = sources.find(study.data.source, root)
+    patterns = (sources.named(study.data.source).FILES, sources.OOD_FILES) if place == root else ()
     found = [path for each in patterns if each for path in root.glob(each)]
     return root, sorted(path for path in found if path.is_file())
 
@@ -100,7 +100,7 @@ def located(study: Study) -> Study:
         found = replace(study, options=replace(study.options, data=data))
         if _may_be_there(found):
             with contextlib.suppress(StudyError):  # from images that are not the study's
-                others = ood.available(found.dataset)
+                others = ood.available(found.dataset, found.options.ood)
                 if study.data.ood == (others.fingerprint if others else ""):
                     return found
     raise StudyError(f"it does not have {study.data.title} with the fingerprint {study.data.fingerprint[:12]}")
@@ -110,8 +110,9 @@ def _may_be_there(study: Study) -> bool:
     """Whether there is something to read, so that nothing is downloaded to every machine."""
     root = sources.folder_of(study.options.data)
     with contextlib.suppress(StudyError):  # from a path that leads to nothing
-        source, place = sources.find(study.data.source, root)
-        return place != root or not source.FILES or any(root.glob(source.FILES))
+        _, place = sources.find(study.data.source, root)
+        pattern = "" if place != root else sources.named(study.data.source).FILES
+        return not pattern or any(root.glob(pattern))
     return False
 
 
