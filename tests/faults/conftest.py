@@ -11,17 +11,19 @@ import pytest
 from tests.faults import small
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _designed() -> Iterator[None]:
+    """Other tests of the session have the levels that there are."""
     with small.designed():
         yield
 
 
 @pytest.fixture(scope="session")
-def whole(_designed: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder that holds the small study, complete; treat it as read-only."""
     runs = tmp_path_factory.mktemp("small")
-    lines, carried_out = small.run(runs)
+    with small.designed():
+        _, carried_out = small.run(runs)
     assert tuple(carried_out) == small.NAMES
     return runs
 
