@@ -42,7 +42,14 @@ def augmented(preset: Preset) -> Training:
         flip_tta=preset.flip_tta,
     )
     architecture = Architecture(budget.backbone, pretrained=True)
-    return Training(level=2, name="augmented", title="Full recipe", architecture=architecture, recipe=recipe)
+    return Training(
+        level=2,
+        name="augmented",
+        title="Full recipe",
+        phrase="the full recipe",
+        architecture=architecture,
+        recipe=recipe,
+    )
 
 
 def ablation_control(preset: Preset) -> Training:
@@ -51,7 +58,8 @@ def ablation_control(preset: Preset) -> Training:
     if preset.ablations is None:
         return full
     stage = replace(preset.ablations, augmentation=full.recipe.stages[0].augmentation)
-    return replace(full, name="short", title="Full recipe, short", recipe=replace(full.recipe, stages=(stage,)))
+    title, phrase = "Full recipe, short", "the short full recipe"
+    return replace(full, name="short", title=title, phrase=phrase, recipe=replace(full.recipe, stages=(stage,)))
 
 
 def ablations(preset: Preset) -> tuple[Training, ...]:
@@ -61,14 +69,15 @@ def ablations(preset: Preset) -> tuple[Training, ...]:
     left_out = {
         "plain": ("augmentation", replace(recipe, stages=(replace(stage, augmentation=Augmentation()),))),
         "without-smoothing": ("label smoothing", replace(recipe, label_smoothing=0.0)),
-        "without-cosine": ("cosine schedule", replace(recipe, stages=(replace(stage, schedule="constant"),))),
+        "without-cosine": ("the cosine schedule", replace(recipe, stages=(replace(stage, schedule="constant"),))),
         "without-decoupled-decay": ("decoupled weight decay", replace(recipe, optimizer="adam", weight_decay=5e-4)),
     }
     runs = tuple(
         replace(
             full,
             name=name,
-            title=f"Without {what}",
+            title=f"Without {what.removeprefix('the ')}",
+            phrase=f"training without {what}",
             control=full.key,
             differs=f"leaving out {what}",
             expects="loss",
@@ -88,12 +97,17 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
     second = replace(stage, epochs=stage.epochs - 1, augmentation=LIGHT, learning_rate=stage.learning_rate / 2)
     single = replace(stage, augmentation=STRONG, mixup=MIXUP_ALPHA)
     control = replace(
-        full, name="single-stage", title="Single-stage MixUp", recipe=replace(full.recipe, stages=(single,))
+        full,
+        name="single-stage",
+        title="MixUp in one stage",
+        phrase="MixUp in one stage",
+        recipe=replace(full.recipe, stages=(single,)),
     )
     staged = replace(
         full,
         name="two-stage-mixup",
-        title="Two-stage MixUp",
+        title="MixUp in two stages",
+        phrase="MixUp in two stages",
         control=control.key,
         differs="training in two stages",
         group="mixup",
@@ -109,6 +123,7 @@ def search(preset: Preset) -> Search:
         level=2,
         name="search",
         title="Searched recipe",
+        phrase="the searched recipe",
         control=base.key,
         differs="searching rate, decay and smoothing",
         group="search",

@@ -19,10 +19,10 @@ from study.records import Level, Reference
 LEVEL = Level(4, "ensembles", pass_mark=0.93, reference=Reference("ensemble of two", 0.9727))
 MEMBERS = ("level1/finetuned", "level2/augmented", "level3/se-head", "level3/scratch-cnn")
 RULES: dict[VotingRule, str] = {
-    "soft-probabilities": "Soft vote, probabilities",
-    "soft-logits": "Soft vote, logits",
-    "hard": "Hard vote",
-    "weighted": "Soft vote, validation-weighted",
+    "soft-probabilities": "Mean of probabilities",
+    "soft-logits": "Mean of logits",
+    "hard": "Majority vote",
+    "weighted": "Weighted mean",
     "greedy": "Greedy selection",
 }
 
@@ -35,9 +35,17 @@ def members(preset: Preset) -> tuple[str, ...]:
 def experiments(preset: Preset) -> tuple[Kind, ...]:
     """One vote per rule, after the partner, a second pretrained architecture trained by level 2's full recipe."""
     votes = tuple(
-        Vote(level=4, name=rule, title=title, rule=rule, members=members(preset)) for rule, title in RULES.items()
+        Vote(level=4, name=rule, title=title, phrase=f"the {title.lower()}", rule=rule, members=members(preset))
+        for rule, title in RULES.items()
     )
     if not preset.partner:
         return votes
-    architecture, title = Architecture(preset.partner, pretrained=True), "Partner architecture"
-    return (replace(augmented(preset), level=4, name="partner", title=title, architecture=architecture), *votes)
+    partner = replace(
+        augmented(preset),
+        level=4,
+        name="partner",
+        title="Partner network",
+        phrase="the partner network",
+        architecture=Architecture(preset.partner, pretrained=True),
+    )
+    return (partner, *votes)
