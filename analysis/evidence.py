@@ -51,15 +51,38 @@ Findings = dict[str, Finding]
 
 
 @dataclass(frozen=True)
+class Strip:
+    """A small interval drawn in a table's cell, beside the cells that say it in numbers.
+
+    All are fractions of the cell's width: the interval ``low`` to ``high``, its ``middle``, and where ``zero`` is.
+    ``filled`` draws the middle solid, otherwise open.
+    """
+
+    low: float
+    middle: float
+    high: float
+    zero: float
+    filled: bool
+
+    def __len__(self) -> int:
+        """The width it takes, in characters."""
+        return 16
+
+
+@dataclass(frozen=True)
 class Table:
-    """A booktabs table: plain-text cells (the report escapes them), alignment per column (l, r, c)."""
+    """A booktabs table: cells of plain text (the report escapes it) or a strip, alignment per column (l, r, c).
+
+    A row of one cell heads the rows below it. A ``dense`` table is set in smaller type, so that a row stays on a line.
+    """
 
     name: str
     caption: str
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Strip, ...], ...]
     align: str
     best: frozenset[tuple[int, int]] = frozenset()
+    dense: bool = False
 
 
 @dataclass(frozen=True)

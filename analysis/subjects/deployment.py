@@ -197,7 +197,7 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
         axes.margins(x=0.12)
         style.grid(axes, "y")
     left.set_ylabel("Test accuracy, %")
-    style.stretch_accuracy(left)
+    style.round_accuracy(left)
     edge = right.get_xlim()[1]
     rows = frame.itertuples()
     style.label_ends(right, [(edge, 100 * row.accuracy, _name(results, row), shades[row.Index]) for row in rows])

@@ -147,7 +147,7 @@ def _draw(results: Results) -> Canvas:
         _draw_level(axes, results, level)
     axes.set(xlabel="Level", ylabel="Test accuracy, %", xticks=shown)
     axes.set_xlim(min(shown) - 0.5, max(shown) + 0.75)
-    style.stretch_accuracy(axes)
+    style.round_accuracy(axes)
     style.grid(axes, "y")
     described = results.view.level.values()
     marks = [(level.number, 100 * level.pass_mark) for level in described if level.pass_mark is not None]

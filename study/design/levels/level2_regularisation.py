@@ -66,17 +66,29 @@ def ablations(preset: Preset) -> tuple[Training, ...]:
     """Leave-one-out runs, after their full-recipe control where that is not ``augmented`` itself."""
     full = ablation_control(preset)
     recipe, (stage,) = full.recipe, full.recipe.stages
-    left_out = {
-        "plain": ("augmentation", replace(recipe, stages=(replace(stage, augmentation=Augmentation()),))),
-        "without-smoothing": ("label smoothing", replace(recipe, label_smoothing=0.0)),
-        "without-cosine": ("the cosine schedule", replace(recipe, stages=(replace(stage, schedule="constant"),))),
-        "without-decoupled-decay": ("decoupled weight decay", replace(recipe, optimizer="adam", weight_decay=5e-4)),
+    left_out: dict[str, tuple[str, str, Recipe]] = {
+        "plain": (
+            "augmentation",
+            "augmentation",
+            replace(recipe, stages=(replace(stage, augmentation=Augmentation()),)),
+        ),
+        "without-smoothing": ("label smoothing", "label smoothing", replace(recipe, label_smoothing=0.0)),
+        "without-cosine": (
+            "cosine schedule",
+            "the cosine schedule",
+            replace(recipe, stages=(replace(stage, schedule="constant"),)),
+        ),
+        "without-decoupled-decay": (
+            "decoupled decay",
+            "decoupled weight decay",
+            replace(recipe, optimizer="adam", weight_decay=5e-4),
+        ),
     }
     runs = tuple(
         replace(
             full,
             name=name,
-            title=f"Without {what.removeprefix('the ')}",
+            title=f"Without {short}",
             phrase=f"training without {what}",
             control=full.key,
             differs=f"leaving out {what}",
@@ -84,7 +96,7 @@ def ablations(preset: Preset) -> tuple[Training, ...]:
             group="ingredients",
             recipe=changed,
         )
-        for name, (what, changed) in left_out.items()
+        for name, (short, what, changed) in left_out.items()
     )
     return runs if full == augmented(preset) else (full, *runs)
 

@@ -73,7 +73,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
     alone = Training(
         level=5,
         name="student-alone",
-        title="MobileNetV3-Small, untaught",
+        title="MobileNet, untaught",
         phrase="the untaught MobileNetV3-Small",
         architecture=Architecture(MOBILE, pretrained=budget.pretrained),
         recipe=recipe,
@@ -84,7 +84,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         _taught(
             alone,
             "student",
-            "MobileNetV3-Small, distilled",
+            "MobileNet, distilled",
             "the distilled MobileNetV3-Small",
             "the best network as teacher",
             one,
@@ -92,7 +92,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         _taught(
             alone,
             "student-ensemble",
-            "MobileNetV3-Small, several teachers",
+            "MobileNet, several teachers",
             "the MobileNetV3-Small with several teachers",
             "the best few networks as teacher",
             several,
@@ -120,9 +120,9 @@ def quantizations() -> tuple[Quantization, ...]:
     """Static int8 of both students of a single teacher, and the MobileNet's dynamic int8 as in the reference study."""
     mobile, compact = "level5/student", "level5/compact-student"
     wanted: dict[str, tuple[str, str, Method]] = {
-        "int8-static": ("MobileNetV3-Small", mobile, "static"),
+        "int8-static": ("MobileNet", mobile, "static"),
         "int8-static-compact": ("CompactCNN", compact, "static"),
-        "int8-dynamic": ("MobileNetV3-Small", mobile, "dynamic"),
+        "int8-dynamic": ("MobileNet", mobile, "dynamic"),
     }
     return tuple(
         Quantization(

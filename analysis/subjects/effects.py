@@ -1,0 +1,81 @@
+"""Every comparison with a control in one table, the differences drawn beside their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis import formats
+from analysis.captions import counted, difference_interval, join
+from analysis.evidence import Findings, Strip, Table, table
+from analysis.results import Judged, Results
+from analysis.subjects.transfer import train_seconds
+from study.kinds import Vote
+
+MARGIN = 0.03  # of the strip's width, left free at both ends
+HEAD = ("Experiment", "Control", "Difference, points (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
+
+
+@table
+def effects(results: Results, findings: Findings) -> Table | None:
+    """A row per comparison, level by level: what it changes, how surely, what it could have seen and what it costs."""
+    if not results.judged:
+        return None
+    strips = dict(zip(results.judged, drawn(list(results.judged.values())), strict=True))
+    rows: list[tuple[str | Strip, ...]] = []
+    for number in results.view.levels:
+        judged = results.judged_at(number)
+        if judged:
+            rows.append((f"Level {number}: {results.view.level[number].title}",))
+        rows += [_row(results, each, strips[each.key]) for each in judged]
+    caption = join(
+        takeaway(results),
+        "Difference in test accuracy from the control. Drawn: the same interval on one scale for all rows, the line at "
+        "zero; filled where a difference was detected. Detectable: the true difference, in points, found with power "
+        "0.8. Training: time of the treated networks, for a vote of all members.",
+        counted(results),
+        difference_interval(results),
+    )
+    return Table("effects", caption, HEAD, tuple(rows), "lllcrrrr", dense=True)
+
+
+def takeaway(results: Results) -> str:
+    """How many comparisons detected a difference."""
+    detected = sum(1 for each in results.judged.values() if each.change)
+    return f"{detected} of {formats.plural(len(results.judged), 'comparison')} detect a difference."
+
+
+def drawn(judged: Sequence[Judged]) -> list[Strip]:
+    """The intervals of all comparisons on one scale, which holds them all and zero."""
+    low = min(0.0, *(each.comparison.low for each in judged))
+    high = max(0.0, *(each.comparison.high for each in judged))
+    width = (high - low) / (1 - 2 * MARGIN) or 1.0
+
+    def at(value: float) -> float:
+        return MARGIN + (value - low) / width
+
+    return [
+        Strip(*(at(v) for v in (c.low, c.difference, c.high, 0.0)), filled=each.change != 0)
+        for each in judged
+        for c in [each.comparison]
+    ]
+
+
+def _row(results: Results, judged: Judged, strip: Strip) -> tuple[str | Strip, ...]:
+    view, c = results.view, judged.comparison
+    return (
+        view.title(judged.key),
+        view.title(judged.control),
+        f"{formats.points(c.difference)} ({formats.points_interval(c.low, c.high)})",
+        strip,
+        formats.p_value(judged.p),
+        formats.percent(c.detectable),
+        str(c.seeds),
+        _training(results, judged.key),
+    )
+
+
+def _training(results: Results, key: str) -> str:
+    """How long what an experiment consists of took to train: itself, or a vote's members; a dash for neither."""
+    experiment = results.view.experiments[key]
+    networks = experiment.members if isinstance(experiment, Vote) else (key,) if experiment.trained else ()
+    return formats.duration(sum(train_seconds(results, each) for each in networks))[2] if networks else formats.MISSING
