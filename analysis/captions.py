@@ -6,6 +6,7 @@ from analysis import formats
 from analysis.evidence import Findings
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import Accuracy
+from analysis.statistics.contrasts import Contrast
 
 
 def takeaway(findings: Findings, *names: str) -> str:
@@ -63,6 +64,12 @@ def averaged(results: Results) -> str:
 def over(seeds: int) -> str:
     """What numbers are means over."""
     return "one seed" if seeds == 1 else f"means over {seeds} seeds"
+
+
+def evidence(contrast: Contrast) -> str:
+    """The numbers of a difference of fractions that was tested in a family, for brackets after the words."""
+    interval = f"simultaneous 95 % CI {formats.points_interval(contrast.low, contrast.high)}"
+    return f"{formats.points(contrast.difference)} points, {interval}, {formats.p_phrase(contrast.p, 'p (Holm)')}"
 
 
 def cells(judged: Judged | None) -> tuple[str, str, str]:

@@ -21,6 +21,7 @@ TEXT_WIDTH = 6.3  # inches
 # Okabe & Ito 2008, https://jfly.uni-koeln.de/color/; its yellow is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
 LINES = ("-", "--", "-.", ":")
+BOLD: Any = {"family": ["cmb10", "STIXGeneral"]}
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
     # The text's Computer Modern; what that font lacks, such as the minus sign, comes from STIX.

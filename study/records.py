@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Raised whenever what is read from a record was not in those of earlier versions; these are then redone.
-FORMAT = 4
+FORMAT = 5
 RESULT = "result.json"
 SPEC = "spec.json"
 CHECKPOINT = "checkpoint.pt"

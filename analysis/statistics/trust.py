@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from analysis.statistics.comparison import BootstrapResult, bootstrap_difference, of_resamples
+from analysis.statistics.crossed import Estimate, MeanSquares, over_networks
 from analysis.view import Kind, StudyView
 from study.experiment import Experiment
 from study.kinds import McDropout, OutOfDistribution, Vote
@@ -173,6 +174,11 @@ def trust_of(view: StudyView) -> Trust | None:
         bootstrap_difference(before - after, rng),
         ood_of(shared, model, dict(zip(shared.seeds_of(model), temperatures, strict=True))),
     )
+
+
+def estimate_of(contributions: np.ndarray) -> Estimate:
+    """The mean of contributions (S, N) of the networks at hand, as it varies with the images."""
+    return over_networks(MeanSquares.of(contributions))
 
 
 def sampled(view: StudyView, kind: type[Kind]) -> Kind | None:

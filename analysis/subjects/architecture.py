@@ -64,7 +64,7 @@ def _draw(shown: dict[str, list[Block]]) -> Canvas:
     for axes, (title, blocks) in zip(panels, shown.items(), strict=True):
         axes.set(xlim=(0, style.TEXT_WIDTH), ylim=(0, ROW))
         axes.axis("off")
-        axes.text(0.02, ROW - 0.02, title, va="top", ha="left", weight="bold")
+        axes.text(0.02, ROW - 0.02, title, va="top", ha="left", **style.BOLD)
         widths = [max(0.5, 0.13 + 0.072 * max(map(len, (name, *told.split("\n"))))) for name, told in blocks]
         gap = min(0.3, (style.TEXT_WIDTH - 0.06 - sum(widths)) / max(1, len(blocks) - 1))
         left = 0.03

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis import formats, style
-from analysis.captions import counted, join, takeaway
+from analysis.captions import accuracy_cells, counted, join
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.comparison import compare
@@ -133,21 +133,26 @@ def deployment(results: Results, findings: Findings) -> Table | None:
         (
             results.view.title(row.model),
             row.precision,
-            formats.percent(row.accuracy),
+            *_accuracy(results, row.evaluated),
             *map(formats.decimal, (row.bytes / 1e6, row.p50_ms, row.p95_ms)),
             formats.count(row.images_per_second),
         )
         for row in frame.itertuples()
     )
     caption = join(
-        takeaway(findings, "latency/int8"),
-        "Test accuracy, file size (10⁶ bytes) and latency at batch 1 on one thread, timed interleaved in "
-        f"one process with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest "
+        "Size, accuracy and speed of every timed model.",
+        "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread, timed "
+        f"interleaved in one process with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest "
         "batch size tried.",
         counted(results),
     )
-    head = ("Model", "Precision", "Accuracy, %", "Size, MB", "p50, ms", "p95, ms", "Images/s")
-    return Table("deployment", caption, head, rows, "llrrrrr")
+    head = ("Model", "Precision", "Accuracy, %", "95 % CI", "Size, MB", "p50, ms", "p95, ms", "Images/s")
+    return Table("deployment", caption, head, rows, "llrlrrrr", dense=True)
+
+
+def _accuracy(results: Results, key: str) -> tuple[str, str]:
+    known = results.accuracies.get(key)
+    return accuracy_cells(known) if known else (formats.MISSING, formats.MISSING)
 
 
 @figure
@@ -163,7 +168,7 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
         f"No timed model is both faster and more accurate than {formats.listing(names)}, which {verb} the "
         f"front of {formats.plural(len(frame), 'model')}.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); line: "
-        "Pareto front; squares: int8, open circles: float32. The accuracy axis is logarithmic in the error.",
+        "Pareto front; squares: int8, open circles: float32.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",
     )
     alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
@@ -177,9 +182,8 @@ def _name(results: Results, row: object) -> str:
 
 def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
-    # A colour per model by its row: those shared by all figures may come twice among so few.
-    shades = {row: style.COLOURS[place % len(style.COLOURS)] for place, row in enumerate(frame.index)}
-    canvas = style.canvas(2.2)
+    shades = {row.Index: style.colour(results.view, row.evaluated) for row in frame.itertuples()}
+    canvas = style.canvas(2.0)
     left, right = canvas.subplots(1, 2, sharey=True)
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
         front = frame[pareto_front(frame, cost)].sort_values(cost)

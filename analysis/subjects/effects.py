@@ -54,9 +54,10 @@ def drawn(judged: Sequence[Judged]) -> list[Strip]:
         return MARGIN + (value - low) / width
 
     return [
-        Strip(*(at(v) for v in (c.low, c.difference, c.high, 0.0)), filled=each.change != 0)
+        Strip(
+            at(each.comparison.low), at(each.comparison.difference), at(each.comparison.high), at(0), bool(each.change)
+        )
         for each in judged
-        for c in [each.comparison]
     ]
 
 
