@@ -20,7 +20,7 @@ RUNS = "runs"
 
 
 def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
-    """Turn what the user can put right into one line and exit code 2, and Ctrl-C into exit code 130.
+    """Turn what the user can put right into one line and its exit code, and Ctrl-C into exit code 130.
 
     The operating system's refusals (a full disk, a folder without permission) are the user's to put right too.
     """
@@ -33,7 +33,7 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
             body(*arguments, **flags)
         except (StudyError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
+            raise SystemExit(getattr(error, "exit_code", 2)) from None
         except KeyboardInterrupt:
             print("interrupted; the same command goes on from here", file=sys.stderr)
             raise SystemExit(130) from None
@@ -137,7 +137,7 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
     """Show which runs of a study are complete, with their accuracies and times."""
     from tabulate import tabulate
 
-    from study.records import summary
+    from study.status import summary
 
     folder = _study_folder(study, runs)
     print(folder)

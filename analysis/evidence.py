@@ -7,7 +7,7 @@ while its runs are missing. One that makes several yields each by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -87,13 +87,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width."""
+    """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width.
+
+    ``data`` holds what is drawn, by column, where it is numbers.
+    """
 
     name: str
     caption: str
     paint: Callable[[], Canvas]
     alt: str
     width: float = 1.0
+    data: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
     def draw(self) -> Canvas:
         """The matplotlib figure in the paper's style."""

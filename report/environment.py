@@ -7,7 +7,9 @@ delimiters that LaTeX never uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,13 @@ class EscapeProse(Extension):
             yield Token(token.lineno, token.type, str(escaped(token.value))) if prose else token
 
 
+def page_script() -> dict[str, Markup]:
+    """The page's script, and the digest by which the page's security policy lets this one run and no other."""
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"script": Markup(script), "script_digest": Markup(f"sha256-{digest}")}
+
+
 def printed(value: object, kind: str) -> Markup:
     """A value as the format prints it; what is markup already stays."""
     return value if isinstance(value, Markup) else ESCAPES[kind](escaping.unbroken(escaping.plain(str(value))))
@@ -75,6 +84,7 @@ def macros(kind: str, values: Mapping[str, Any]) -> Macros:
         "slug": escaping.slug,
         "string": escaping.typst_string,
         "breakable": escaping.breakable,
+        "csv_link": csv_link,
         "wrapping_columns": wrapping_columns,
     }
     exported = vars(environment.get_template(f"{kind}.jinja", globals=dict(values)).module)
@@ -94,6 +104,14 @@ def sections(kind: str, values: Mapping[str, Any]) -> Environment:
 def in_words(number: int) -> str:
     """A count as prose has it: in words up to twelve."""
     return WORDS[number] if number < len(WORDS) else str(number)
+
+
+def csv_link(data: Table | Mapping[str, Sequence[object]]) -> str:
+    """A ``data:`` address that holds a table, or a figure's numbers by column, as CSV."""
+    import pandas as pd
+
+    frame = pd.DataFrame(data.rows, columns=data.header) if isinstance(data, Table) else pd.DataFrame(data)
+    return f"data:text/csv;charset=utf-8;base64,{b64encode(frame.to_csv(index=False).encode()).decode()}"
 
 
 def wrapping_columns(table: Table, long: bool = False) -> dict[int, float]:

@@ -35,7 +35,7 @@ class Paper:
     def macros(self) -> environment.Macros:
         """The format's macros by name."""
         values = {"drawings": self.drawings, "references": self.bibliography.in_html, "kinds": KINDS}
-        return environment.macros(self.kind, values)
+        return environment.macros(self.kind, values | environment.page_script())
 
     def _vocabulary(self) -> dict[str, Any]:
         """What sections may call: the macros and all that is public in Lookup and here, which goes first."""

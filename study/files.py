@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from study.errors import StudyError
+from study.errors import StoppingError, StudyError
 
 JSON: TypeAlias = Any
 
@@ -20,7 +20,7 @@ JSON: TypeAlias = Any
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace ``path`` atomically: a reader sees the old content or the new, never a part.
 
-    Raises StudyError when the disk refuses; the old content is then still there.
+    Raises StoppingError when the disk refuses; the old content is then still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write equal files
     try:
@@ -33,7 +33,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise StudyError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
+        raise StoppingError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
 
 
 def write_json(path: Path, data: JSON) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -38,6 +39,7 @@ EPOCHS = "epochs.jsonl"
 TRIALS = "trials.json"
 LATENCY = "latency.json"
 ENVIRONMENT = "environment.json"
+FAILED = "failed.json"  # why a run failed; gone as soon as it is tried again
 STUDY = "study.json"
 SUPERSEDED = "superseded"  # folder of complete or damaged runs that newer ones replace
 SPLITS = ("validation", "test")
@@ -53,6 +55,21 @@ class Outcome:
     metrics: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     durations: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed: in one line, and as the traceback of whoever wants to know where."""
+
+    error: str
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """What an exception says: of the expected ones the message, of others their type, too."""
+        first_line = str(error).strip().partition("\n")[0]
+        said = first_line if isinstance(error, StudyError) else f"{type(error).__name__}: {first_line}"
+        return cls(said, "".join(traceback.format_exception(error)))
 
 
 @dataclass(frozen=True)
@@ -150,7 +167,7 @@ class Plan:
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a run except result.json and leftovers of interrupted writes."""
     files = (p for p in sorted(folder.rglob("*")) if p.is_file())
-    kept = (p for p in files if p.name not in (RESULT, CHECKPOINT) and not p.name.startswith("."))
+    kept = (p for p in files if p.name not in (RESULT, CHECKPOINT, FAILED) and not p.name.startswith("."))
     return {p.relative_to(folder).as_posix(): sha256(p) for p in kept}
 
 
@@ -196,6 +213,18 @@ def finish(folder: Path, outcome: Outcome) -> None:
         write_arrays(folder / PREDICTIONS, outcome.arrays)
     write_json(folder / RESULT, {"metrics": outcome.metrics, "durations": outcome.durations, "files": digests(folder)})
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def write_failure(folder: Path, failure: Failure) -> None:
+    """Write failed.json into the run's folder, beside what the next attempt goes on from."""
+    write_json(folder / FAILED, msgspec.to_builtins(failure))
+
+
+def read_failure(folder: Path) -> Failure | None:
+    """Why a run failed; None when it did not, or has been tried again since."""
+    with contextlib.suppress(StudyError):
+        return structured(read_json(folder / FAILED), Failure)
+    return None
 
 
 @dataclass(frozen=True)
@@ -342,20 +371,3 @@ def current_run(folder: Path, spec: Spec) -> Run | None:
         if read_spec(folder / spec.name) == spec:
             return load_run(folder / spec.name)
     return None
-
-
-def summary(folder: Path) -> list[dict[str, Any]]:
-    """One row per planned run: name, state, validation and test accuracy in percent, seconds."""
-    plan = read_plan(folder)
-    runs = current_runs(folder, plan)
-    names = [run_name(experiment.key, seed) for seed in plan.seeds for experiment in plan.experiments]
-    return [_summary_row(folder / name, name, runs.get(name)) for name in names]
-
-
-def _summary_row(folder: Path, name: str, run: Run | None) -> dict[str, Any]:
-    missing = "out of date or altered" if (folder / RESULT).exists() else "to do"
-    row: dict[str, Any] = {"run": name, "state": "complete" if run else missing}
-    for split in SPLITS:
-        accuracy = run.metrics.get(f"{split}_accuracy") if run else None
-        row[f"{split} accuracy (%)"] = None if accuracy is None else 100 * accuracy
-    return row | {"seconds": run.durations["total"] if run else None}

@@ -24,7 +24,7 @@ LAYERS = (
     {"errors"},
     {"experiment", "files", "streams"},
     {"records", "machine"},
-    {"metrics", "data", "models"},
+    {"status", "metrics", "data", "models"},
     {"inference"},
     {"training", "deployment"},
     {"kinds"},

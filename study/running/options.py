@@ -28,3 +28,4 @@ class Options:
     compile: bool = _flag(False, "compile networks with torch.compile")
     deterministic: bool = _flag(False, "choose reproducible kernels on CUDA")
     workers: int | None = _flag(None, "how many runs at a time, sharing the processors; default 2 on a CPU, else 1")
+    fail_fast: bool = _flag(False, "stop at the first run that fails, instead of going on with what does not need it")

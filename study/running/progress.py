@@ -172,7 +172,21 @@ class Reporter:
     def end(self, name: str, summary: str, seconds: float) -> None:
         """The run is complete."""
         self.estimator.learn(self.runs[name], seconds)
-        line = f"{self._numbered(name)}: {summary} in {duration(seconds)}"
+        self._leave(name, f"{summary} in {duration(seconds)}")
+
+    def retry(self, name: str, why: str) -> None:
+        """The run begins again later."""
+        self.waiting.add(name)
+        self._leave(name, f"{why}; it is tried again")
+
+    def fail(self, name: str, why: str, never: Iterable[str]) -> None:
+        """The run failed; others will ``never`` begin without it."""
+        self.waiting -= set(never)
+        self._leave(name, f"failed: {why}")
+
+    def _leave(self, name: str, said: str) -> None:
+        """The run is no longer under way; say what became of it."""
+        line = f"{self._numbered(name)}: {said}"
         del self.active[name]
         self._update()
         left = self.left()

@@ -1,19 +1,51 @@
-"""How one run becomes a record."""
+"""How one run becomes a record, or a failure that can be told."""
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from study import files, machine, records
-from study.errors import StudyError
+from study.errors import StoppingError, StudyError
 from study.kinds import Context
-from study.records import Outcome, Spec
+from study.records import Failure, Outcome, Spec
 from study.running.study import Job, Study
 
 UNCHANGED = "unchanged"
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a run: one line and the seconds it took, or why it failed.
+
+    ``lost`` says how its worker ended without a word, after which the run can be tried again.
+    """
+
+    name: str
+    summary: str = ""
+    seconds: float = 0.0
+    failure: Failure | None = None
+    lost: str = ""
+
+
+def attempt(study: Study, job: Job, advance: Callable[[int], None]) -> Finished:
+    """Execute one run and record it; what goes wrong is told. StoppingError for what would end every other run, too.
+
+    ``advance`` is told how many more images were processed.
+    """
+    try:
+        return Finished(job.name, *run_job(study, job, advance))
+    except StoppingError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_REFUSES:
+            raise StoppingError(f"cannot write {study.folder / job.name}: {error.strerror}; free space") from error
+        return Finished(job.name, failure=Failure.of(error))
 
 
 def run_job(study: Study, job: Job, advance: Callable[[int], None]) -> tuple[str, float]:
@@ -21,13 +53,14 @@ def run_job(study: Study, job: Job, advance: Callable[[int], None]) -> tuple[str
 
     ``advance`` is told how many more images were processed.
     """
+    folder = study.folder / job.name
+    (folder / records.FAILED).unlink(missing_ok=True)
     spec = _spec(study, job)
     if records.current_run(study.folder, spec):  # what it builds on may have been redone to the same result
         return UNCHANGED, 0.0
-    folder = study.folder / job.name
     context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance)
     if job.experiment.reads_ood and spec.ood != (context.ood.fingerprint if context.ood else ""):
-        raise StudyError("the out-of-distribution images changed under the study; run it again")
+        raise StoppingError("the out-of-distribution images changed under the study; run it again")
     _make_room(study.folder, spec)
     records.write_spec(folder, spec)
     machine.reset_peak_memory(study.machine)
@@ -65,7 +98,7 @@ def _summary(outcome: Outcome) -> str:
 def _make_room(study: Path, spec: Spec) -> None:
     """Set aside whatever stands in the run's folder and is not an interrupted run of the same spec."""
     folder = study / spec.name
-    if not folder.exists() or _interrupted(folder, spec):
+    if not folder.exists() or not any(folder.iterdir()) or _interrupted(folder, spec):
         return
     aside = study / records.SUPERSEDED / f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}"
     aside.parent.mkdir(parents=True, exist_ok=True)

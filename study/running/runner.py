@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from study import records
-from study.errors import StudyError
-from study.records import Run
+from study.errors import RunsFailed, StudyError
+from study.records import Failure, Run
 from study.running.options import Options
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
@@ -24,7 +24,8 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
     """Run what is missing of a study, or with ``dry_run`` say what that would be, and return its folder.
 
     Interrupt it whenever you like: complete runs stay, and an interrupted one goes on from its last
-    epoch. StudyError, with nothing lost, for bad input and for a folder that is in use.
+    epoch. StudyError, with nothing lost, for bad input and for a folder that is in use; RunsFailed when
+    runs failed, with everything complete that does not need them.
     """
     study = prepare(options)
     with contextlib.nullcontext() if options.dry_run else _locked(study.folder):
@@ -93,18 +94,36 @@ def _require_upstream(jobs: list[Job], current: dict[str, Run]) -> None:
 
 
 def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
-    from study.running.workers import run_one_by_one, run_side_by_side
+    """Run the jobs. RunsFailed, when the others are complete, for runs that failed."""
+    from study.running.schedule import Schedule
+    from study.running.workers import Processes
 
     started = time.perf_counter()
     runs = {job.name: job.experiment for job in jobs}
     with Reporter(runs, estimator, study.workers) as reporter:
         precision = "bfloat16 where a recipe asks" if study.machine.precision("bfloat16") == "bfloat16" else "float32"
         reporter.say(f"about {duration(reporter.left())} on {study.machine.device}, {precision}")
+        executor = Processes(study, reporter.advance)
+        schedule = Schedule(study, jobs, executor, reporter)
         try:
-            (run_side_by_side if study.workers > 1 else run_one_by_one)(study, jobs, reporter)
+            failed = schedule.run()
         finally:
+            executor.stop()
             estimator.remember()
-        reporter.say(f"study complete in {duration(time.perf_counter() - started)}")
+        took = duration(time.perf_counter() - started)
+        reporter.say(f"study {f'went on without {len(failed)} failed' if failed else 'complete'} in {took}")
+    if failed:
+        raise RunsFailed(_without(failed, set().union(*map(schedule.waiting_for, failed))))
+
+
+def _without(failed: Mapping[str, Failure], waiting: Collection[str]) -> str:
+    """One line about runs that failed and those that wait for them."""
+    first, *others = failed
+    more = f" and {len(others)} more" if others else ""
+    wait = f"; {len(waiting)} wait for them" if waiting else ""
+    return (
+        f"failed: {first} ({failed[first].error}){more}{wait}; `invoke status` shows all, the same command retries them"
+    )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from study import records
 from study.data import sources
 from study.design import levels, presets
 from study.design.presets import Preset
-from study.errors import StudyError
+from study.errors import StoppingError, StudyError
 from study.experiment import run_name
 from study.kinds import Kind, Scale
 from study.records import DataDescription, Plan
@@ -76,12 +76,12 @@ class Study:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The images. StudyError when they are not those of the description."""
+        """The images. StoppingError when they are not those of the description."""
         from study.data import datasets
 
         found = datasets.load(self.data.name, self.options.data, self.preset.subset)
         if (found.fingerprint, found.splits_digest) != (self.data.fingerprint, self.data.splits):
-            raise StudyError(f"the images in {self.data.folder} changed under the study; run it again")
+            raise StoppingError(f"the images in {self.data.folder} changed under the study; run it again")
         return found
 
     @property

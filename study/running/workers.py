@@ -1,4 +1,4 @@
-"""Runs one after the other, or side by side in worker processes that share the processors evenly.
+"""Runs one after the other in this process, or side by side in worker processes that share the processors evenly.
 
 A network on two threads waits for the slower one at every operation; two networks on one thread each do
 not wait for each other.
@@ -6,150 +6,137 @@ not wait for each other.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from graphlib import TopologicalSorter
-from multiprocessing.connection import Connection
-from multiprocessing.queues import SimpleQueue
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from threading import Thread
 
 import torch
 
 from study.errors import StudyError
 from study.running.options import Options
-from study.running.progress import Reporter
-from study.running.recording import run_job
+from study.running.recording import Finished, attempt
 from study.running.study import Job, Study, prepare
 
 POLL_SECONDS = 0.25
-DIED = (
-    "a worker process died{when}, perhaps for lack of memory; "
-    "the same command goes on from there, with --workers 1 in less memory"
-)
-Seen = tuple[str, int]  # a run's name and how many more images it has processed
-Outcome = Future[tuple[str, float]]
+DIED = "its worker process died, perhaps for lack of memory, of which --workers 1 needs less"
 
 
-def run_one_by_one(study: Study, jobs: Sequence[Job], reporter: Reporter) -> None:
-    """Run the jobs in the plan's order, in this process."""
-    for job in jobs:
-        _run_here(study, job, reporter)
+@dataclass(frozen=True)
+class Worker:
+    """A process that carries out what it reads from a pipe; on it come back images processed and what became of it."""
+
+    process: BaseProcess
+    pipe: Connection
+
+    @classmethod
+    def start(cls, options: Options, threads: int) -> Worker:
+        """One that ends at the latest when this process does."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(options, threads, theirs), daemon=True)
+        process.start()
+        theirs.close()  # or its end would not show here
+        return cls(process, ours)
 
 
-def _run_here(study: Study, job: Job, reporter: Reporter) -> None:
-    reporter.begin(job.name)
-    reporter.end(job.name, *run_job(study, job, partial(reporter.advance, job.name)))
+class Processes:
+    """The executor that needs nothing but this machine.
 
-
-def run_side_by_side(study: Study, jobs: Sequence[Job], reporter: Reporter) -> None:
-    """Run the jobs, each as soon as what it needs is complete and a worker is free.
-
-    Of a level, those runs begin first that head the longest chains, by estimate, so that the workers end together.
-    What needs the whole machine is run in this process while the workers rest. The first error ends the workers,
-    whose runs can be resumed, and is raised.
+    What needs the machine for itself is run in this process while the workers rest; with one worker everything is.
     """
-    by_name = {job.name: job for job in jobs}
-    ahead = _work_ahead(jobs, reporter)
-    order = TopologicalSorter({job.name: [name for name in job.needs if name in by_name] for job in jobs})
-    order.prepare()
-    ready, running = list[Job](), dict[Outcome, Job]()
-    decided = replace(  # or a worker might find another dataset than the one that the others run on
-        study.options, preset=study.preset.name, dataset=study.data.name, device=str(study.machine.device)
-    )
-    with _pool(study) as (pool, seen):
-        while order.is_active():
-            ready += [by_name[name] for name in order.get_ready()]
-            ready.sort(key=lambda job: (study.seeds.index(job.seed), job.experiment.level, -ahead[job.name]))
-            shared = [job for job in ready if not job.experiment.alone]
-            if running and not (shared and len(running) < study.workers):
-                order.done(*_collect(running, seen, reporter))
-                continue
-            job = (shared or ready)[0]
-            ready.remove(job)
-            if shared:
-                reporter.begin(job.name)
-                running[pool.submit(_run_own, decided, job)] = job
-            else:
-                _run_here(study, job, reporter)
-                order.done(job.name)
 
+    def __init__(self, study: Study, advance: Callable[[str, int], None]) -> None:
+        self.study, self.advance = study, advance
+        self.here: Job | None = None
+        self.idle: list[Worker] = []
+        self.busy: dict[Connection, tuple[Worker, Job]] = {}
 
-def _work_ahead(jobs: Sequence[Job], reporter: Reporter) -> dict[str, float]:
-    """Estimated seconds from the beginning of each run to the end of the longest chain of runs that build on it."""
-    ahead: dict[str, float] = {}
-    for job in reversed(jobs):  # what needs a run comes after it
-        after = (ahead[other.name] for other in jobs if job.name in other.needs)
-        ahead[job.name] = reporter.estimate(job.name) + max(after, default=0.0)
-    return ahead
+    def room(self, job: Job) -> bool:
+        """Whether a worker is free, or for a job of this process all are."""
+        if self._runs_here(job):
+            return not self.busy
+        return len(self.busy) < self.study.workers
 
+    def submit(self, job: Job) -> None:
+        """Begin a job in a worker; one of this process waits to be polled."""
+        if self._runs_here(job):
+            self.here = job
+            return
+        self.idle = [worker for worker in self.idle if worker.process.is_alive()]
+        worker = self.idle.pop() if self.idle else self._started()
+        with contextlib.suppress(OSError):  # should it have died, polling will tell
+            worker.pipe.send(job)
+        self.busy[worker.pipe] = worker, job
 
-def _collect(running: dict[Outcome, Job], seen: SimpleQueue[Seen], reporter: Reporter) -> list[str]:
-    """Wait a moment, report progress, and take finished runs out of ``running``; returns their names."""
-    finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-    while not seen.empty():
-        name, images = seen.get()
-        if name in reporter.active:
-            reporter.advance(name, images)
-    for outcome in finished:
+    def poll(self) -> list[Finished]:
+        """Run what runs here, or hear what the workers say. StudyError when one says what ends the study."""
+        if self.here:
+            job, self.here = self.here, None
+            return [attempt(self.study, job, partial(self.advance, job.name))]
+        heard = [self._hear(pipe) for pipe in wait(self.busy, POLL_SECONDS) if isinstance(pipe, Connection)]
+        return [finished for finished in heard if finished]
+
+    def stop(self) -> None:
+        """End the workers."""
+        for worker in [*self.idle, *(worker for worker, _ in self.busy.values())]:
+            worker.process.kill()
+            worker.process.join()
+
+    def _runs_here(self, job: Job) -> bool:
+        return self.study.workers == 1 or job.experiment.alone
+
+    def _started(self) -> Worker:
+        study = self.study
+        decided = replace(  # or a worker might find another dataset than the one that the others run on
+            study.options, preset=study.preset.name, dataset=study.data.name, device=str(study.machine.device)
+        )
+        return Worker.start(decided, study.threads)
+
+    def _hear(self, pipe: Connection) -> Finished | None:
+        worker, job = self.busy[pipe]
         try:
-            reporter.end(running[outcome].name, *outcome.result())
-        except BrokenProcessPool:
-            raise StudyError(DIED.format(when=f" during {running[outcome].name}")) from None
-    return [running.pop(outcome).name for outcome in finished]
+            said = pipe.recv()
+        except (EOFError, OSError):
+            said = Finished(job.name, lost=DIED)
+        else:
+            if isinstance(said, int):
+                return self.advance(job.name, said)
+            self.idle.append(worker)
+        del self.busy[pipe]
+        if isinstance(said, StudyError):
+            raise said
+        return said
 
 
-@contextmanager
-def _pool(study: Study) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue[Seen]]]:
-    """Worker processes and the queue of what they have processed; they end when the block or this process does."""
-    context = multiprocessing.get_context("spawn")
-    seen: SimpleQueue[Seen] = context.SimpleQueue()
-    lifeline, held = context.Pipe(duplex=False)
-    setting = (study.threads, seen, lifeline)
-    pool = ProcessPoolExecutor(study.workers, mp_context=context, initializer=_start, initargs=setting)
-    try:
-        yield pool, seen
-        pool.shutdown()
-    except BrokenProcessPool:  # noticed when the next run was handed over
-        raise StudyError(DIED.format(when="")) from None
-    finally:
-        held.close()
-        pool.shutdown(cancel_futures=True)
-
-
-class _Own:
-    """What a worker process is given for life."""
-
-    seen: SimpleQueue[Seen]
-
-
-def _start(threads: int, seen: SimpleQueue[Seen], lifeline: Connection) -> None:
-    """Make this process a worker: its share of threads, and an end when the other end of the pipe closes.
+def work(options: Options, threads: int, pipe: Connection) -> None:
+    """Be a worker process: carry out each job that the pipe brings, with these threads.
 
     Ctrl-C reaches every process of a terminal; the one that started the workers decides what it means.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _Own.seen = seen
+    study = cache(partial(prepare, options))
+    with contextlib.suppress(EOFError):
+        while True:
+            job = pipe.recv()
+            try:
+                said: object = attempt(study(), job, pipe.send)
+            except StudyError as error:
+                said = error
+            pipe.send(said)
 
 
-def _end_with(lifeline: Connection) -> None:
-    """Wait until the pipe's other end closes, by intent or because its process died; a run can be resumed anywhere."""
-    lifeline.poll(None)
+def _end_with_parent() -> None:
+    """Wait for the process that started this one to end, even in mid-run: a run can be resumed anywhere."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
-
-
-@cache
-def _own_study(options: Options) -> Study:
-    return prepare(options)
-
-
-def _run_own(options: Options, job: Job) -> tuple[str, float]:
-    return run_job(_own_study(options), job, lambda images: _Own.seen.put((job.name, images)))

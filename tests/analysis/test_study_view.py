@@ -11,7 +11,8 @@ import pytest
 from analysis.view import StudyView, view_study
 from study.experiment import run_name
 from study.kinds import Quantization, Vote
-from study.records import SUPERSEDED, Outcome, finish, load_run, read_plan, summary, write_plan
+from study.records import SUPERSEDED, Outcome, finish, load_run, read_plan, write_plan
+from study.status import summary
 from tests.fabricate import fabricate
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study import files, records
+from study import files, records, status
 from study.design import levels
 from study.design.presets import CPU, PAPER, QUICK, Preset
 from study.errors import StudyError
 from study.kinds import OutOfDistribution, Quantization, Training, Vote
-from study.records import DataDescription, Level, Outcome, Plan, Reference, Spec
+from study.records import DataDescription, Failure, Level, Outcome, Plan, Reference, Spec
 
 RECIPE = levels.experiments(QUICK)[1].trained
 assert RECIPE is not None
@@ -234,7 +234,7 @@ def test_an_altered_file_takes_what_builds_on_it_along(tmp_path: Path) -> None:
 
 def _summary(study: Path) -> list[dict[str, Any]]:
     records.write_plan(study, PLAN)
-    return records.summary(study)
+    return status.summary(study)
 
 
 def test_redone_to_the_same_result_leaves_what_builds_on_it_current(tmp_path: Path) -> None:
@@ -268,6 +268,24 @@ def test_summary_has_a_row_per_planned_run(tmp_path: Path) -> None:
     assert [(row["run"], row["state"], row["seconds"]) for row in missing] == [
         (name, "to do", None) for name in ALL[1:]
     ]
+
+
+def test_a_failed_run_says_why_until_it_is_complete(tmp_path: Path) -> None:
+    folder = tmp_path / ALL[0]
+    try:
+        raise ValueError("first line\nsecond line")
+    except ValueError as error:
+        records.write_failure(folder, Failure.of(error))
+    failure = records.read_failure(folder)
+    assert failure and failure.error == "ValueError: first line" and "test_records.py" in failure.traceback
+    assert _summary(tmp_path)[0]["state"] == "failed: ValueError: first line"
+    record_all(tmp_path)
+    assert records.FAILED not in records.load_run(folder).files
+    assert _summary(tmp_path)[0]["state"] == "complete"
+
+
+def test_a_failure_that_is_expected_says_only_what_to_do() -> None:
+    assert Failure.of(StudyError("put the file there")).error == "put the file there"
 
 
 def test_epochs_read_back_line_by_line(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from filelock import FileLock
 
 from study import records
 from study.data import datasets
-from study.errors import StudyError
+from study.errors import RunsFailed, StudyError
+from study.kinds import Training
 from study.records import Run
 from study.running import runner
 from study.running.options import Options
 from study.running.progress import Reporter
 from study.running.study import prepare
+from study.status import summary
 
 Contents = Callable[[Path], dict[str, bytes]]
 HEAVY = (".safetensors", ".onnx")
@@ -97,7 +99,7 @@ def test_altered_run_is_set_aside_and_done_again(copied: Options, tiny_study: Pa
     assert aside.read_bytes() == b"tampered"
 
 
-class Killed(Exception):
+class Killed(BaseException):
     pass
 
 
@@ -124,6 +126,24 @@ def test_study_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_result(
     resumed, whole = runs_of(study)[name], runs_of(tiny_study)[name]
     assert np.array_equal(resumed.arrays["test_logits"], whole.arrays["test_logits"])
     assert not (study / records.SUPERSEDED).exists()
+
+
+def test_a_failed_run_is_told_and_tried_again_by_the_next_study(
+    copied: Options, tiny_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = copied.runs / tiny_study.name
+    for key in ("level3/scratch-cnn", "level4/hard"):
+        shutil.rmtree(study / key)
+    lines: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "carry_out", lambda *_: [][0])
+        with pytest.raises(RunsFailed, match=r"^failed: level3/scratch-cnn/seed-0 \(IndexError: .*; [0-9]+ wait for"):
+            runner.run(copied, say=lines.append)
+    states = {row["run"]: row["state"] for row in summary(study)}
+    assert states["level3/scratch-cnn/seed-0"] == "failed: IndexError: list index out of range"
+    assert states["level4/hard/seed-0"] == "to do" and states["level1/finetuned/seed-0"] == "complete"
+    runner.run(copied)
+    assert set(runs_of(study)) == set(runs_of(tiny_study)) and not list(study.rglob(records.FAILED))
 
 
 def test_new_titles_reach_the_plan_without_a_run(copied: Options, tiny_study: Path) -> None:

@@ -1,30 +1,32 @@
 from __future__ import annotations
 
+import errno
+import multiprocessing
 import os
-import queue
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from study import machine, records
-from study.errors import StudyError
-from study.kinds import Kind, Latency
+from study.errors import StoppingError
+from study.kinds import Context, Kind, Scale
 from study.machine import available_threads
-from study.running import runner, workers
+from study.records import Outcome
+from study.running import runner
 from study.running.options import Options
-from study.running.progress import Estimator, Reporter
+from study.running.recording import Finished
 from study.running.study import Job, Study, prepare
+from study.running.workers import DIED, Processes, Worker
 
 SMALL = Options(preset="quick", dataset="digits", device="cpu", levels=(1,))
 
@@ -41,142 +43,116 @@ def test_side_by_side_gives_the_predictions_of_one_after_the_other(one_thread: N
         assert np.array_equal(run.predictions("test").logits, same.predictions("test").logits)
 
 
-class Ledger:
-    """What began and ended in which order, and what was under way at each beginning."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.under_way: set[str] = set()
-        self.beside: dict[str, set[str]] = {}
-        self.lock = Lock()
-
-    def run(self, job: Job) -> tuple[str, float]:
-        with self.lock:
-            self.beside[job.name] = set(self.under_way)
-            self.under_way.add(job.name)
-        time.sleep(0.01)
-        with self.lock:
-            self.under_way.remove(job.name)
-            self.events.append(job.name)
-        return "done", 0.0
-
-
 @pytest.fixture
-def study() -> Study:
-    return prepare(replace(SMALL, levels=(1, 2, 3, 4, 5), workers=2))
+def study(tmp_path: Path) -> Study:
+    return prepare(replace(SMALL, workers=2, runs=tmp_path))
 
 
-class Guess(Estimator):
-    """An estimator that says a second of every experiment but those it has other numbers of."""
-
-    def __init__(self, study: Study, seconds: Mapping[str, float]) -> None:
-        super().__init__(study.scale, "here")
-        self.known = seconds
-
-    def seconds(self, experiment: Kind) -> float:
-        return self.known.get(experiment.key, 1.0)
+def ended(executor: Processes) -> Finished:
+    """What became of the first run that ends."""
+    while not (finished := executor.poll()):
+        pass
+    return finished[0]
 
 
-def reporter_of(study: Study, seconds: Mapping[str, float]) -> Reporter:
-    return Reporter({job.name: job.experiment for job in study.jobs}, Guess(study, seconds), study.workers)
+@dataclass(frozen=True, kw_only=True)
+class Obedient(Kind):
+    """A run that does what its name says; one that is to die once leaves a file to know the next time."""
+
+    level: int = 1
+
+    def carry_out(self, context: Context) -> Outcome:
+        context.advance(7)
+        mark = context.folder / "was-here"
+        if self.name == "die-once" and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.name == "fill-the-disk":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if self.name == "fail":
+            raise ValueError("so be it\nin two lines")
+        return Outcome({"threads": torch.get_num_threads(), "process": os.getpid()})
+
+    def cost(self, scale: Scale) -> float:
+        return 1.0
 
 
-def run_in_threads(
-    study: Study,
-    monkeypatch: pytest.MonkeyPatch,
-    ledger: Ledger,
-    told: set[Options] | None = None,
-    seconds: Mapping[str, float] | None = None,
-) -> None:
-    @contextmanager
-    def pool(*_: object) -> Iterator[tuple[ThreadPoolExecutor, queue.SimpleQueue]]:
-        with ThreadPoolExecutor(2) as threads:
-            yield threads, queue.SimpleQueue()
+@dataclass(frozen=True, kw_only=True)
+class ObedientAlone(Obedient):
+    """One that needs the machine for itself."""
 
-    monkeypatch.setattr(workers, "_pool", pool)
-
-    def run_own(given: Options, job: Job) -> tuple[str, float]:
-        if told is not None:
-            told.add(given)
-        return ledger.run(job)
-
-    monkeypatch.setattr(workers, "_run_own", run_own)
-    monkeypatch.setattr(workers, "run_job", lambda study, job, advance: ledger.run(job))
-    with reporter_of(study, seconds or {}) as reporter:
-        workers.run_side_by_side(study, study.jobs, reporter)
+    alone: ClassVar[bool] = True
 
 
-def test_runs_start_when_what_they_need_is_complete(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = Ledger()
-    run_in_threads(study, monkeypatch, ledger)
-    assert sorted(ledger.events) == sorted(job.name for job in study.jobs)
-    for job in study.jobs:
-        needed = {f"{key}/seed-{job.seed}" for key in job.experiment.needs}
-        assert needed <= set(ledger.events[: ledger.events.index(job.name)])
-    assert max(map(len, ledger.beside.values())) == 1, "two at a time, so one beside another"
+def metrics_of(study: Study, name: str) -> dict[str, Any]:
+    return records.load_run(study.folder / name).metrics
 
 
-def test_work_ahead_is_the_longest_chain(study: Study) -> None:
-    jobs = [job for job in study.jobs if job.experiment.level == 5]
-    ahead = workers._work_ahead(jobs, reporter_of(study, {"level5/student-ensemble": 3.5}))
-    assert ahead["level5/student-ensemble/seed-0"] == 3.5
-    assert ahead["level5/student/seed-0"] == 3.0, "its int8 version and then latency wait for it"
-    assert ahead["level5/teacher-1/seed-0"] == 1 + 3.5, "the students wait for their teachers"
-    assert ahead["level5/student-alone/seed-0"] == ahead["level5/latency/seed-0"] == 1.0
+@pytest.mark.slow
+def test_workers_carry_out_report_fail_and_die(study: Study) -> None:
+    seen: list[tuple[str, int]] = []
+    executor = Processes(study, lambda name, images: seen.append((name, images)))
+    try:
+        good, bad, dying = (Job(Obedient(name=name), 0) for name in ("good", "fail", "die-once"))
+        executor.submit(good)
+        assert ended(executor).summary == "done" and seen == [(good.name, 7)]
+        found = metrics_of(study, good.name)
+        assert found == {"threads": study.threads, "process": executor.idle[0].process.pid}
+        executor.submit(bad)
+        failure = ended(executor).failure
+        assert failure and failure.error == "ValueError: so be it" and "in carry_out" in failure.traceback
+        executor.submit(dying)
+        assert ended(executor).lost == DIED and executor.room(dying) and not executor.idle
+        executor.submit(dying)
+        assert ended(executor).summary == "done"
+        os.kill(executor.idle[0].process.pid or 0, signal.SIGKILL)
+        executor.idle[0].process.join()
+        executor.submit(Job(Obedient(name="later"), 0))
+        assert ended(executor).summary == "done", "a worker that died between two runs is replaced"
+        executor.submit(Job(Obedient(name="fill-the-disk"), 0))
+        with pytest.raises(StoppingError, match="cannot write .*fill-the-disk/seed-0: No space left on device"):
+            ended(executor)
+    finally:
+        executor.stop()
 
 
-def test_levels_begin_in_order_and_the_longest_chain_of_each_first(
+@pytest.mark.parametrize(("workers", "kind"), [(1, Obedient), (2, ObedientAlone)])
+def test_one_worker_and_what_is_alone_run_in_this_process(study: Study, workers: int, kind: type[Kind]) -> None:
+    chosen = replace(study, options=replace(study.options, workers=workers))
+    executor, job = Processes(chosen, lambda name, images: None), Job(kind(name="here"), 0)
+    executor.submit(job)
+    assert ended(executor).summary == "done" and metrics_of(study, job.name)["process"] == os.getpid()
+
+
+def test_workers_have_room_for_so_many_runs_and_for_one_alone_when_they_rest(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[str] = []
-
-    def note(reporter: Reporter, name: str, begin: Callable = Reporter.begin) -> None:
-        begun.append(name)
-        begin(reporter, name)
-
-    monkeypatch.setattr(Reporter, "begin", note)
-    longest = {"level1/head-only": 1.5}  # but no run builds on it
-    run_in_threads(study, monkeypatch, Ledger(), seconds=longest)
-    assert begun[:2] == ["level1/finetuned/seed-0", "level1/head-only/seed-0"]
-    levels = [name[:6] for name in begun if name < "level3"]
-    assert levels == sorted(levels)
+    pipes = [multiprocessing.Pipe() for _ in range(2)]
+    unstarted = iter([Worker(multiprocessing.Process(), ours) for ours, _ in pipes])
+    monkeypatch.setattr(Worker, "start", lambda *_: next(unstarted))
+    executor = Processes(study, lambda name, images: None)
+    shared, alone = Job(Obedient(name="a"), 0), Job(ObedientAlone(name="b"), 0)
+    found = []
+    for _ in range(3):
+        found.append((executor.room(shared), executor.room(alone)))
+        if executor.room(shared):
+            executor.submit(shared)
+    assert found == [(True, True), (True, False), (False, False)]
 
 
 def test_workers_are_told_what_was_decided(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: set[Options] = set()
+    told: list[tuple[Options, int]] = []
+    ours, _theirs = multiprocessing.Pipe()
 
-    class Listening(Ledger):
-        def run(self, job: Job) -> tuple[str, float]:
-            return "done", 0.0
+    def start(options: Options, threads: int) -> Worker:
+        told.append((options, threads))
+        return Worker(multiprocessing.Process(), ours)
 
+    monkeypatch.setattr(Worker, "start", start)
     undecided = replace(study.options, preset="auto", dataset="auto", device="auto")
-    run_in_threads(replace(study, options=undecided), monkeypatch, Listening(), told)
+    Processes(replace(study, options=undecided), lambda name, images: None).submit(study.jobs[0])
     device = str(machine.resolve("auto").device)
-    assert told == {replace(study.options, preset="quick", dataset="digits", device=device)}
-
-
-def test_latency_is_measured_while_nothing_else_runs(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = Ledger()
-    run_in_threads(study, monkeypatch, ledger)
-    (latency,) = (job.name for job in study.jobs if isinstance(job.experiment, Latency))
-    assert ledger.beside[latency] == set()
-    assert all(latency not in beside for beside in ledger.beside.values())
-
-
-def test_a_worker_that_dies_is_one_clear_line(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Dying(Ledger):
-        def run(self, job: Job) -> tuple[str, float]:
-            raise BrokenProcessPool
-
-    with pytest.raises(StudyError, match="worker process died during level1/.*with --workers 1 in less memory"):
-        run_in_threads(study, monkeypatch, Dying())
-
-
-def test_a_worker_that_died_between_runs_is_one_clear_line(study: Study) -> None:
-    with pytest.raises(StudyError, match="a worker process died, perhaps"), workers._pool(study) as (pool, _):
-        with pytest.raises(BrokenProcessPool):
-            pool.submit(os._exit, 1).result()
-        pool.submit(os.getpid)
+    assert told == [(replace(study.options, preset="quick", dataset="digits", device=device), study.threads)]
 
 
 def _children(process: int) -> list[int]:
