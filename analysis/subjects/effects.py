@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from analysis import formats
 from analysis.captions import counted, difference_interval, join
-from analysis.evidence import Findings, Strip, Table, table
+from analysis.evidence import Finding, Findings, Strip, Table, findings, table
 from analysis.results import Judged, Results
+from analysis.subjects.comparisons import summary_finding
 from analysis.subjects.transfer import train_seconds
 from study.kinds import Vote
 
+RECIPES = (1, 2, 3)  # levels that train networks one by one
 MARGIN = 0.03  # of the strip's width, left free at both ends
 HEAD = ("Experiment", "Control", "Difference, points (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
 
@@ -80,3 +82,47 @@ def _training(results: Results, key: str) -> str:
     experiment = results.view.experiments[key]
     networks = experiment.members if isinstance(experiment, Vote) else (key,) if experiment.trained else ()
     return formats.duration(sum(train_seconds(results, each) for each in networks))[2] if networks else formats.MISSING
+
+
+@findings
+def summaries_of_recipes(results: Results) -> Iterator[Finding]:
+    """What the steps in training and architecture show together."""
+    judged = [each for level in RECIPES for each in results.judged_at(level)]
+    if judged:
+        phrases = [results.view.phrase(each.key) for each in judged]
+        yield summary_finding("summary/recipe", judged, phrases)
+
+
+@findings
+def open_questions(results: Results) -> Iterator[Finding]:
+    """Level by level, and for the whole study, which comparisons are undecided and what would decide them."""
+    for level in results.view.levels:
+        yield from _open(results, f"open/level{level}", results.judged_at(level))
+    yield from _open(results, "open/study", list(results.judged.values()), brief=True)
+
+
+def _open(results: Results, name: str, judged: Sequence[Judged], brief: bool = False) -> Iterator[Finding]:
+    undecided = [each for each in judged if each.verdict == "inconclusive"]
+    if undecided:
+        told = {results.view.phrase(each.key): _seeds_wanted(each) for each in undecided}
+        yield open_finding(name, told, len(judged), brief)
+
+
+def _seeds_wanted(judged: Judged) -> int | None:
+    return judged.resolution.seeds if judged.resolution else None
+
+
+def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, brief: bool) -> Finding:
+    """What is undecided, by phrase with the seeds that would find a difference as large as the one seen, or None."""
+    more = {phrase: seeds for phrase, seeds in wanted.items() if seeds}
+    verb = "is" if len(wanted) == 1 else "are"
+    words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided."
+    if brief and more:
+        words += f" With {formats.count(max(more.values()))} seeds differences as large as those seen would be found"
+        words += "." if len(more) == len(wanted) else f" in {formats.count(len(more))} of them."
+    elif more:
+        told = [f"{formats.count(seeds)} for {phrase}" for phrase, seeds in more.items()]
+        words += f" Seeds that would find a difference as large as the one seen: {formats.listing(told)}."
+    if not brief and (without := [phrase for phrase in wanted if phrase not in more]):
+        words += f" For {formats.listing(without)} more test images are needed, not seeds."
+    return Finding(name, words, "inconclusive", ())

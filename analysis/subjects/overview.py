@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -51,6 +52,7 @@ def level_facts(results: Results) -> Iterator[Fact]:
         chosen = Origin(StudyView.selected, view.names(*(experiment.key for experiment in view.at(level))))
         measured, accuracy = Origin(summarise, view.names(key)), results.accuracies[key]
         yield chosen.text(f"best/level{level}", view.title(key))
+        yield chosen.text(f"best-phrase/level{level}", view.phrase(key))
         yield chosen.text(f"best-key/level{level}", key)
         yield measured.percent(f"best-accuracy/level{level}", accuracy.mean)
         yield measured.interval(f"best-accuracy-interval/level{level}", accuracy.low, accuracy.high)
@@ -88,6 +90,35 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -
         verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
     names = ("best", "best-accuracy", "best-accuracy-interval", "pass-mark")
     return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, tuple(f"{f}/level{level}" for f in names))
+
+
+@findings
+def all_pass_marks(results: Results) -> Iterator[Finding]:
+    """Which levels meet their pass marks."""
+    found = {finding.name.rpartition("level")[2]: finding.verdict for finding in pass_marks(results)}
+    if found:
+        yield marks_finding(found)
+
+
+def marks_finding(found: Mapping[str, Verdict]) -> Finding:
+    """What became of all pass marks, missed ones first, by level; contradicted where one is missed."""
+    words = {
+        "contradicted": ("misses its pass mark", "miss their pass marks"),
+        "inconclusive": ("is too close to its pass mark to call", "are too close to their pass marks to call"),
+        "supported": (
+            "meets its pass mark with its whole interval",
+            "meet their pass marks with their whole intervals",
+        ),
+    }
+    told = []
+    for verdict, (one, many) in words.items():
+        levels = [level for level, each in found.items() if each == verdict]
+        if levels:
+            level = "level" if len(levels) == 1 else "levels"
+            told.append(f"{level} {formats.listing(levels)} {one if len(levels) == 1 else many}")
+    worst: Verdict = next(each for each in words if each in found.values())  # type: ignore[assignment]
+    names = tuple(f"{kind}/level{level}" for level in found for kind in ("best-accuracy", "pass-mark"))
+    return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, names)
 
 
 @table
@@ -130,9 +161,8 @@ def levels(results: Results, findings: Findings) -> Figure | None:
         return None
     caption = join(
         progress_sentence(results),
-        "Filled: per level the model selected on validation, with its interval; small: the level's other "
-        "experiments; bar: the challenge's pass mark; open diamond: the published reference figure. The axis is "
-        "logarithmic in the error.",
+        "Filled: the model that each level selects on validation, named below, with its interval; small: the level's "
+        "other experiments; bar: the challenge's pass mark; open diamond: the published figure.",
         accuracy_interval(results),
     )
     alt = "Test accuracy in percent against level 1 to 5, with intervals, pass marks and reference figures"
@@ -141,11 +171,13 @@ def levels(results: Results, findings: Findings) -> Figure | None:
 
 def _draw(results: Results) -> Canvas:
     """Accuracy in percent over the levels; the first pass mark and the last reference are named."""
-    canvas, shown = style.canvas(2.2), results.view.levels
+    canvas, shown = style.canvas(2.3), results.view.levels
     axes = canvas.subplots()
     for level in shown:
         _draw_level(axes, results, level)
-    axes.set(xlabel="Level", ylabel="Test accuracy, %", xticks=shown)
+    names = [textwrap.fill(results.view.title(results.best[n]), 20) if n in results.best else "" for n in shown]
+    axes.set(ylabel="Test accuracy, %")
+    axes.set_xticks(shown, [f"Level {n}\n{name}" for n, name in zip(shown, names, strict=True)])
     axes.set_xlim(min(shown) - 0.5, max(shown) + 0.75)
     style.round_accuracy(axes)
     style.grid(axes, "y")
@@ -153,9 +185,9 @@ def _draw(results: Results) -> Canvas:
     marks = [(level.number, 100 * level.pass_mark) for level in described if level.pass_mark is not None]
     references = [(level.number + 0.38, 100 * level.reference.accuracy) for level in described if level.reference]
     for mark in marks[:1]:
-        _note(axes, "pass mark", mark, -3, style.COLOURS[1])
+        _note(axes, "pass mark", mark, -3, style.GREY)
     for place in references[-1:]:
-        axes.annotate("reference", place, va="center", ha="left", annotation_clip=False)
+        axes.annotate("published", place, va="center", ha="left", annotation_clip=False)
     return canvas
 
 
@@ -163,16 +195,17 @@ def _draw_level(axes: Axes, results: Results, level: int) -> None:
     key, described = results.best.get(level), results.view.level[level]
     others = [e.key for e in results.view.at(level) if e.key in results.accuracies and e.key != key]
     heights = [100 * results.accuracies[other].mean for other in others]
-    axes.plot([level - 0.28] * len(heights), heights, "o", color=style.GREY, alpha=0.55, ms=3, mew=0)
+    shades = [style.colour(results.view, other) for other in others]
+    axes.scatter([level - 0.22] * len(heights), heights, 9, color=shades, linewidths=0)
     if described.pass_mark is not None:
-        axes.hlines(100 * described.pass_mark, level - 0.4, level + 0.4, color=style.COLOURS[1], lw=1.6)
+        axes.hlines(100 * described.pass_mark, level - 0.4, level + 0.4, color=style.GREY, lw=1.6)
     if described.reference:
         axes.plot(level + 0.28, 100 * described.reference.accuracy, "D", mfc="white", mec=style.INK, mew=0.9)
     if key:
-        accuracy, blue = results.accuracies[key], style.COLOURS[0]
+        accuracy, shade = results.accuracies[key], style.colour(results.view, key)
         spread = style.error_bar(accuracy)
-        axes.errorbar(level, 100 * accuracy.mean, spread, fmt="o", color=blue, ms=6, capsize=2.5, zorder=3)
-        _note(axes, formats.percent(accuracy.mean), (level, 100 * accuracy.high), 3, blue)
+        axes.errorbar(level, 100 * accuracy.mean, spread, fmt="o", color=shade, ms=6, capsize=2.5, zorder=3)
+        _note(axes, formats.percent(accuracy.mean), (level, 100 * accuracy.high), 3, style.darker(shade))
 
 
 def _note(axes: Axes, text: str, place: tuple[float, float], above: float, shade: str) -> None:

@@ -40,6 +40,7 @@ def class_facts(results: Results) -> Iterator[Fact]:
     for name, row in (("worst", scored["recall"].idxmin()), ("best", scored["recall"].idxmax())):
         yield made.text(f"{name}-class/name", scored["class"][row])
         yield made.percent(f"{name}-class/recall", scored["recall"][row])
+        yield made.interval(f"{name}-class/recall-interval", scored["recall_low"][row], scored["recall_high"][row])
 
 
 def counts(predictions: Sequence[Predictions], classes: Sequence[str]) -> np.ndarray:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
-from analysis.captions import join, takeaway
-from analysis.evidence import Fact, Figure, Findings, Origin, facts, figure
+from analysis.captions import accuracy_cells, accuracy_interval, join, takeaway
+from analysis.evidence import Fact, Figure, Findings, Origin, Table, facts, figure, table
 from analysis.results import Results
 
 LEVEL = 1
@@ -32,6 +32,24 @@ def train_seconds(results: Results, key: str) -> float:
     """Training time in seconds, mean over seeds; the total where training was not timed apart."""
     runs = results.view.runs_of(key)
     return sum(float(run.durations.get("train", run.durations["total"])) for run in runs) / len(runs)
+
+
+@table
+def accuracies(results: Results, findings: Findings) -> Table | None:
+    """What every experiment reached, and what its training cost."""
+    if not results.accuracies:
+        return None
+    rows: list[tuple[str, ...]] = []
+    for key, accuracy in results.accuracies.items():
+        title, validation = results.view.title(key), formats.percent(results.view.metric(key, "validation_accuracy"))
+        rows.append((title, validation, *accuracy_cells(accuracy), *cost_cells(results, key)))
+    caption = join(
+        f"Accuracy of {formats.plural(len(rows), 'experiment')} that predict.",
+        accuracy_interval(results),
+        "MACs: multiply-accumulates per image at the size trained on; training time per run.",
+    )
+    head = ("Experiment", "Validation, %", "Test, %", "95 % CI", *COSTS)
+    return Table("accuracies", caption, head, tuple(rows), "lrrlrrr")
 
 
 def cost_cells(results: Results, key: str) -> tuple[str, ...]:
