@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from analysis import formats
 from analysis.formats import Unit
+from analysis.statistics.crossed import About
 from study.experiment import Expectation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 Verdict = Literal["supported", "contradicted", "equivalent", "inconclusive"]
-# Whom a test is about: the recipes, whatever seeds they are trained with, or the networks at hand.
-About = Literal["recipes", "networks"]
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
         return
     treated = f"the ensemble ({results.view.title(ensemble.best_vote)})"
     control = f"its best member ({results.view.title(ensemble.best_member)})"
-    finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote)
+    runs = results.view.names(judged.key, judged.control)
+    finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
     yield replace(finding, sentence=finding.sentence[0].upper() + finding.sentence[1:])
 
 

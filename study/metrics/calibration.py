@@ -160,11 +160,16 @@ def choose_abstention(confidence: np.ndarray, correct: np.ndarray) -> Abstention
     return Abstention(float(thresholds[at]), float(coverage[at]), float(risk[at]), rule.replace("%", " %"))
 
 
+def bin_of(confidence: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Position of the bin (edge, next edge] that each confidence (N,) is in."""
+    return np.searchsorted(edges[1:-1], confidence, side="left")
+
+
 def _binned(probs: np.ndarray, labels: np.ndarray, edges: np.ndarray) -> Reliability:
     """Mean confidence, accuracy and count of the images whose confidence is in (edge, next edge]."""
     confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
     bins = len(edges) - 1
-    position = np.searchsorted(edges[1:-1], confidence, side="left")
+    position = bin_of(confidence, edges)
     count = np.bincount(position, minlength=bins)
     size = np.where(count > 0, count, np.nan)
     mean_confidence, accuracy = (np.bincount(position, each, minlength=bins) / size for each in (confidence, correct))

@@ -1,0 +1,217 @@
+"""Means over seeds and test images that both vary, and what more seeds would show.
+
+Every seed is measured on the same images, so a score or a difference is a table of S seeds × N images, crossed and
+without replication. Its mean varies with the images, with the seeds, and with what is left (Searle, Casella &
+McCulloch 1992, chapter 4, https://doi.org/10.1002/9780470316856).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+import numpy as np
+
+from study.metrics.intervals import Interval
+
+# Whom a test is about: the recipes, whatever seeds they are trained with, or the networks at hand.
+About = Literal["recipes", "networks"]
+ALPHA, LEVEL, POWER = 0.05, 0.95, 0.8
+# Fewer trainings of each side carry no verdict about a recipe.
+MIN_SEEDS = 3
+MANY_SEEDS = 1000
+# Between trainings that differ in nothing but chance, on 10,000 test images: Jordan 2023,
+# https://arxiv.org/abs/2304.01910. Stands in where no experiment was repeated.
+SEED_SD = 0.0015
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """Two-way analysis of variance of values (``seeds``, ``images``): mean, and mean squares by what they vary with.
+
+    One seed has neither ``between_seeds`` nor ``interaction`` (NaN); its images vary in both at once.
+    """
+
+    mean: float
+    between_images: float
+    between_seeds: float
+    interaction: float
+    seeds: int
+    images: int
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> MeanSquares:
+        """Of values (S, N)."""
+        values = np.asarray(values, dtype=float)
+        (seeds, images), mean = values.shape, float(values.mean())
+        by_image, by_seed = values.mean(axis=0) - mean, values.mean(axis=1) - mean
+        of_images, of_seeds = seeds * float(by_image @ by_image), images * float(by_seed @ by_seed)
+        left = float(np.vdot(values, values)) - seeds * images * mean**2 - of_images - of_seeds
+        between_images = of_images / max(1, images - 1)
+        if seeds == 1:
+            return cls(mean, between_images, math.nan, math.nan, seeds, images)
+        interaction = max(0.0, left) / ((seeds - 1) * max(1, images - 1))
+        return cls(mean, between_images, of_seeds / (seeds - 1), interaction, seeds, images)
+
+    @property
+    def of_images(self) -> float:
+        """S × the variance between images that every seed would show; with one seed it cannot be told apart: 0."""
+        return 0.0 if self.seeds == 1 else max(0.0, self.between_images - self.interaction)
+
+    @property
+    def own(self) -> Chance:
+        """Chance in training as these seeds alone show it."""
+        spread = self.between_seeds / self.interaction if self.interaction > 0 else 1.0
+        return Chance(spread, self.seeds - 1, 1.0)
+
+    def with_seeds(self, seeds: int) -> MeanSquares:
+        """What is to be expected of so many seeds; one seed's variance is taken for interaction."""
+        interaction = self.between_images if self.seeds == 1 else self.interaction
+        of_images = self.of_images * seeds / self.seeds
+        return replace(self, between_images=interaction + of_images, interaction=interaction, seeds=seeds)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Chance in training: how much more seeds vary than independent images would make them, as a ratio.
+
+    Mean square between seeds over that of the interaction, 1 where trainings differ by each image's own luck alone.
+    It was estimated with ``degrees`` of freedom, to which a further seed adds ``per_seed``.
+    """
+
+    overdispersion: float
+    degrees: float
+    per_seed: float
+
+    def with_seeds(self, seeds: int) -> Chance:
+        """As well as so many seeds would tell it."""
+        return replace(self, degrees=self.per_seed * (seeds - 1))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard error and the degrees of freedom of its t reference."""
+
+    value: float
+    standard_error: float
+    degrees: float
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Student's interval."""
+        half = _t_quantile((1 + level) / 2, self.degrees) * self.standard_error
+        return Interval(self.value - half, self.value + half)
+
+    @property
+    def p(self) -> float:
+        """Two-sided, against zero."""
+        return min(1.0, 2 * self._tail(abs(self.value)))
+
+    def p_equivalence(self, margin: float) -> float:
+        """That the mean is not within ``margin`` of zero, by two one-sided tests.
+
+        Schuirmann 1987, https://doi.org/10.1007/BF01068419
+        """
+        return self._tail(margin - abs(self.value))
+
+    def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
+        """The true mean that a two-sided test at ``alpha`` finds with ``power``."""
+        return _noncentrality(self.degrees, alpha, power) * self.standard_error
+
+    def _tail(self, distance: float) -> float:
+        from scipy import stats
+
+        if self.standard_error == 0:
+            return 0.5 if distance == 0 else float(distance < 0)
+        return float(stats.t.sf(distance / self.standard_error, self.degrees))
+
+
+def over_networks(squares: MeanSquares) -> Estimate:
+    """The mean over the networks at hand: images vary, seeds do not."""
+    spread = squares.between_images * (squares.images - 1) / squares.images
+    return Estimate(squares.mean, math.sqrt(spread / (squares.seeds * squares.images)), math.inf)
+
+
+def over_recipes(squares: MeanSquares, chance: Chance) -> Estimate:
+    """The mean over all seeds a recipe may be trained with, and all images.
+
+    Images contribute what they show in every seed; chance in training contributes the interaction times its
+    overdispersion, so that it may be pooled over comparisons whose networks disagree on more or fewer images.
+    Degrees of freedom: Satterthwaite 1946, https://doi.org/10.2307/3002019
+    """
+    of_seeds = chance.overdispersion * squares.interaction
+    total = squares.of_images + of_seeds
+    spread = of_seeds**2 / chance.degrees + squares.of_images**2 / max(1, squares.images - 1)
+    error = math.sqrt(total / (squares.seeds * squares.images))
+    return Estimate(squares.mean, error, total**2 / spread if spread > 0 else math.inf)
+
+
+def pooled(squares: Mapping[tuple[str, ...], MeanSquares]) -> Chance | None:
+    """Chance in training from several comparisons, by the pair of experiments each is of; None without repetition."""
+    usable = {pair: each for pair, each in squares.items() if each.seeds > 1 and each.interaction > 0}
+    if not usable:
+        return None
+    repeats = {pair: each.seeds - 1 for pair, each in usable.items()}
+    spread = sum(repeats[pair] * each.own.overdispersion for pair, each in usable.items()) / sum(repeats.values())
+    return Chance(spread, degrees_together(repeats), degrees_together(dict.fromkeys(usable, 1)))
+
+
+def degrees_together(repeats: Mapping[tuple[str, ...], int]) -> float:
+    """Degrees of freedom of a variance that comparisons tell together, from those that each pair would have alone.
+
+    Two comparisons that share an experiment share half of their chance, so their squares correlate by a quarter.
+    """
+    shared = sum(
+        min(repeats[a], repeats[b]) * (1.0 if a == b else 0.25 if {*a} & {*b} else 0.0)
+        for a, b in product(repeats, repeat=2)
+    )
+    return sum(repeats.values()) ** 2 / shared
+
+
+def assumed(squares: MeanSquares, per_seed: float) -> Chance:
+    """Chance in training of a difference whose networks were never repeated: ``SEED_SD`` on either side on top."""
+    variance = squares.with_seeds(1).between_images
+    shift = 2 * SEED_SD**2 * squares.images
+    return Chance(1 + shift / variance if variance > 0 else 1.0, per_seed, per_seed)
+
+
+def planned(squares: MeanSquares, chance: Chance, seeds: int) -> Estimate:
+    """The estimate that so many seeds would give, if mean and variances are as they look now."""
+    return over_recipes(squares.with_seeds(seeds), chance.with_seeds(seeds))
+
+
+def seeds_needed(squares: MeanSquares, chance: Chance, alpha: float = ALPHA) -> int | None:
+    """Seeds, at least ``MIN_SEEDS``, with which a test at ``alpha`` would find the mean seen with power 0.8.
+
+    None where no number of them would on these images, as for a mean of zero.
+    """
+
+    def enough(seeds: int) -> bool:
+        return planned(squares, chance, seeds).detectable(alpha) <= abs(squares.mean)
+
+    if not enough(MANY_SEEDS):
+        return None
+    low, high = MIN_SEEDS - 1, MANY_SEEDS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _t_quantile(probability: float, degrees: float) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf(probability, degrees))
+
+
+def _noncentrality(degrees: float, alpha: float, power: float) -> float:
+    """How many standard errors a true mean must be for a two-sided t test to find it with this power."""
+    from scipy import optimize, stats
+
+    critical = _t_quantile(1 - alpha / 2, degrees)
+    if degrees > MANY_SEEDS:
+        return critical + float(stats.norm.ppf(power))
+    found = optimize.brentq(lambda size: stats.nct.sf(critical, degrees, size) - power, 0, 3 * critical + 10)
+    return float(found)

@@ -1,0 +1,74 @@
+"""What each image contributes to a score of a whole test set: contributions (N,) whose mean is the score.
+
+The mean of such contributions varies as the score does when other images are drawn (the infinitesimal jackknife: Efron
+& Tibshirani 1993, section 21.3, https://doi.org/10.1201/9780429246593). So scores that are no means get intervals and
+tests as means do, over seeds and images alike (``analysis.statistics.crossed``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from study.metrics.calibration import BINS, bin_of, fit_temperature, probabilities
+from study.metrics.uncertainty import risk_coverage
+
+
+def of_aurc(scores: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Contributions to the area under the risk-coverage curve of uncertainties (N,) and correctness (N,) bool.
+
+    An image counts by its own error, more the earlier it is answered, and by whom it makes wait.
+    """
+    order = np.argsort(scores, kind="stable")
+    ranks = np.arange(1, len(order) + 1)
+    wrong = (~np.asarray(correct, dtype=bool))[order].astype(float)
+    risk = risk_coverage(scores, correct)[1]
+    expected = np.diff(risk * ranks, prepend=0.0)  # the common error rate of images with equal scores
+    waits = (1 / ranks)[::-1].cumsum()[::-1]
+    _, tie, size = np.unique(np.asarray(scores)[order], return_inverse=True, return_counts=True)
+    waits = (np.bincount(tie, waits) / size)[tie]
+    pushed = (expected / ranks)[::-1].cumsum()[::-1]
+    contributions = np.empty(len(order))
+    contributions[order] = wrong * waits + expected.mean() - pushed
+    return contributions
+
+
+def of_auroc(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Contributions to the AUROC of telling the ``positive`` (N,) bool images from the others by scores (N,).
+
+    NaN when all images are of one sort. DeLong, DeLong & Clarke-Pearson 1988, https://doi.org/10.2307/2531595
+    """
+    from scipy.stats import rankdata
+
+    positive = np.asarray(positive, dtype=bool)
+    if positive.all() or not positive.any():
+        return np.full(len(positive), np.nan)
+    number = np.where(positive, positive.sum(), (~positive).sum())
+    own = np.empty(len(positive))
+    own[positive], own[~positive] = rankdata(scores[positive]), rankdata(scores[~positive])
+    beaten = (rankdata(scores) - own) / (len(positive) - number)  # of the other sort, ties half
+    placement = np.where(positive, beaten, 1 - beaten)
+    area = placement[positive].mean()
+    return area + (placement - area) * len(positive) / number
+
+
+def of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Contributions to the expected calibration error of probs (N, C) and labels (N,)."""
+    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
+    position = bin_of(confidence, np.linspace(0, 1, bins + 1))
+    gap = confidence - correct
+    return gap * np.sign(np.bincount(position, gap, minlength=bins))[position]
+
+
+def of_log_temperature(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Contributions to the logarithm of the temperature fitted to logits (N, C) and labels (N,).
+
+    The score of each image at the optimum over the mean curvature: Huber 1967 (the sandwich),
+    https://projecteuclid.org/euclid.bsmsp/1200512988
+    """
+    temperature = fit_temperature(logits, labels)
+    scaled = np.asarray(logits, dtype=float) / temperature
+    probs = probabilities(scaled)
+    expected = (probs * scaled).sum(axis=1)
+    curvature = (probs * scaled**2).sum(axis=1) - expected**2
+    score = scaled[np.arange(len(labels)), labels] - expected
+    return np.log(temperature) - (score - score.mean()) / curvature.mean()
