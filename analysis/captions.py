@@ -7,6 +7,7 @@ from analysis.evidence import Findings
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import Accuracy
 from analysis.statistics.contrasts import Contrast
+from analysis.statistics.crossed import MIN_SEEDS
 
 
 def takeaway(findings: Findings, *names: str) -> str:
@@ -21,23 +22,34 @@ def join(*sentences: str) -> str:
 
 def accuracy_interval(results: Results) -> str:
     """What the interval of an accuracy is and which variability it covers."""
+    covered = "the sampling of test images"
     if _seeds(results) > 1:
         return (
-            f"Means over n = {_seeds(results)} seeds on {_images(results)}; 95 % t intervals, which cover variation "
-            "between training seeds on these images."
+            f"Means over n = {_seeds(results)} seeds on {_images(results)}; 95 % intervals cover {covered} and chance "
+            "in training."
         )
     return (
-        f"One seed, n = {_images(results)}; 95 % Wilson intervals, which cover the sampling of test images, not "
+        f"One seed, n = {_images(results)}; 95 % Wilson intervals, which cover {covered}, not "
         "variation between training seeds."
     )
 
 
 def difference_interval(results: Results) -> str:
     """What the interval and p of a difference are."""
-    family = f"p, but not the interval, is adjusted for {len(results.judged)} comparisons (Holm)."
-    if _seeds(results) > 1:
-        return f"Differences: hierarchical bootstrap over seeds and test images, 95 % intervals; {family}"
-    return f"Differences: paired, 95 % Bonett-Price intervals, exact McNemar test; {family}"
+    family = (
+        f"each interval is of its comparison alone, p is adjusted for all {len(results.judged)} comparisons together "
+        "(Holm, Shaffer)."
+    )
+    if any(judged.comparison.about == "recipes" for judged in results.judged.values()):
+        return (
+            "Differences: 95 % intervals and p cover seeds and test images (crossed analysis of variance); where "
+            f"nothing was retrained, test images alone; {family}"
+        )
+    test = "Bonett-Price intervals, exact McNemar test" if _seeds(results) == 1 else "paired z intervals and tests"
+    return (
+        f"Differences: 95 % {test}, about these networks on images like these; with fewer than {MIN_SEEDS} seeds "
+        f"they decide nothing about recipes; {family}"
+    )
 
 
 def one_seed(results: Results, seed: int) -> str:
@@ -51,7 +63,7 @@ def counted(results: Results, details: str = "") -> str:
 
 
 def pooled(results: Results) -> str:
-    """How several seeds enter scores of single predictions."""
+    """How several seeds enter counts of single predictions."""
     seeds = _seeds(results)
     return counted(results, f"predictions of {seeds} seeds pooled" if seeds > 1 else "one seed")
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from analysis import formats
 from analysis.formats import Unit
+from analysis.statistics.crossed import About
+from study.experiment import Expectation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-Verdict = Literal["supported", "inconclusive", "contradicted"]
+Verdict = Literal["supported", "contradicted", "equivalent", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,42 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A finding as data: what its words must follow from.
+
+    ``effect`` and its 95 % interval ``low`` to ``high``, of this test alone, are raw, fractions where ``unit`` is
+    "points" or "percent". ``p`` is two-sided, against ``null``, and ``p_equivalence`` that of two one-sided tests
+    against ``margin``, the smallest difference that matters; both are adjusted for the ``family`` of so many
+    comparisons and None where they were not tested. ``n`` counts test images, ``seeds`` those that both sides have.
+    """
+
+    test: str
+    about: About
+    unit: Unit
+    n: int
+    seeds: int
+    effect: float
+    low: float
+    high: float
+    p: float | None
+    verdict: Verdict
+    runs: tuple[str, ...]
+    expects: Expectation = "gain"
+    null: float = 0.0
+    margin: float | None = None
+    p_equivalence: float | None = None
+    family: int = 1
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One sentence of the paper that chose its words by its evidence."""
+    """One sentence of the paper that chose its words by its evidence; ``claim`` is the test it rests on, if any."""
 
     name: str
     sentence: str
     verdict: Verdict
     facts: tuple[str, ...]
+    claim: Claim | None = None
 
 
 Findings = dict[str, Finding]

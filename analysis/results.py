@@ -3,73 +3,124 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.evidence import Verdict
-from analysis.statistics.comparison import ALPHA, Accuracy, Comparison, compare, holm, seeds_needed, summarise
+from analysis.statistics.comparison import (
+    MARGIN,
+    Accuracy,
+    Comparison,
+    Resolution,
+    adjusted,
+    compare,
+    difference_squares,
+    paired_correct,
+    resolution,
+    summarise,
+)
+from analysis.statistics.crossed import ALPHA, Chance, MeanSquares, degrees_together, pooled
 from analysis.statistics.deployment import deployment_frame
 from analysis.statistics.ensemble import Ensemble, ensemble_of
 from analysis.statistics.trust import Trust, trust_of
 from analysis.view import StudyView
 from study.experiment import Expectation
-from study.records import Predictions
 
-# Standard deviation of the difference between two trainings that differ in nothing but chance, at 0.15 points between
-# seeds: Jordan 2023, https://arxiv.org/abs/2304.01910. A single pair must differ by two of them to be believed.
-SEED_SD = 0.002
-SEED_NOISE = 2 * SEED_SD
+
+@dataclass(frozen=True)
+class Pair:
+    """An experiment and its control, with whether each is right, (S, N) bool, seed by seed on the same images.
+
+    ``retrained`` tells whether the two were trained apart, so that chance in training is part of their difference;
+    quantising a network or voting with it trains nothing. ``expects`` and ``margin`` are the experiment's: what the
+    comparison is to show, and the smallest difference that matters.
+    """
+
+    key: str
+    control: str
+    treated: np.ndarray
+    untreated: np.ndarray
+    retrained: bool
+    expects: Expectation = "gain"
+    margin: float = MARGIN
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A comparison of an experiment with its control; ``p`` is Holm-adjusted over its family.
+    """A comparison of an experiment with its control, among a ``family`` of so many.
 
-    ``retrained`` tells whether treated and control were trained apart, so that chance in training
-    is part of their difference; quantising a network or voting with it trains nothing. ``seeds_needed``
-    to see a difference of this size on these images, where they were retrained and there is one.
-    ``expects`` and ``margin`` are the experiment's: what the comparison is to show.
+    ``p`` and ``p_equivalence`` are adjusted over the family (``analysis.statistics.comparison.adjusted``).
+    ``retrained`` and ``expects`` are the pair's; ``resolution`` says what could have been seen.
     """
 
     key: str
     control: str
     comparison: Comparison
     p: float
+    p_equivalence: float
     retrained: bool
-    seeds_needed: int | None = None
     expects: Expectation = "gain"
-    margin: float = 0.0
+    family: int = 1
+    resolution: Resolution | None = None
 
     @property
-    def noisy(self) -> bool:
-        """Whether the difference is one that a single seed of retrained networks cannot tell from chance in training.
+    def decidable(self) -> bool:
+        """Whether it may end in a verdict: about recipes with seeds enough, about networks where none was retrained."""
+        return self.comparison.about == "recipes" or not self.retrained
 
-        Whatever p says about the images.
+    @property
+    def differs(self) -> int:
+        """1 where accuracy is higher than the control's with p (adjusted) below 0.05, -1 where it is lower, else 0.
+
+        Of those whom the comparison is about: it decides nothing about recipes where that is their networks.
         """
-        return self.retrained and self.comparison.seeds == 1 and abs(self.comparison.difference) < SEED_NOISE
+        return int(np.sign(self.comparison.difference)) if self.p < ALPHA else 0
 
     @property
     def change(self) -> int:
-        """1 where accuracy is higher than the control's with p (adjusted) below 0.05, -1 where it is lower, else 0."""
-        detected = self.p < ALPHA and not self.noisy
-        return int(np.sign(self.comparison.difference)) if detected else 0
+        """``differs`` where that is a verdict, else 0."""
+        return self.differs if self.decidable else 0
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether any difference is shown to be smaller than one that matters."""
+        return self.decidable and self.p_equivalence < ALPHA
 
     @property
     def verdict(self) -> Verdict:
         """Whether the comparison shows what it is expected to.
 
-        A gain or loss is supported by a detected change in its direction and contradicted by one in the other; no loss
-        is supported by an interval above ``-margin`` and contradicted by one below.
+        Where equivalence is shown, the verdict is that, or support where just that is expected, however sure a
+        difference is. A gain or loss is supported by a change in its direction and contradicted by one in the other; no
+        difference is contradicted by a change whose interval lies beyond the margin.
         """
-        if self.expects == "no loss":
-            supported, contradicted = self.comparison.low > -self.margin, self.comparison.high < -self.margin
-        else:
-            direction = -1 if self.expects == "loss" else 1
-            supported, contradicted = self.change == direction, self.change == -direction
-        return "supported" if supported else "contradicted" if contradicted else "inconclusive"
+        c = self.comparison
+        if self.equivalent:
+            return "supported" if self.expects == "no difference" else "equivalent"
+        if self.expects == "no difference":
+            beyond = self.change and min(abs(c.low), abs(c.high)) > c.margin
+            return "contradicted" if beyond else "inconclusive"
+        if not self.change:
+            return "inconclusive"
+        return "supported" if self.change == (-1 if self.expects == "loss" else 1) else "contradicted"
+
+
+def chance_in_training(pairs: Sequence[Pair]) -> Chance | None:
+    """What the retrained pairs with several seeds show of chance in training, together; None without any."""
+    repeated = [pair for pair in pairs if pair.retrained and len(pair.treated) > 1]
+    return pooled({(p.key, p.control): difference_squares(p.treated, p.untreated) for p in repeated})
+
+
+def judge(pairs: Sequence[Pair], chance: Chance | None) -> list[Judged]:
+    """Compare every pair and adjust the p-values together."""
+    compared = [compare(pair.treated, pair.untreated, pair.retrained, chance, pair.margin) for pair in pairs]
+    return [
+        Judged(pair.key, pair.control, comparison, p, equivalence, pair.retrained, pair.expects, len(pairs))
+        for pair, comparison, (p, equivalence) in zip(pairs, compared, adjusted(compared), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -78,7 +129,7 @@ class Results:
 
     ``judged`` holds the family of comparisons with a control by treated experiment, ``progress``
     those of each level's selected model with the one before, by level, a family of their own but for
-    pairs that ``judged`` has; ``best`` is the selected model by level.
+    pairs that ``judged`` has; ``best`` is the selected model by level, ``chance`` what repetition tells of training.
     """
 
     view: StudyView
@@ -89,6 +140,7 @@ class Results:
     ensemble: Ensemble | None
     trust: Trust | None
     deployment: pd.DataFrame
+    chance: Chance | None = None
 
     def judged_at(self, level: int) -> list[Judged]:
         """Comparisons of a level's experiments with their controls, in the plan's order."""
@@ -100,16 +152,22 @@ def results_of(view: StudyView) -> Results:
     predicting = [key for key in view.experiments if view.predictions(key)]
     best = {level: key for level in view.levels if (key := view.selected(level))}
     ensemble = ensemble_of(view)
-    judged = _family(view, {key: control for key in predicting if (control := control_of(view, key, ensemble))})
+    family = _pairs(view, {key: control for key in predicting if (control := control_of(view, key, ensemble))})
+    steps = _steps(view, best)
+    known = {(pair.key, pair.control) for pair in family}
+    others = [pair for pair in steps if (pair.key, pair.control) not in known]
+    chance = chance_in_training([*family, *others]) or _repeated(view)
+    judged = _judged(family, chance)
     return Results(
         view,
         {key: summarise(view.predictions(key)) for key in predicting},
         judged,
-        _progress(view, best, judged),
+        _progress(view, judged, steps, chance),
         best,
         ensemble,
         trust_of(view),
         deployment_frame(view),
+        chance,
     )
 
 
@@ -121,45 +179,43 @@ def control_of(view: StudyView, key: str, ensemble: Ensemble | None) -> str:
     return view.experiments[key].control or (ensemble.best_member if ensemble and key == ensemble.best_vote else "")
 
 
-def _family(view: StudyView, controls: Mapping[str, str]) -> dict[str, Judged]:
-    """Compare every pair and adjust the p-values together."""
-    present = {
-        k: control for k, control in controls.items() if control in view.experiments and view.paired(k, control)[0]
-    }
-    raw = [_judge(view, key, control, ALPHA / len(present)) for key, control in present.items()]
-    adjusted = holm([judged.p for judged in raw])
-    return {j.key: dataclasses.replace(j, p=float(p)) for j, p in zip(raw, adjusted, strict=True)}
+def _pairs(view: StudyView, controls: Mapping[str, str]) -> list[Pair]:
+    """Those of the comparisons whose both sides have runs of the same seeds."""
+    present = [(k, c) for k, c in controls.items() if c in view.experiments and view.paired(k, c)[0]]
+    return [_pair(view, key, control) for key, control in present]
 
 
-def _judge(view: StudyView, key: str, control: str, alpha: float) -> Judged:
-    # One stream per pair: a comparison must not change because another run came in.
-    rng = np.random.default_rng([0, *f"{key} {control}".encode()])
-    treated, untreated = view.paired(key, control)
+def _pair(view: StudyView, key: str, control: str) -> Pair:
     experiment = view.experiments[key]
-    retrained = experiment.trained is not None
-    comparison = compare(treated, untreated, rng, alpha=alpha, believed=SEED_NOISE if retrained else 0.0)
-    needed = _seeds(treated, untreated) if retrained else None
-    return Judged(key, control, comparison, comparison.p, retrained, needed, experiment.expects, experiment.margin)
+    retrained = experiment.trained is not None or control not in experiment.needs
+    correct = paired_correct(*view.paired(key, control))
+    return Pair(key, control, *correct, retrained, experiment.expects, experiment.margin)
 
 
-def _seeds(treated: list[Predictions], control: list[Predictions]) -> int | None:
-    """Seeds that would show the mean difference, by its spread over the seeds there are, or as published for one.
-
-    None where both sides are right equally often.
-    """
-    gained = [int(a.correct.sum()) - int(b.correct.sum()) for a, b in zip(treated, control, strict=True)]
-    if not sum(gained):
-        return None
-    differences = np.array(gained) / len(treated[0].labels)
-    spread = float(differences.std(ddof=1)) if len(gained) > 1 else SEED_SD
-    return seeds_needed(float(differences.mean()), spread)
+def _repeated(view: StudyView) -> Chance | None:
+    """What experiments tell of chance in training that were repeated although no comparison was."""
+    correct = {(each.key,): [p.correct for p in view.predictions(each.key)] for each in view.trained}
+    return pooled({key: MeanSquares.of(np.stack(seeds)) for key, seeds in correct.items() if seeds})
 
 
-def _progress(view: StudyView, best: Mapping[int, str], judged: Mapping[str, Judged]) -> dict[int, Judged]:
-    """Each level's selected model against that of the level before, to gain, for the levels with a pass mark."""
+def _judged(pairs: Sequence[Pair], chance: Chance | None) -> dict[str, Judged]:
+    """Each pair's comparison by its treated experiment, with what it could have seen."""
+    trained: dict[tuple[str, ...], int] = {(pair.key, pair.control): 1 for pair in pairs if pair.retrained}
+    per_seed = degrees_together(trained) if trained else 1.0
+    seen = [resolution(p.treated, p.untreated, p.retrained, chance, per_seed, ALPHA / len(pairs)) for p in pairs]
+    return {j.key: dataclasses.replace(j, resolution=r) for j, r in zip(judge(pairs, chance), seen, strict=True)}
+
+
+def _steps(view: StudyView, best: Mapping[int, str]) -> list[Pair]:
+    """Each level's selected model and that of the level before, for the levels with a pass mark."""
     marked = [level for level in sorted(best) if view.level[level].pass_mark is not None]
-    pairs = {later: (best[later], best[earlier]) for earlier, later in zip(marked, marked[1:], strict=False)}
-    known = {key: judged[key] for key, before in pairs.values() if key in judged and judged[key].control == before}
-    steps = known | _family(view, {key: before for key, before in pairs.values() if key not in known})
-    found = {level: steps[key] for level, (key, _) in pairs.items() if key in steps}
-    return {level: dataclasses.replace(step, expects="gain") for level, step in found.items()}
+    return _pairs(view, {best[later]: best[earlier] for earlier, later in zip(marked, marked[1:], strict=False)})
+
+
+def _progress(
+    view: StudyView, judged: Mapping[str, Judged], steps: Sequence[Pair], chance: Chance | None
+) -> dict[int, Judged]:
+    """The steps from level to level, each to gain; those that are comparisons anyway are judged once."""
+    known = {s.key: judged[s.key] for s in steps if s.key in judged and judged[s.key].control == s.control}
+    found = known | _judged([step for step in steps if step.key not in known], chance)
+    return {view.experiments[key].level: dataclasses.replace(step, expects="gain") for key, step in found.items()}

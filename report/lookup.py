@@ -84,12 +84,12 @@ class Lookup:
         return [each.key for each in ours if each.control in self.experiments]  # a study of some levels may lack it
 
     def undecided(self, keys: Iterable[str]) -> list[str]:
-        """Those of the experiments between which and their control no difference was detected.
+        """Those of the experiments whose comparison with their control is undecided.
 
-        Where the claim is that nothing is lost, an inconclusive comparison may have detected one.
+        Where no difference is expected, an inconclusive comparison may have detected one.
         """
         open_ones = self.ranked("inconclusive")
-        return [key for key in keys if key in open_ones and self.experiments[key].expects != "no loss"]
+        return [key for key in keys if key in open_ones and self.experiments[key].expects != "no difference"]
 
     def _find(self, shelf: Mapping[str, Found], name: str, what: str) -> Found | None:
         if name in shelf:

@@ -19,7 +19,7 @@ Schedule = Literal["constant", "cosine", "linear"]
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Auxiliary = Literal["", "superclass", "rotation"]
-Expectation = Literal["gain", "loss", "no loss"]
+Expectation = Literal["gain", "loss", "no difference"]
 
 SIZE_STEP = 4
 # What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
@@ -166,8 +166,9 @@ class Experiment:
 
     What the paper says of it decides nothing: ``title`` names it in tables, ``phrase`` within a sentence (the title
     where it is empty). ``control`` is the key of the experiment it is compared with, ``differs`` says in what the two
-    differ, and ``expects`` what the comparison is to show: a "gain" in accuracy, a "loss", or "no loss" beyond
-    ``margin`` (a fraction). ``group`` is the comparison's place in its level's section.
+    differ, and ``expects`` what the comparison is to show: a "gain" in accuracy, a "loss", or "no difference" that
+    matters; the smallest that does is ``margin``, a fraction. ``group`` is the comparison's place in its level's
+    section.
     """
 
     level: int
@@ -177,7 +178,7 @@ class Experiment:
     control: str = _shown()
     differs: str = _shown()
     expects: Expectation = _shown("gain")
-    margin: float = _shown(0.0)
+    margin: float = _shown(0.003)
     group: str = _shown()
 
     kinds: ClassVar[dict[str, type[Experiment]]] = {}

@@ -11,11 +11,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
 from study.metrics.intervals import Interval
 
+# Whom a test is about: the recipes, whatever seeds they are trained with, or the networks at hand.
+About = Literal["recipes", "networks"]
 ALPHA, LEVEL, POWER = 0.05, 0.95, 0.8
 # Fewer trainings of each side carry no verdict about a recipe.
 MIN_SEEDS = 3

@@ -40,9 +40,9 @@ def of_auroc(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
     positive = np.asarray(positive, dtype=bool)
-    number = np.where(positive, positive.sum(), (~positive).sum())
-    if not number.all():
+    if positive.all() or not positive.any():
         return np.full(len(positive), np.nan)
+    number = np.where(positive, positive.sum(), (~positive).sum())
     own = np.empty(len(positive))
     own[positive], own[~positive] = rankdata(scores[positive]), rankdata(scores[~positive])
     beaten = (rankdata(scores) - own) / (len(positive) - number)  # of the other sort, ties half

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import numpy as np
 
-from analysis.statistics.comparison import BootstrapResult, bootstrap_difference, of_resamples
+from analysis.statistics import influence
 from analysis.statistics.crossed import Estimate, MeanSquares, over_networks
 from analysis.view import Kind, StudyView
 from study.experiment import Experiment
@@ -78,8 +78,34 @@ class Uncertainty:
 
     @cached_property
     def calibration(self) -> CalibrationScores:
-        """Calibration over all seeds' predictions."""
-        return calibration_scores(self.pooled_probs, self.pooled_labels)
+        """Calibration, the mean over seeds: pooled, one that is too sure would hide another that is too modest."""
+        by_seed = [astuple(calibration_scores(probs, self.labels)) for probs in self.probs]
+        return CalibrationScores(*np.mean(by_seed, axis=0).tolist())
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """Negative log-likelihood of each image in nats, (S, N)."""
+        return negative_log_likelihood(self.probs, self.labels)
+
+    @cached_property
+    def to_aurc(self) -> np.ndarray:
+        """Each image's contribution to the AURC of its seed, (S, N)."""
+        return np.stack([influence.of_aurc(*seed) for seed in self.by_seed])
+
+    @property
+    def aurc_estimate(self) -> Estimate:
+        """AURC over these networks and all images."""
+        return estimate_of(self.to_aurc)
+
+    @property
+    def auroc_estimate(self) -> Estimate:
+        """AUROC of error detection over these networks and all images."""
+        return estimate_of(np.stack([influence.of_auroc(scores, ~correct) for scores, correct in self.by_seed]))
+
+    @property
+    def ece_estimate(self) -> Estimate:
+        """ECE over these networks and all images."""
+        return estimate_of(np.stack([influence.of_ece(probs, self.labels) for probs in self.probs]))
 
     @property
     def pooled_probs(self) -> np.ndarray:
@@ -94,14 +120,14 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class OodScores:
-    """A second dataset: its name, its number of images K, and uncertainties (S, K) of the seeds by name.
+    """A second dataset: its name, its number of images K, and by name the uncertainties (K,) of each seed.
 
     ``skipped`` says why there are none.
     """
 
     title: str
     images: int
-    scores: dict[str, np.ndarray]
+    scores: dict[str, dict[int, np.ndarray]]
     skipped: str = ""
 
 
@@ -111,27 +137,37 @@ class Trust:
 
     ``vote`` is the ensemble whose uncertainty it is compared with, "" for none.
 
-    ``temperature`` is the mean over seeds. ``chosen`` names the uncertainty with the lowest AURC on
-    validation, which unlike AUROC counts the errors that a better model does not make (Ashukha et al.
-    2020, https://arxiv.org/abs/2002.06470); ``gain`` is how far its test AURC lies below that of the
-    model's entropy, ``nll_gain`` the drop in negative log-likelihood (nats per image) by temperature scaling, each
-    with its bootstrap; ``ood`` is of the out-of-distribution images. All are of the seeds that all ``sources`` share.
+    ``log_temperature`` is the logarithm of the temperatures fitted on validation, the mean over seeds. ``chosen`` names
+    the uncertainty with the lowest AURC on validation, which unlike AUROC counts the errors that a better model does
+    not make (Ashukha et al. 2020, https://arxiv.org/abs/2002.06470); ``gain`` is how far its test AURC lies below that
+    of the model's entropy, ``nll_gain`` the drop in negative log-likelihood (nats per image) by temperature scaling;
+    ``ood`` is of the out-of-distribution images. All are of the ``seeds`` that all ``sources`` share, over those
+    networks and all images; ``validation_images`` are those of one seed.
     """
 
     model: str
     vote: str
     sources: tuple[str, ...]
-    temperature: float
+    seeds: tuple[int, ...]
+    validation_images: int
+    log_temperature: Estimate
     uncertainties: dict[str, Uncertainty]
     chosen: str
-    gain: BootstrapResult | None
-    nll_gain: BootstrapResult
+    gain: Estimate | None
+    nll_gain: Estimate
     ood: OodScores | None
 
+    @property
+    def temperature(self) -> float:
+        """The geometric mean over seeds."""
+        return math.exp(self.log_temperature.value)
+
     def ood_auroc(self, name: str) -> float:
-        """How well an uncertainty tells OOD images from the test images; NaN when it was not recorded for them."""
-        outside = self.ood.scores.get(name) if self.ood else None
-        return math.nan if outside is None else separation_auroc(self.uncertainties[name].scores, outside)
+        """How well an uncertainty tells OOD images from the test images, the mean over seeds; NaN if not recorded."""
+        outside = self.ood.scores.get(name, {}) if self.ood else {}
+        inside = dict(zip(self.seeds, self.uncertainties[name].scores, strict=True))
+        shared = sorted(inside.keys() & outside.keys())
+        return float(np.mean([separation_auroc(inside[s], outside[s]) for s in shared])) if shared else math.nan
 
     @property
     def before(self) -> Uncertainty:
@@ -156,22 +192,23 @@ def trust_of(view: StudyView) -> Trust | None:
     shared = view.restricted_to(view.seeds_of(*sources))
     if not shared.predictions(model):
         return None
-    temperatures = [fit_temperature(p.logits, p.labels) for p in shared.predictions(model, "validation")]
+    validation = shared.predictions(model, "validation")
+    temperatures = [fit_temperature(p.logits, p.labels) for p in validation]
     by_split = {split: _uncertainties(shared, model, temperatures, split) for split in SPLITS}
     chosen = min(by_split["validation"].values(), key=lambda u: u.aurc).name
     test = by_split["test"]
-    rng = np.random.default_rng(0)
-    gain = None if chosen == "entropy" else aurc_gain(test[chosen], test["entropy"], rng)
-    before, after = (negative_log_likelihood(u.probs, u.labels) for u in (test["entropy"], test["temperature-entropy"]))
+    gain = None if chosen == "entropy" else estimate_of(test["entropy"].to_aurc - test[chosen].to_aurc)
     return Trust(
         model,
         vote.key if vote else "",
         sources,
-        float(np.mean(temperatures)),
+        tuple(shared.seeds_of(model)),
+        len(validation[0].labels),
+        estimate_of(np.stack([influence.of_log_temperature(p.logits, p.labels) for p in validation])),
         test,
         chosen,
         gain,
-        bootstrap_difference(before - after, rng),
+        estimate_of(test["entropy"].losses - test["temperature-entropy"].losses),
         ood_of(shared, model, dict(zip(shared.seeds_of(model), temperatures, strict=True))),
     )
 
@@ -226,43 +263,15 @@ def ood_of(view: StudyView, model: str, temperatures: Mapping[int, float]) -> Oo
     metrics = runs[0].metrics
     if "skipped" in metrics:
         return OodScores("", 0, {}, metrics["skipped"])
-    scores: dict[str, np.ndarray] = {}
+    scores: dict[str, dict[int, np.ndarray]] = {}
     if model in experiment.sources:
-        logits = np.stack([run.arrays[f"{OOD}_logits"][experiment.sources.index(model)] for run in runs])
-        scaled = [probabilities(one, temperatures[run.seed]) for one, run in zip(logits, runs, strict=True)]
-        scores = {"entropy": entropy(probabilities(logits)), "temperature-entropy": entropy(np.stack(scaled))}
+        logits = {run.seed: run.arrays[f"{OOD}_logits"][experiment.sources.index(model)] for run in runs}
+        scaled = {seed: probabilities(each, temperatures[seed]) for seed, each in logits.items()}
+        scores["entropy"] = {seed: entropy(probabilities(each)) for seed, each in logits.items()}
+        scores["temperature-entropy"] = {seed: entropy(each) for seed, each in scaled.items()}
     for kind, prefix in ((OutOfDistribution, "ensemble"), (McDropout, "mc-dropout")):
         sampling = [run for each in view.of_kind(kind) for run in view.runs_of(each.key)]
         sampling = [run for run in sampling if f"{OOD}_entropy" in run.arrays]
-        scores |= _recorded(sampling, OOD, prefix) if sampling else {}
+        for name, values in (_recorded(sampling, OOD, prefix) if sampling else {}).items():
+            scores[name] = dict(zip((run.seed for run in sampling), values, strict=True))
     return OodScores(metrics["title"], metrics["images"], scores)
-
-
-def aurc_gain(
-    treated: Uncertainty, control: Uncertainty, rng: np.random.Generator, resamples: int = 2000
-) -> BootstrapResult:
-    """Bootstrap over test images of AURC(control) - AURC(treated), seeds fixed.
-
-    Both are drawn with the same images. Efron & Tibshirani 1993, section 13,
-    https://doi.org/10.1201/9780429246593
-    """
-    images = len(treated.labels)
-    weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    return of_resamples(_resampled_aurc(control, weights) - _resampled_aurc(treated, weights))
-
-
-def _resampled_aurc(uncertainty: Uncertainty, weights: np.ndarray) -> np.ndarray:
-    """AURC per resample, (R,), the mean over seeds; weights (R, N) count each image's draws.
-
-    A cumulative error rate in order of the scores, weighted by the draws; with every image drawn once and
-    no two scores equal it is ``study.metrics.uncertainty.aurc``, which knows no weights.
-    """
-    areas = np.empty((len(uncertainty.scores), len(weights)))
-    for seed, (scores, correct) in enumerate(uncertainty.by_seed):
-        order = np.argsort(scores, kind="stable")
-        wrong = ~correct[order]
-        for row, draws in enumerate(weights):
-            drawn = draws[order]
-            risk = (drawn * wrong).cumsum() / np.maximum(drawn.cumsum(), 1)
-            areas[seed, row] = (drawn * risk).sum() / drawn.sum()
-    return areas.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Where confidence misleads: too sure or too modest, which answers it flatters, and what averaging does to it."""
+"""Where confidence misleads: errors made surely, answers it flatters, and what averaging does to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     trust = results.trust
     if trust is None:
         return
-    yield direction_finding(estimate_of(_gap(trust.before)))
     yield surely_wrong_finding(*_surely_wrong(trust.before))
     flattered = flattering(trust.before, results.view.classes)
     if any(each.sign for each in flattered.values()):
@@ -38,19 +37,6 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
 def _gap(uncertainty: Uncertainty) -> np.ndarray:
     """Confidence less correctness of each image, (S, N): its mean is how much too sure the model is."""
     return uncertainty.probs.max(axis=2) - uncertainty.correct
-
-
-def direction_finding(gap: Estimate) -> Finding:
-    """Whether confidence is on average above accuracy; supported where it is not below or above."""
-    interval = gap.interval()
-    numbers = f"{formats.points(gap.value)} points, 95 % CI {formats.points_interval(interval.low, interval.high)}"
-    if interval.low > 0:
-        verdict, words = "contradicted", "is too sure of itself: on average its confidence exceeds its accuracy"
-    elif interval.high < 0:
-        verdict, words = "contradicted", "is too modest: on average its confidence is below its accuracy"
-    else:
-        verdict, words = "inconclusive", "is neither too sure nor too modest on average, as far as the data tell"
-    return Finding("calibration/direction", f"The network {words} ({numbers}).", verdict, ())  # type: ignore[arg-type]
 
 
 def _surely_wrong(uncertainty: Uncertainty) -> tuple[int, int, int, int]:

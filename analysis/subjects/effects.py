@@ -32,8 +32,8 @@ def effects(results: Results, findings: Findings) -> Table | None:
     caption = join(
         takeaway(results),
         "Difference in test accuracy from the control. Drawn: the same interval on one scale for all rows, the line at "
-        "zero; filled where a difference was detected. Detectable: the true difference, in points, found with power "
-        "0.8. Training: time of the treated networks, for a vote of all members.",
+        "zero; filled: adjusted p below 0.05. Detectable: the true difference, in points, found with power 0.8. "
+        "Training: time of the treated networks, for a vote of all members.",
         counted(results),
         difference_interval(results),
     )
@@ -42,8 +42,9 @@ def effects(results: Results, findings: Findings) -> Table | None:
 
 def takeaway(results: Results) -> str:
     """How many comparisons detected a difference."""
-    detected = sum(1 for each in results.judged.values() if each.change)
-    return f"{detected} of {formats.plural(len(results.judged), 'comparison')} detect a difference."
+    decided = sum(1 for each in results.judged.values() if each.verdict != "inconclusive")
+    verb = "is" if decided == 1 else "are"
+    return f"{decided} of {formats.plural(len(results.judged), 'comparison')} with a control {verb} decided."
 
 
 def drawn(judged: Sequence[Judged]) -> list[Strip]:
@@ -57,7 +58,7 @@ def drawn(judged: Sequence[Judged]) -> list[Strip]:
 
     return [
         Strip(
-            at(each.comparison.low), at(each.comparison.difference), at(each.comparison.high), at(0), bool(each.change)
+            at(each.comparison.low), at(each.comparison.difference), at(each.comparison.high), at(0), bool(each.differs)
         )
         for each in judged
     ]
@@ -71,7 +72,7 @@ def _row(results: Results, judged: Judged, strip: Strip) -> tuple[str | Strip, .
         f"{formats.points(c.difference)} ({formats.points_interval(c.low, c.high)})",
         strip,
         formats.p_value(judged.p),
-        formats.percent(c.detectable),
+        formats.percent(judged.resolution.detectable) if judged.resolution else formats.MISSING,
         str(c.seeds),
         _training(results, judged.key),
     )

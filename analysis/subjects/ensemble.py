@@ -59,7 +59,8 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     if judged := results.judged.get(ensemble.best_vote):
         treated = f"the ensemble ({results.view.title(ensemble.best_vote)})"
         control = f"its best member ({results.view.title(ensemble.best_member)})"
-        finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote)
+        runs = results.view.names(judged.key, judged.control)
+        finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
         yield replace(finding, sentence=formats.sentence_case(finding.sentence))
     title, voted = results.view.title, ensemble.best_vote
     if others := _against(results, voted, [key for key in ensemble.members if key != ensemble.best_member]):

@@ -11,9 +11,23 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
 from analysis.captions import accuracy_cells, accuracy_interval, join
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.evidence import (
+    Claim,
+    Fact,
+    Figure,
+    Finding,
+    Findings,
+    Origin,
+    Table,
+    Verdict,
+    facts,
+    figure,
+    findings,
+    table,
+)
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy, summarise
+from analysis.statistics.crossed import MIN_SEEDS, About
 from analysis.view import StudyView
 from study.records import read_plan
 
@@ -74,12 +88,19 @@ def pass_marks(results: Results) -> Iterator[Finding]:
     for level, key in results.best.items():
         mark = results.view.level[level].pass_mark
         if mark is not None:
-            yield pass_mark_finding(level, results.view.title(key), results.accuracies[key], mark)
+            runs = results.view.names(key)
+            yield pass_mark_finding(level, results.view.title(key), results.accuracies[key], mark, runs)
 
 
-def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -> Finding:
-    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided."""
-    reached = "{} % (95 % CI {})".format(*accuracy_cells(accuracy))
+def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...] = ()) -> Finding:
+    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided.
+
+    The interval covers test images, and with several seeds chance in training, too; one seed speaks of its network.
+    """
+    covered = "this one network on images like these"
+    if accuracy.seeds > 1:
+        covered = f"{accuracy.seeds} seeds, over seeds and images"
+    reached = "{} % (95 % CI {}, {})".format(*accuracy_cells(accuracy), covered)
     target = f"the level {level} pass mark of {formats.percent(mark)} %"
     verdict: Verdict
     if accuracy.low >= mark:
@@ -89,7 +110,14 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float) -
     else:
         verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
     names = ("best", "best-accuracy", "best-accuracy-interval", "pass-mark")
-    return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, tuple(f"{f}/level{level}" for f in names))
+    about: About = "recipes" if accuracy.seeds >= MIN_SEEDS else "networks"
+    test = "crossed analysis of variance" if accuracy.seeds > 1 else "Wilson interval"
+    claim = Claim(
+        test, about, "percent", accuracy.images, accuracy.seeds, accuracy.mean, accuracy.low, accuracy.high, None,
+        verdict, runs, null=mark,
+    )  # fmt: skip
+    rests_on = tuple(f"{name}/level{level}" for name in names)
+    return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, rests_on, claim)
 
 
 @findings
@@ -102,7 +130,7 @@ def all_pass_marks(results: Results) -> Iterator[Finding]:
 
 def marks_finding(found: Mapping[str, Verdict]) -> Finding:
     """What became of all pass marks, missed ones first, by level; contradicted where one is missed."""
-    words = {
+    words: dict[Verdict, tuple[str, str]] = {
         "contradicted": ("misses its pass mark", "miss their pass marks"),
         "inconclusive": ("is too close to its pass mark to call", "are too close to their pass marks to call"),
         "supported": (
@@ -116,7 +144,7 @@ def marks_finding(found: Mapping[str, Verdict]) -> Finding:
         if levels:
             level = "level" if len(levels) == 1 else "levels"
             told.append(f"{level} {formats.listing(levels)} {one if len(levels) == 1 else many}")
-    worst: Verdict = next(each for each in words if each in found.values())  # type: ignore[assignment]
+    worst = next(each for each in words if each in found.values())
     names = tuple(f"{kind}/level{level}" for level in found for kind in ("best-accuracy", "pass-mark"))
     return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, names)
 

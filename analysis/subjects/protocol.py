@@ -12,9 +12,9 @@ import numpy as np
 from analysis import formats
 from analysis.captions import join
 from analysis.evidence import Fact, Findings, Origin, Table, facts, table
-from analysis.results import SEED_NOISE, Judged, Results, control_of
-from analysis.statistics.comparison import ALPHA, compare, detectable_effect, paired_interval
-from analysis.statistics.trust import aurc_gain
+from analysis.results import Judged, Results, control_of
+from analysis.statistics.comparison import MARGIN
+from analysis.statistics.crossed import ALPHA, LEVEL, MIN_SEEDS, POWER, SEED_SD, Estimate, assumed, pooled
 from study.experiment import (
     MUON_ITERATIONS,
     MUON_MOMENTUM,
@@ -44,16 +44,19 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
 
     The trainer's modules are named, not imported, for they need torch.
     """
-    for name, function in (("level", paired_interval), ("power", detectable_effect)):
-        yield Origin(function).text(f"protocol/{name}", f"{100 * _default(function, name):.0f} %")
-    yield Origin(detectable_effect).text("protocol/alpha", formats.setting(ALPHA))
-    yield Origin(compare).text("protocol/resamples", formats.count(_default(compare, "resamples")))
+    yield Origin(Estimate.interval).text("protocol/level", f"{100 * LEVEL:.0f} %")
+    yield Origin(Estimate.detectable).text("protocol/power", f"{100 * POWER:.0f} %")
+    yield Origin(Judged.verdict).text("protocol/alpha", formats.setting(ALPHA))
+    yield Origin(Judged.decidable).count("protocol/min-seeds", MIN_SEEDS)
+    yield Origin(Judged.equivalent).text("protocol/margin", f"{formats.percent(MARGIN)} points")
+    yield Origin(assumed).text("protocol/seed-sd", f"{formats.percent(SEED_SD)} points")
+    if results.chance:
+        spread = results.chance.overdispersion
+        made = Origin(pooled, results.view.names(*results.judged))
+        yield made.number("protocol/overdispersion", spread, 2)
+        yield made.number("protocol/degrees-of-freedom", results.chance.degrees, 1)
     bins = _default(expected_calibration_error, "bins")
     yield Origin(expected_calibration_error).text("protocol/bins", formats.count(bins))
-    resamples = _default(aurc_gain, "resamples")
-    yield Origin(aurc_gain).text("protocol/image-resamples", formats.count(resamples))
-    yield Origin(aurc_gain).text("protocol/least-p", formats.setting(round(2 / (1 + resamples), 3)))
-    yield Origin(Judged.noisy).text("protocol/seed-noise", f"{formats.percent(SEED_NOISE)} points")
     trainer = Origin("study.training.trainer.Trainer.optimizer")
     yield trainer.text("protocol/muon-momentum", formats.setting(MUON_MOMENTUM))
     yield trainer.count("protocol/muon-iterations", MUON_ITERATIONS)

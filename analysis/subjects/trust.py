@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-from matplotlib.figure import Figure as Canvas
-
-from analysis import formats, style
-from analysis.captions import averaged, join, pooled, takeaway
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis import formats
+from analysis.evidence import (
+    Claim,
+    Fact,
+    Finding,
+    Origin,
+    Verdict,
+    facts,
+    findings,
+)
 from analysis.results import Results
-from analysis.statistics.comparison import ALPHA, BootstrapResult
-from analysis.statistics.trust import Trust, ood_of, sampled, trust_of
+from analysis.statistics.crossed import ALPHA, Estimate
+from analysis.statistics.influence import of_log_temperature
+from analysis.statistics.trust import Trust, Uncertainty, ood_of, sampled, trust_of
 from study.kinds import McDropout, OutOfDistribution
 from study.metrics import uncertainty as scores
-from study.metrics.calibration import BINS, expected_calibration_error, fit_temperature, negative_log_likelihood
-from study.metrics.calibration import reliability as binned
+from study.metrics.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
 
 SELECTIVE_COVERAGE = 0.9
 POINTS = 400  # coverages drawn, so that a vector file stays small
@@ -40,9 +44,27 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
     yield Origin(trust_of, model).text("calibration/model", results.view.title(trust.model))
     yield Origin(expected_calibration_error, model).percent("calibration/ece-before", before.ece)
     yield Origin(expected_calibration_error, model).percent("calibration/ece-after", after.ece)
+    for name, uncertainty in (("before", trust.before), ("after", trust.after)):
+        ece = _within(uncertainty.ece_estimate)
+        yield Origin(Uncertainty.ece_estimate, model).interval(f"calibration/ece-interval-{name}", *ece)
     yield Origin(negative_log_likelihood, model).number("calibration/nll-before", before.nll)
     yield Origin(negative_log_likelihood, model).number("calibration/nll-after", after.nll)
     yield Origin(fit_temperature, model).number("calibration/temperature", trust.temperature, 2)
+    low, high = _temperatures(trust)
+    text = f"{formats.decimal(low)} to {formats.decimal(high)}"
+    yield Origin(of_log_temperature, model).fact("calibration/temperature-interval", [low, high], "number", text)
+
+
+def _within(estimate: Estimate) -> tuple[float, float]:
+    """Interval of a score that lies between 0 and 1."""
+    interval = estimate.interval()
+    return max(0.0, interval.low), min(1.0, interval.high)
+
+
+def _temperatures(trust: Trust) -> tuple[float, float]:
+    """Interval of the temperature."""
+    interval = trust.log_temperature.interval()
+    return math.exp(interval.low), math.exp(interval.high)
 
 
 @facts
@@ -56,6 +78,11 @@ def uncertainty_facts(results: Results) -> Iterator[Fact]:
     for name, uncertainty in trust.uncertainties.items():
         yield detection.number(f"uncertainty/auroc-{name}", uncertainty.auroc)
         yield Origin(scores.aurc, runs).number(f"uncertainty/aurc-{name}", uncertainty.aurc, 4)
+        for score, estimate in (("auroc", uncertainty.auroc_estimate), ("aurc", uncertainty.aurc_estimate)):
+            if not math.isnan(estimate.value):
+                interval, made = _within(estimate), Origin(getattr(Uncertainty, f"{score}_estimate"), runs)
+                text = " to ".join(formats.decimal(bound, 3 if score == "auroc" else 4) for bound in interval)
+                yield made.fact(f"uncertainty/{score}-interval-{name}", list(interval), "number", text)
     if trust.vote:
         yield Origin(sampled, view.names(trust.vote)).text("uncertainty/vote", view.title(trust.vote))
     chosen, selective = trust.uncertainties[trust.chosen], Origin(scores.risk_coverage, runs)
@@ -90,38 +117,54 @@ def trust_findings(results: Results) -> Iterator[Finding]:
     trust = results.trust
     if trust is None:
         return
-    yield calibration_finding(trust)
-    reading = (
-        "A temperature below one means that the network was too modest, as label smoothing tends to make it."
-        if trust.temperature < 1
-        else "A temperature above one means that the network was too sure, as networks fitted closely tend to be."
-    )
-    yield Finding("calibration/reading", reading, "supported", ("calibration/temperature",))
+    model = results.view.names(trust.model)
+    yield calibration_finding(trust, model)
+    yield temperature_finding(trust, model)
     if trust.gain is not None:
-        chosen = trust.uncertainties[trust.chosen]
-        yield uncertainty_finding(chosen.title, chosen.aurc, trust.before.aurc, trust.gain, trust.chosen)
+        yield uncertainty_finding(trust, trust.gain, results.view.names(*trust.sources))
 
 
-def calibration_finding(trust: Trust) -> Finding:
+def temperature_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
+    """Whether the network was too sure or too modest, judged by the temperature fitted on validation images."""
+    estimate, (low, high) = trust.log_temperature, _temperatures(trust)
+    if math.isnan(estimate.p) or estimate.p >= ALPHA:
+        verdict: Verdict = "inconclusive"
+        reading = "The network was not detectably too sure or too modest"
+    elif estimate.value < 0:
+        verdict, reading = "supported", "A temperature below one means that the network was too modest"
+    else:
+        verdict, reading = "supported", "A temperature above one means that the network was too sure"
+    found = f"95 % CI {formats.decimal(low)} to {formats.decimal(high)}, {formats.p_phrase(estimate.p)} against one"
+    claim = Claim(
+        "z test of the fitted temperature", "networks", "number", trust.validation_images, len(trust.seeds),
+        trust.temperature, low, high, estimate.p, verdict, runs, null=1.0,
+    )  # fmt: skip
+    names = ("calibration/temperature", "calibration/temperature-interval")
+    return Finding("calibration/reading", f"{reading} ({found}).", verdict, names, claim)
+
+
+def calibration_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
     """Whether temperature scaling makes the probabilities better, judged by the negative log-likelihood."""
     before, after, gain = trust.before.calibration, trust.after.calibration, trust.nll_gain
-    drop = before.nll - after.nll
-    verdict = _verdict_of_gain(drop, gain)
+    verdict, interval = _verdict_of_gain(gain), gain.interval()
     verb = {"supported": "lowers", "contradicted": "raises", "inconclusive": "does not detectably change"}[verdict]
-    interval = f"95 % CI {formats.signed(-gain.high, 3)} to {formats.signed(-gain.low, 3)}"
+    bounds = f"95 % CI {formats.signed(-interval.high, 3)} to {formats.signed(-interval.low, 3)}"
     sentence = (
         f"Temperature scaling (T = {formats.decimal(trust.temperature)}) {verb} the negative log-likelihood "
-        f"(change {formats.signed(-drop, 3)} nats, {interval}, {formats.p_phrase(gain.p)}); the calibration "
+        f"(change {formats.signed(-gain.value, 3)} nats, {bounds}, {formats.p_phrase(gain.p)}); the calibration "
         f"error goes from {formats.percent(before.ece)} % to {formats.percent(after.ece)} %."
     )
-    names = ("temperature", "ece-before", "ece-after", "nll-before", "nll-after")
-    return Finding("calibration/temperature", sentence, verdict, tuple(f"calibration/{name}" for name in names))
+    names = tuple(
+        f"calibration/{name}" for name in ("temperature", "ece-before", "ece-after", "nll-before", "nll-after")
+    )
+    return Finding("calibration/temperature", sentence, verdict, names, _claim(trust, gain, "number", verdict, runs))
 
 
-def uncertainty_finding(title: str, aurc: float, baseline: float, gain: BootstrapResult, name: str) -> Finding:
+def uncertainty_finding(trust: Trust, gain: Estimate, runs: tuple[str, ...] = ()) -> Finding:
     """Whether refusing by the uncertainty chosen on validation leaves fewer errors than by the model's own entropy."""
-    verdict = _verdict_of_gain(baseline - aurc, gain)
-    whose = f"{title[0].lower()}{title[1:]}"
+    chosen = trust.uncertainties[trust.chosen]
+    verdict, interval = _verdict_of_gain(gain), gain.interval()
+    whose = f"{chosen.title[0].lower()}{chosen.title[1:]}"
     words = (
         f"Between refusing images by {whose} and by entropy of the single model no difference in the errors left "
         "was detected"
@@ -129,119 +172,23 @@ def uncertainty_finding(title: str, aurc: float, baseline: float, gain: Bootstra
     if verdict != "inconclusive":
         left = "fewer" if verdict == "supported" else "more"
         words = f"Refusing images by {whose} leaves {left} errors than by entropy of the single model"
-    interval = f"95 % CI {formats.points_interval(-gain.high, -gain.low)} points"
-    numbers = f"AURC {formats.percent(aurc)} % against {formats.percent(baseline)} %"
-    sentence = f"{words} ({numbers}; difference {interval}, {formats.p_phrase(gain.p)})."
-    return Finding("uncertainty/gain", sentence, verdict, (f"uncertainty/aurc-{name}", "uncertainty/aurc-entropy"))
+    bounds = f"95 % CI {formats.points_interval(-interval.high, -interval.low)} points"
+    numbers = f"AURC {formats.percent(chosen.aurc)} % against {formats.percent(trust.before.aurc)} %"
+    sentence = f"{words} ({numbers}; difference {bounds}, {formats.p_phrase(gain.p)})."
+    names = (f"uncertainty/aurc-{trust.chosen}", "uncertainty/aurc-entropy")
+    return Finding("uncertainty/gain", sentence, verdict, names, _claim(trust, gain, "points", verdict, runs))
 
 
-def _verdict_of_gain(gain: float, bootstrap: BootstrapResult) -> Verdict:
-    if math.isnan(gain) or not bootstrap.p < ALPHA:
+def _claim(trust: Trust, gain: Estimate, unit: formats.Unit, verdict: Verdict, runs: tuple[str, ...]) -> Claim:
+    """A gain over these networks as data: how far a score where less is better falls."""
+    interval, images = gain.interval(), len(trust.before.labels)
+    return Claim(
+        "paired z test over images", "networks", unit, images, len(trust.seeds), gain.value, interval.low,
+        interval.high, gain.p, verdict, runs,
+    )  # fmt: skip
+
+
+def _verdict_of_gain(gain: Estimate) -> Verdict:
+    if math.isnan(gain.p) or gain.p >= ALPHA:
         return "inconclusive"
-    return "supported" if gain > 0 else "contradicted"
-
-
-@table
-def trust(results: Results, findings: Findings) -> Table | None:
-    """Calibration and error detection of each source of confidence."""
-    trust = results.trust
-    if trust is None:
-        return None
-    measured = trust.ood if trust.ood and trust.ood.scores else None
-    rows = []
-    for name, uncertainty in trust.uncertainties.items():
-        c = uncertainty.calibration
-        calibrated = (*map(formats.percent, (c.ece, c.adaptive_ece)), *map(formats.number, (c.nll, c.brier)))
-        found = (formats.number(uncertainty.auroc), formats.percent(uncertainty.aurc))
-        told = [formats.number(trust.ood_auroc(name))] if measured else []
-        rows.append((uncertainty.title, *calibrated, *found, *told))
-    caption = join(
-        takeaway(findings, "calibration/temperature"),
-        f"Single model: {results.view.title(trust.model)}; its temperature is fitted on validation.",
-        f"Ensemble: {results.view.title(trust.vote)}." if trust.vote else "",
-        f"ECE: expected calibration error, {BINS} bins; NLL: negative log-likelihood in nats; AUROC: errors "
-        "found by the uncertainty; AURC: area under the risk-coverage curve.",
-        f"OOD AUROC: test images told from {formats.count(measured.images)} of {measured.title}." if measured else "",
-        pooled(results) + (" AUROC and AURC are means over them." if len(results.view.plan.seeds) > 1 else ""),
-    )
-    head: tuple[str, ...] = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
-    head += ("OOD AUROC",) if measured else ()
-    return Table("trust", caption, head, tuple(rows), "l" + "r" * (len(head) - 1))
-
-
-@figure
-def reliability(results: Results, findings: Findings) -> Figure | None:
-    """Reliability diagrams before and after temperature scaling; None before a network is trained."""
-    trust = results.trust
-    if trust is None:
-        return None
-    caption = join(
-        takeaway(findings, "calibration/temperature"),
-        f"Accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins (top), on the "
-        "diagonal where confidence can be believed, and the share of images per bin (bottom).",
-        pooled(results),
-    )
-    alt = f"Accuracy against confidence in {BINS} bins before and after temperature scaling, with histograms"
-    return Figure("reliability", caption, lambda: _draw_reliability(trust), alt)
-
-
-def _draw_reliability(trust: Trust) -> Canvas:
-    """Before at the left, after at the right, histograms below."""
-    canvas = style.canvas(2.4)
-    grid = canvas.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
-    titles = ("As trained", f"T = {formats.decimal(trust.temperature)}")
-    for (upper, lower), uncertainty, title in zip(grid.T, (trust.before, trust.after), titles, strict=True):
-        bins = binned(uncertainty.pooled_probs, uncertainty.pooled_labels)
-        filled = bins.count > 0
-        confidence, accuracy = 100 * bins.confidence[filled], 100 * bins.accuracy[filled]
-        upper.plot([0, 100], [0, 100], "--", color=style.GREY, lw=0.9)
-        upper.vlines(confidence, confidence, accuracy, color=style.COLOURS[1], lw=2.2, alpha=0.55)
-        upper.plot(confidence, accuracy, "o", color=style.COLOURS[0])
-        text = f"{title}\nECE {formats.percent(uncertainty.calibration.ece)} %"
-        upper.text(3, 97, text, va="top", ha="left")
-        upper.set(xlim=(0, 100), ylim=(0, 103))
-        shares, width = 100 * bins.count / bins.count.sum(), 0.9 * 100 * np.diff(bins.edges)[0]
-        lower.bar(100 * bins.edges[:-1], shares, width=width, align="edge", color=style.GREY)
-        lower.set_xlabel("Confidence, %")
-    grid[0, 0].set_ylabel("Accuracy, %")
-    grid[1, 0].set_ylabel("Images, %")
-    return canvas
-
-
-@figure
-def risk_coverage(results: Results, findings: Findings) -> Figure | None:
-    """What refusing the least certain images buys; None before a network is trained."""
-    trust = results.trust
-    if trust is None:
-        return None
-    chosen = trust.uncertainties[trust.chosen]
-    kept, everything = (formats.percent(chosen.risk_at(coverage)) for coverage in (SELECTIVE_COVERAGE, 1))
-    caption = join(
-        takeaway(findings, "uncertainty/gain")
-        or f"Refusing the least certain tenth leaves {kept} % errors, down from {everything} %.",
-        "Error rate among the images answered against the share answered, the least certain refused first; "
-        "the legend is ordered by the area under the curve (AURC, %, low is good).",
-        averaged(results),
-    )
-    alt = "Error rate against coverage for each uncertainty score"
-    return Figure("risk_coverage", caption, lambda: _draw_risks(trust), alt)
-
-
-def _draw_risks(trust: Trust) -> Canvas:
-    """One curve per uncertainty."""
-    canvas = style.canvas(2.2)
-    axes = canvas.subplots()
-    names = list(trust.uncertainties)
-    for uncertainty in sorted(trust.uncertainties.values(), key=lambda u: u.aurc):
-        images, position = len(uncertainty.risk), names.index(uncertainty.name)
-        answered = np.arange(1, images + 1)[max(1, images // POINTS) - 1 :: max(1, images // POINTS)]
-        axes.plot(
-            100 * answered / images, 100 * uncertainty.risk[answered - 1], style.LINES[position % 4],
-            color=style.COLOURS[position % 6], lw=1.5,
-            label=f"{uncertainty.title} ({formats.percent(uncertainty.aurc)})",
-        )  # fmt: skip
-    axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))
-    axes.set_ylim(bottom=0)
-    canvas.legend(loc="outside right center", handlelength=2.4)
-    axes.grid(axis="y")
-    return canvas
+    return "supported" if gain.value > 0 else "contradicted"

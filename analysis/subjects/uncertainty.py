@@ -66,7 +66,8 @@ def equal_finding(gains: Mapping[str, Contrast], own: float) -> Finding:
         sentence = f"{start}, {' and '.join(parts)}."
     else:
         name, widest = max(gains.items(), key=lambda item: abs(item[1].difference))
-        sentence = f"{start}; no other score differs detectably, the largest difference being that of {name} ({_numbers(widest)})."
+        largest = f"the largest difference being that of {name} ({_numbers(widest)})"
+        sentence = f"{start}; no other score differs detectably, {largest}."
     verdict: Verdict = "supported" if better else "contradicted" if worse else "inconclusive"
     return Finding("uncertainty/equal", sentence, verdict, ())
 
@@ -159,9 +160,9 @@ def confidence(results: Results, findings: Findings) -> Figure | None:
         return None
     caption = join(
         "How far confidence holds, and how the error rate falls when the least certain images are declined.",
-        f"Left: accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins, areas by number of "
-        "images, as trained and after temperature scaling; dashed: perfect calibration. Right: error rate of the images "
-        "answered; dashed: mutual information.",
+        f"Left: accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins, areas by number "
+        "of images, as trained and after temperature scaling; dashed: perfect calibration. Right: error rate of the "
+        "images answered; dashed: mutual information (MI).",
         averaged(results),
     )
     alt = "Accuracy against confidence before and after temperature scaling; error rate against coverage by uncertainty"

@@ -26,6 +26,12 @@ def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.fixture(scope="session")
+def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Statistics of a complete study of three seeds on 100 images."""
+    return results_of(view_study(fabricate(tmp_path_factory.mktemp("three-seeds"), seeds=(0, 1, 2), images=100)))
+
+
+@pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Statistics of a study that has not run yet."""
     return results_of(view_study(fabricate(tmp_path_factory.mktemp("empty"), seeds=())))

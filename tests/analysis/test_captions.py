@@ -10,8 +10,14 @@ from analysis.results import Results
 def test_caption_says_which_variability_its_interval_covers(results: Results, two_seeds: Results) -> None:
     assert "Wilson" in accuracy_interval(results)
     assert "not variation between training seeds" in accuracy_interval(results)
-    assert "n = 2 seeds" in accuracy_interval(two_seeds) and "t intervals" in accuracy_interval(two_seeds)
-    assert "McNemar" in difference_interval(results) and "bootstrap" in difference_interval(two_seeds)
+    assert "n = 2 seeds" in accuracy_interval(two_seeds) and "chance in training" in accuracy_interval(two_seeds)
+    assert "McNemar" in difference_interval(results) and "paired z" in difference_interval(two_seeds)
+    assert all("they decide nothing about recipes" in difference_interval(each) for each in (results, two_seeds))
+
+
+def test_caption_of_three_seeds_is_about_recipes(three_seeds: Results) -> None:
+    told = difference_interval(three_seeds)
+    assert "cover seeds and test images" in told and "nothing was retrained" in told
 
 
 def test_takeaway_is_the_first_finding_there_is() -> None:

@@ -85,7 +85,7 @@ def test_levels_are_those_with_experiments() -> None:
     assert [level.title for level in Lookup(lookup.evidence, more).levels] == ["transfer", "regularisation"]
 
 
-@pytest.mark.parametrize(("expects", "undecided"), [("gain", [KEY]), ("loss", [KEY]), ("no loss", [])])
+@pytest.mark.parametrize(("expects", "undecided"), [("gain", [KEY]), ("loss", [KEY]), ("no difference", [])])
 def test_an_open_claim_that_nothing_is_lost_is_not_told_as_no_difference(
     expects: Expectation, undecided: list[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,22 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from analysis.statistics.trust import Trust, Uncertainty, _resampled_aurc, aurc_gain, ood_of, trust_of
+from analysis.statistics.crossed import Estimate
+from analysis.statistics.trust import Trust, Uncertainty, estimate_of, ood_of, trust_of
 from analysis.view import view_study
-from study.metrics.uncertainty import aurc
+from study.metrics.calibration import expected_calibration_error, fit_temperature
+from study.metrics.uncertainty import separation_auroc
 from tests.fabricate import fabricate
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
-    view = view_study(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=300))
-    found = trust_of(view)
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=300)
+
+
+@pytest.fixture(scope="module")
+def trust(study: Path) -> Trust:
+    found = trust_of(view_study(study))
     assert found is not None
     return found
 
@@ -47,11 +54,21 @@ def test_every_source_of_uncertainty_is_scored(trust: Trust) -> None:
 def test_temperature_lowers_the_loss_it_was_fitted_to_and_keeps_predictions(trust: Trust) -> None:
     assert trust.after.calibration.nll < trust.before.calibration.nll
     np.testing.assert_array_equal(trust.after.correct, trust.before.correct)
-    assert trust.nll_gain.low < trust.before.calibration.nll - trust.after.calibration.nll < trust.nll_gain.high
+    assert trust.nll_gain.value == pytest.approx(trust.before.calibration.nll - trust.after.calibration.nll)
 
 
-def test_seeds_are_pooled_for_calibration_and_ranked_apart(trust: Trust) -> None:
-    assert len(trust.before.pooled_labels) == 600
+def test_temperature_is_the_geometric_mean_over_seeds(trust: Trust, study: Path) -> None:
+    validation = view_study(study).predictions(trust.model, "validation")
+    fitted = [fit_temperature(each.logits, each.labels) for each in validation]
+    assert trust.temperature == pytest.approx(np.sqrt(np.prod(fitted)))
+
+
+def test_scores_are_means_over_the_seeds(trust: Trust) -> None:
+    by_seed = [expected_calibration_error(probs, trust.before.labels) for probs in trust.before.probs]
+    assert trust.before.calibration.ece == pytest.approx(np.mean(by_seed))
+    assert trust.before.ece_estimate.value == pytest.approx(trust.before.calibration.ece)
+    assert trust.before.aurc_estimate.value == pytest.approx(trust.before.aurc)
+    assert trust.before.auroc_estimate.value == pytest.approx(trust.before.auroc)
     each = [roc_auc_score(~c, s) for s, c in zip(trust.before.scores, trust.before.correct, strict=True)]
     assert trust.before.auroc == pytest.approx(np.mean(each))
     assert trust.before.aurc == pytest.approx(trust.before.risk.mean())
@@ -74,38 +91,50 @@ def test_ood_images_are_scaled_by_their_own_seeds_temperature(tmp_path: Path) ->
     shutil.rmtree(study / "level5" / "out-of-distribution" / "seed-0")
     second = ood_of(view_study(study), "level3/se-head", temperatures)
     assert both is not None and second is not None
-    np.testing.assert_array_equal(second.scores["temperature-entropy"], both.scores["temperature-entropy"][1:])
+    assert second.scores["temperature-entropy"].keys() == {1}
+    np.testing.assert_array_equal(second.scores["temperature-entropy"][1], both.scores["temperature-entropy"][1])
+
+
+def test_out_of_distribution_images_are_told_seed_by_seed(trust: Trust) -> None:
+    """Scores of two networks need not have one scale: adding a constant to one seed's changes nothing."""
+    assert trust.ood is not None
+    inside, outside = trust.uncertainties["entropy"], trust.ood.scores["entropy"]
+    each = [separation_auroc(scores, outside[seed]) for seed, scores in zip(trust.seeds, inside.scores, strict=True)]
+    assert trust.ood_auroc("entropy") == pytest.approx(np.mean(each))
+    shifted = replace(inside, scores=inside.scores + [[0.0], [9.0]])
+    moved = replace(trust.ood, scores={"entropy": {seed: each + 9.0 * seed for seed, each in outside.items()}})
+    again = replace(trust, uncertainties={"entropy": shifted}, ood=moved)
+    assert again.ood_auroc("entropy") == pytest.approx(trust.ood_auroc("entropy"))
 
 
 def test_chosen_is_the_uncertainty_that_leaves_the_fewest_errors_on_validation(trust: Trust) -> None:
     assert trust.uncertainties[trust.chosen].aurc < trust.before.aurc
-    assert trust.gain is not None and trust.gain.low > 0
+    assert trust.gain is not None and trust.gain.interval().low > 0
 
 
-def test_resampling_every_image_once_gives_the_curves_area() -> None:
-    u = uncertainty(np.random.default_rng(0), 1.0)
-    assert _resampled_aurc(u, np.ones((1, 400), dtype=int))[0] == pytest.approx(u.aurc)
+def gain(treated: Uncertainty, control: Uncertainty) -> Estimate:
+    return estimate_of(control.to_aurc - treated.to_aurc)
 
 
-def test_images_drawn_twice_count_as_two_images() -> None:
-    u = uncertainty(np.random.default_rng(0), 1.0, seeds=1)
-    draws = np.random.default_rng(1).multinomial(400, np.full(400, 1 / 400))
-    scores, correct = (np.repeat(values, draws, axis=1) for values in (u.scores, u.correct))
-    assert _resampled_aurc(u, draws[None])[0] == pytest.approx(aurc(scores[0], correct[0]), abs=2e-3)
-
-
-def test_bootstrap_of_the_gain_brackets_the_difference_of_areas() -> None:
+def test_gain_is_the_difference_of_areas() -> None:
     rng = np.random.default_rng(0)
     good, bad = uncertainty(rng, 2.0), uncertainty(rng, 0.5)
-    gain = aurc_gain(good, bad, np.random.default_rng(1))
-    assert gain.low < bad.aurc - good.aurc < gain.high
-    assert gain.low > 0 and gain.p < 0.05
+    assert gain(good, bad).value == pytest.approx(bad.aurc - good.aurc)
+    assert gain(good, bad).interval().low > 0 and gain(good, bad).p < 0.05
 
 
 def test_uncertainty_gains_nothing_over_itself() -> None:
     same = uncertainty(np.random.default_rng(0), 1.0)
-    gain = aurc_gain(same, same, np.random.default_rng(1))
-    assert (gain.low, gain.high, gain.p) == (0, 0, 1)
+    assert (gain(same, same).value, gain(same, same).p) == (0.0, 1.0)
+
+
+def test_networks_too_sure_and_too_modest_do_not_cancel() -> None:
+    """One network says 0.9 and is right in 0.7, the other says 0.7 and is right in 0.9: pooled they seem calibrated."""
+    labels = np.repeat([0, 1, 0, 1], [70, 30, 90, 10]).reshape(2, 100)
+    probs = np.stack([np.tile([0.9, 0.1], (100, 1)), np.tile([0.7, 0.3], (100, 1))])
+    flipped = np.where(labels[..., None] == 1, probs[..., ::-1], probs)  # the label of every image is 0
+    found = Uncertainty("u", "U", np.zeros((2, 100)), flipped, np.zeros(100, dtype=int))
+    assert found.calibration.ece == pytest.approx(0.2)
 
 
 def test_a_model_that_mends_the_errors_it_could_flag_is_not_called_worse() -> None:
@@ -121,7 +150,7 @@ def test_a_model_that_mends_the_errors_it_could_flag_is_not_called_worse() -> No
 
     before, after = of(flagged | hidden), of((flagged & ~mended) | hidden)
     assert after.auroc < before.auroc
-    assert aurc_gain(after, before, np.random.default_rng(1)).low > 0
+    assert gain(after, before).interval().low > 0
 
 
 def test_without_dropout_or_ensemble_the_best_network_is_judged(tmp_path: Path) -> None:

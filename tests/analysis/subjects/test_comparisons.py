@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from analysis.formats import MISSING
 from analysis.results import Judged, Results
-from analysis.statistics.comparison import Comparison
+from analysis.statistics.comparison import Comparison, Resolution
+from analysis.statistics.crossed import About
 from analysis.subjects.comparisons import (
+    _draw_row,
     ablation,
     accuracy_facts,
     comparison_facts,
@@ -30,85 +32,88 @@ from study.experiment import Expectation
 def judged(
     difference: float,
     p: float,
-    seeds: int = 1,
+    seeds: int = 3,
     retrained: bool = True,
     expects: Expectation = "gain",
-    margin: float = 0,
+    within: float = 0.9,
 ) -> Judged:
-    comparison = Comparison(difference, difference - 0.0063, difference + 0.0063, p, seeds, 0.009)
-    return Judged("level2/a", "level2/b", comparison, p, retrained, expects=expects, margin=margin)
+    about: About = "recipes" if retrained and seeds >= 3 else "networks"
+    low, high = difference - 0.0063, difference + 0.0063
+    comparison = Comparison(about, "a test", difference, low, high, p, within, 0.003, seeds, 1000)
+    return Judged("level2/a", "level2/b", comparison, p, within, retrained, expects, 17, Resolution(0.009, 5))
+
+
+def sentence(each: Judged) -> str:
+    return comparison_finding("f", each, "A", "B", "level2/a").sentence
 
 
 def test_gain_improves_accuracy_and_says_by_how_much() -> None:
     assert effect(judged(0.0084, 0.012), "B") == (
-        "improves accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, p = 0.012, n = 1 seed)"
+        "improves accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, adjusted p = 0.012, n = 3 seeds)"
     )
 
 
 def test_loss_lowers_accuracy_with_its_interval_turned_round() -> None:
-    assert effect(judged(-0.0084, 0.0001, seeds=3), "B") == (
-        "lowers accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, p < 0.001, n = 3 seeds)"
+    assert effect(judged(-0.0084, 0.0001), "B") == (
+        "lowers accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, adjusted p < 0.001, n = 3 seeds)"
     )
 
 
-def test_inconclusive_comparison_says_what_the_study_would_have_seen() -> None:
-    finding = comparison_finding("f", judged(0.002, 0.61), "A", "B", "level2/a")
-    assert finding.verdict == "inconclusive"
-    assert finding.sentence == (
-        "Between A and B no difference was detected (difference +0.20 points, 95 % CI −0.43 to +0.83, "
-        "p = 0.61, n = 1 seed); the study would have seen 0.90 points."
+def test_inconclusive_comparison_says_what_it_had_the_power_to_see() -> None:
+    assert sentence(judged(0.002, 0.61)) == (
+        "Between A and B the comparison is undecided (difference +0.20 points, 95 % CI −0.43 to +0.83, adjusted "
+        "p = 0.61, n = 3 seeds); differences below 0.90 points had less than 80 % power."
+    )
+
+
+def test_equivalence_is_a_result() -> None:
+    assert sentence(judged(0.0005, 0.61, within=0.02)) == (
+        "Between A and B there is no difference that matters (difference +0.05 points, 95 % CI −0.58 to +0.68; two "
+        "one-sided tests against ±0.30 points, adjusted p = 0.020, n = 3 seeds)."
     )
 
 
 @pytest.mark.parametrize(
-    ("difference", "p", "verdict"),
+    ("seeds", "start", "test", "end"),
     [
-        (0.01, 0.01, "supported"),
-        (-0.01, 0.01, "contradicted"),
-        (0.01, 0.05, "inconclusive"),
-        (0.01, math.nan, "inconclusive"),
-        (0.0, 0.01, "inconclusive"),
+        (1, "These two networks, A against B,", "McNemar, adjusted p < 0.001", "with 1 seed the recipe is undecided."),
+        (
+            2,
+            "These 4 networks, A against B,",
+            "paired test, adjusted p < 0.001",
+            "with 2 seeds the recipe is undecided.",
+        ),
     ],
 )
-def test_verdict_follows_adjusted_p_and_sign(difference: float, p: float, verdict: str) -> None:
-    assert judged(difference, p).verdict == verdict
+def test_too_few_seeds_speak_of_networks_on_these_images(seeds: int, start: str, test: str, end: str) -> None:
+    told = sentence(judged(0.0071, 0.0001, seeds=seeds))
+    assert told.startswith(f"{start} differ by +0.71 points on these images (95 % CI +0.08 to +1.34, {test})")
+    assert told.endswith(end)
 
 
-def test_small_difference_of_one_seed_is_noise_unless_nothing_was_retrained() -> None:
-    assert judged(0.003, 0.001).verdict == "inconclusive"
-    assert judged(0.003, 0.001, retrained=False).verdict == "supported"
-    assert judged(0.003, 0.001, seeds=3).verdict == "supported"
-    assert "may be chance in training" in comparison_finding("f", judged(0.003, 0.001), "A", "B", "k").sentence
+def test_what_trains_nothing_has_its_verdict_from_one_seed_on() -> None:
+    assert sentence(judged(0.0084, 0.012, seeds=1, retrained=False)).startswith("A improves accuracy by 0.84 points")
 
 
-@pytest.mark.parametrize(
-    ("expects", "margin", "difference", "p", "verdict"),
-    [
-        ("loss", 0.0, -0.01, 0.01, "supported"),
-        ("loss", 0.0, 0.01, 0.01, "contradicted"),
-        ("loss", 0.0, -0.01, 0.2, "inconclusive"),
-        ("no loss", 0.01, 0.0, 0.9, "supported"),  # interval from -0.0063 to 0.0063
-        ("no loss", 0.01, -0.01, 0.001, "inconclusive"),  # from -0.0163 to -0.0037
-        ("no loss", 0.01, -0.02, 0.001, "contradicted"),  # from -0.0263 to -0.0137
-        ("no loss", 0.0, 0.02, 0.001, "supported"),
-    ],
-)
-def test_verdict_is_on_what_the_comparison_expects(
-    expects: Expectation, margin: float, difference: float, p: float, verdict: str
-) -> None:
-    assert judged(difference, p, expects=expects, margin=margin).verdict == verdict
-
-
-@pytest.mark.parametrize("expects", ["gain", "loss", "no loss"])
+@pytest.mark.parametrize("expects", ["gain", "loss", "no difference"])
 def test_words_tell_what_happened_whatever_was_expected(expects: Expectation) -> None:
-    told = comparison_finding("f", judged(-0.01, 0.01, expects=expects), "Without cosine", "Full", "k")
-    assert told.sentence.startswith("Without cosine lowers accuracy by 1.00 points against Full")
+    assert sentence(judged(-0.01, 0.01, expects=expects)).startswith("A lowers accuracy by 1.00 points against B")
 
 
-def test_expectations_are_the_experiments_and_no_title_changes_them(results: Results) -> None:
+def test_a_claim_holds_what_the_words_say(three_seeds: Results) -> None:
+    for finding in comparison_findings(three_seeds):
+        each, claim = three_seeds.judged[finding.name.removeprefix("difference/")], finding.claim
+        assert claim is not None
+        assert (claim.effect, claim.low, claim.high) == (
+            each.comparison.difference, each.comparison.low, each.comparison.high
+        )  # fmt: skip
+        assert (claim.p, claim.p_equivalence, claim.margin) == (each.p, each.p_equivalence, each.comparison.margin)
+        assert (claim.n, claim.seeds, claim.verdict) == (100, 3, finding.verdict)
+        assert claim.runs == three_seeds.view.names(each.key, each.control)
+
+
+def test_no_title_changes_a_verdict(results: Results) -> None:
     view = results.view
-    for key, each in results.judged.items():
-        assert (each.expects, each.margin) == (view.experiments[key].expects, view.experiments[key].margin)
     key, before = "level3/se-head", results.judged["level3/se-head"]
     renamed = {**view.experiments, key: replace(view.experiments[key], title="Without plain pooling", name=key[7:])}
     told = {f.name: f for f in comparison_findings(replace(results, view=replace(view, experiments=renamed)))}
@@ -120,7 +125,7 @@ def test_words_follow_the_accuracies(fabricated: Callable[..., Results]) -> None
     told = {
         finding.name: finding
         for finding in comparison_findings(
-            fabricated(images=400, accuracies={"level2/augmented": 0.95, "level3/se-head": 0.80})
+            fabricated(seeds=(0, 1, 2), images=200, accuracies={"level2/augmented": 0.95, "level3/se-head": 0.80})
         )
     }
     finding = told["difference/level3/se-head"]
@@ -128,20 +133,22 @@ def test_words_follow_the_accuracies(fabricated: Callable[..., Results]) -> None
     assert finding.sentence.startswith("SE head lowers accuracy by")
 
 
-def test_finding_names_the_facts_it_rests_on() -> None:
-    finding = comparison_finding("f", judged(0.01, 0.01), "A", "B", "level2/a")
-    assert finding.facts == (
-        "difference/level2/a", "difference-interval/level2/a", "p/level2/a", "detectable/level2/a"
-    )  # fmt: skip
+def test_finding_names_the_facts_it_rests_on(three_seeds: Results, named: Callable) -> None:
+    known = named(comparison_facts(three_seeds))
+    for finding in comparison_findings(three_seeds):
+        assert len(finding.facts) == 6 and set(finding.facts) <= set(known)
 
 
-def test_summary_names_what_has_an_effect_and_counts_the_rest() -> None:
-    family = [judged(0.01, 0.01), judged(-0.01, 0.01), judged(0.01, 0.5), judged(0.02, 0.3)]
-    finding = summary_finding("s", family, ["A", "B", "C", "D"])
+def test_summary_names_what_is_decided_and_counts_the_rest() -> None:
+    family = [
+        judged(0.01, 0.01), judged(-0.01, 0.01), judged(0.01, 0.5), judged(0.02, 0.3),
+        judged(0.0, 0.9, within=0.01), judged(0.02, 0.01, seeds=1),
+    ]  # fmt: skip
+    finding = summary_finding("s", family, ["A", "B", "C", "D", "E", "F"])
     assert finding.verdict == "contradicted"
     assert finding.sentence == (
-        "Of 4 comparisons with a control, 1 lowers accuracy (B), 1 improves accuracy (A) "
-        "and for 2 no difference was detected."
+        "Of 6 comparisons with a control, 1 lowers accuracy (B), 1 improves accuracy (A), 1 makes no difference that "
+        "matters (E), 1 has fewer than 3 seeds and no verdict and 2 are undecided."
     )
 
 
@@ -154,7 +161,7 @@ def test_summary_of_expected_losses_is_supported() -> None:
 
 def test_summary_without_effects_says_so() -> None:
     finding = summary_finding("s", [judged(0.01, 0.5), judged(0.01, 0.5)], ["A", "B"])
-    assert finding.sentence == "In none of 2 comparisons with a control was a difference detected."
+    assert finding.sentence == "Of 2 comparisons with a control, 2 are undecided."
     assert finding.verdict == "inconclusive"
 
 
@@ -174,13 +181,30 @@ def test_difference_rests_on_the_runs_of_both_sides(two_seeds: Results, named: C
     assert fact.text.endswith(" points")
 
 
-def test_verdicts_are_counted_over_comparisons_alone(results: Results, named: Callable) -> None:
-    all_supported = {key: replace(each, expects="no loss", margin=1.0) for key, each in results.judged.items()}
-    facts = named(comparison_facts(replace(results, judged=all_supported)))
+def test_verdicts_are_counted_over_comparisons_alone(three_seeds: Results, named: Callable) -> None:
+    same = {key: replace(each, p_equivalence=0.01) for key, each in three_seeds.judged.items()}
+    facts = named(comparison_facts(replace(three_seeds, judged=same)))
     counts = {name: fact.value for name, fact in facts.items() if name.startswith("verdicts/")}
-    expected = {"supported": len(results.judged), "contradicted": 0, "inconclusive": 0}
+    expected = {"supported": 0, "contradicted": 0, "equivalent": len(same), "inconclusive": 0}
     assert counts == {f"verdicts/{verdict}": count for verdict, count in expected.items()}
-    assert facts["comparisons/count"].value == len(results.judged)
+    assert facts["comparisons/count"].value == len(same)
+    assert "comparisons/too-few-seeds" not in facts
+
+
+def test_comparisons_with_too_few_seeds_are_counted_as_inconclusive(results: Results, named: Callable) -> None:
+    facts = named(comparison_facts(results))
+    few = facts["comparisons/too-few-seeds"].value
+    assert few == sum(judged.retrained for judged in results.judged.values())
+    assert facts["verdicts/inconclusive"].value >= few
+
+
+def test_markers_with_a_p_below_five_percent_are_never_open(results: Results, three_seeds: Results) -> None:
+    for found in (results, three_seeds):
+        for each in found.judged.values():
+            axes = Canvas().subplots()
+            _draw_row(axes, 0.0, each)
+            (marker,) = [line for line in axes.lines if line.get_marker() == "o"]
+            assert (marker.get_markerfacecolor() == "white") == (each.p >= 0.05)
 
 
 @pytest.fixture

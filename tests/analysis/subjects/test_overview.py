@@ -43,9 +43,18 @@ def test_study_without_runs_still_names_itself(empty: Results, named: Callable) 
     ],
 )
 def test_pass_mark_is_met_only_with_the_whole_interval(low: float, high: float, verdict: str, word: str) -> None:
-    finding = pass_mark_finding(2, "Augmented", Accuracy((low + high) / 2, None, low, high, 1), 0.90)
+    finding = pass_mark_finding(2, "Augmented", Accuracy((low + high) / 2, None, low, high, 1, 1000), 0.90, ("run",))
     assert finding.verdict == verdict
-    assert word in finding.sentence
+    assert word in finding.sentence and "this one network on images like these" in finding.sentence
+    claim = finding.claim
+    assert claim is not None and (claim.about, claim.null, claim.p, claim.runs) == ("networks", 0.90, None, ("run",))
+    assert (claim.low, claim.high, claim.verdict) == (low, high, verdict)
+
+
+def test_pass_mark_of_several_seeds_covers_seeds_and_images() -> None:
+    finding = pass_mark_finding(2, "Augmented", Accuracy(0.92, 0.001, 0.91, 0.93, 3, 1000), 0.90)
+    assert "3 seeds, over seeds and images" in finding.sentence
+    assert finding.claim is not None and finding.claim.about == "recipes"
 
 
 def test_headline_has_a_row_per_level_and_no_pass_mark_at_level_5(results: Results) -> None:

@@ -20,7 +20,15 @@ def test_constants_print_as_a_reader_expects(results: Results) -> None:
     printed = {fact.name: fact.text for fact in protocol_facts(results)}
     assert printed["protocol/level"] == "95 %" and printed["protocol/power"] == "80 %"
     assert printed["protocol/alpha"] == "0.05" and printed["protocol/bins"] == "15"
-    assert printed["protocol/resamples"] == "10,000" and printed["protocol/seed-noise"] == "0.40 points"
+    assert printed["protocol/min-seeds"] == "3" and printed["protocol/margin"] == "0.30 points"
+    assert printed["protocol/seed-sd"] == "0.15 points" and "protocol/overdispersion" not in printed
+
+
+def test_chance_in_training_is_told_where_it_was_measured(three_seeds: Results) -> None:
+    printed = {fact.name: fact.value for fact in protocol_facts(three_seeds)}
+    assert three_seeds.chance is not None
+    assert printed["protocol/overdispersion"] == three_seeds.chance.overdispersion
+    assert printed["protocol/degrees-of-freedom"] == three_seeds.chance.degrees
 
 
 def test_recipe_prints_stage_by_stage() -> None:

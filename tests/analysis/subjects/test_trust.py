@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from analysis import formats
 from analysis.results import Results
-from analysis.statistics.comparison import BootstrapResult
+from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import OodScores
 from analysis.subjects.trust import (
     calibration_facts,
@@ -17,6 +19,7 @@ from analysis.subjects.trust import (
     plan_facts,
     reliability,
     risk_coverage,
+    temperature_finding,
     trust,
     trust_findings,
     uncertainty_facts,
@@ -54,37 +57,50 @@ def test_trust_has_a_row_per_uncertainty(results: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sign", "p", "verdict", "word"),
-    [(1, 0.001, "supported", "lowers"), (-1, 0.001, "contradicted", "raises"),
-     (1, 0.5, "inconclusive", "does not detectably change")],
+    ("value", "error", "verdict", "word"),
+    [(0.02, 0.005, "supported", "lowers"), (-0.02, 0.005, "contradicted", "raises"),
+     (0.02, 0.05, "inconclusive", "does not detectably change")],
 )  # fmt: skip
 def test_temperature_scaling_is_judged_by_likelihood(
-    results: Results, sign: int, p: float, verdict: str, word: str
+    results: Results, value: float, error: float, verdict: str, word: str
 ) -> None:
     assert results.trust is not None
-    better, worse = sorted(
-        (results.trust.before, results.trust.after), key=lambda uncertainty: uncertainty.calibration.nll
-    )
-    before, after = (worse, better) if sign > 0 else (better, worse)
-    drop = before.calibration.nll - after.calibration.nll
-    gain = BootstrapResult(drop - 0.01, drop + 0.01, p, 0.005)
-    told = {"entropy": before, "temperature-entropy": after}
-    finding = calibration_finding(replace(results.trust, uncertainties=told, nll_gain=gain))
+    finding = calibration_finding(replace(results.trust, nll_gain=Estimate(value, error, math.inf)))
     assert finding.verdict == verdict
     assert word in finding.sentence
+    assert finding.claim is not None and (finding.claim.effect, finding.claim.verdict) == (value, verdict)
 
 
 @pytest.mark.parametrize(
-    ("aurc", "p", "verdict", "word"),
-    [
-        (0.005, 0.01, "supported", "fewer"),
-        (0.011, 0.01, "contradicted", "more"),
-        (0.005, 0.4, "inconclusive", "no diff"),
-    ],
-)
-def test_uncertainty_is_judged_against_the_models_own_entropy(aurc: float, p: float, verdict: str, word: str) -> None:
-    bootstrap = BootstrapResult(0.002, 0.004, p, 0.001)
-    finding = uncertainty_finding("Entropy of the ensemble", aurc, 0.008, bootstrap, "ensemble-entropy")
+    ("temperature", "error", "verdict", "word"),
+    [(0.8, 0.02, "supported", "too modest"), (1.3, 0.02, "supported", "too sure"),
+     (1.05, 0.2, "inconclusive", "not detectably")],
+)  # fmt: skip
+def test_a_temperature_other_than_one_is_read_only_by_a_test(
+    results: Results, temperature: float, error: float, verdict: str, word: str
+) -> None:
+    assert results.trust is not None
+    found = Estimate(math.log(temperature), error, math.inf)
+    finding = temperature_finding(replace(results.trust, log_temperature=found))
     assert finding.verdict == verdict
     assert word in finding.sentence
-    assert "0.80 %" in finding.sentence and "−0.40 to −0.20" in finding.sentence
+    assert finding.claim is not None and finding.claim.null == 1.0 and finding.claim.p == found.p
+    assert (finding.claim.low < 1 < finding.claim.high) == (verdict == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "verdict", "word"),
+    [
+        (0.003, 0.0005, "supported", "fewer"),
+        (-0.003, 0.0005, "contradicted", "more"),
+        (0.003, 0.005, "inconclusive", "no diff"),
+    ],
+)
+def test_uncertainty_is_judged_against_the_models_own_entropy(
+    results: Results, value: float, error: float, verdict: str, word: str
+) -> None:
+    assert results.trust is not None
+    finding = uncertainty_finding(results.trust, Estimate(value, error, math.inf))
+    assert finding.verdict == verdict
+    assert word in finding.sentence
+    assert formats.points(-value - 1.959964 * error) in finding.sentence

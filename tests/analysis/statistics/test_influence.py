@@ -1,0 +1,69 @@
+"""Contributions of images to scores: their mean is the score, their spread is how it varies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
+
+from analysis.statistics import influence
+from analysis.statistics.trust import estimate_of
+from study.metrics.calibration import expected_calibration_error, fit_temperature
+from study.metrics.uncertainty import aurc
+
+IMAGES = 600
+
+
+def scored(rng: np.random.Generator, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Uncertainties (N,) and whether predictions are right (N,)."""
+    scores = rng.normal(size=IMAGES)
+    correct = rng.random(IMAGES) > 0.3 / (1 + np.exp(-2 * scores))
+    return (scores.round(1) if ties else scores), correct
+
+
+def classified(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (N, 3) that are twice as sure as they should be, and labels (N,)."""
+    logits = rng.normal(0, 2, (IMAGES, 3))
+    labels = np.array([rng.choice(3, p=p) for p in softmax(logits / 2, axis=1)])
+    return logits, labels
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_mean_contribution_is_the_score(ties: bool) -> None:
+    rng = np.random.default_rng(0)
+    scores, correct = scored(rng, ties)
+    assert influence.of_aurc(scores, correct).mean() == pytest.approx(aurc(scores, correct))
+    assert influence.of_auroc(scores, ~correct).mean() == pytest.approx(roc_auc_score(~correct, scores))
+    logits, labels = classified(rng)
+    probs = softmax(logits, axis=1)
+    assert influence.of_ece(probs, labels).mean() == pytest.approx(expected_calibration_error(probs, labels))
+    fitted = influence.of_log_temperature(logits, labels).mean()
+    assert fitted == pytest.approx(np.log(fit_temperature(logits, labels)))
+
+
+def test_no_error_leaves_nothing_to_rank() -> None:
+    assert np.isnan(influence.of_auroc(np.arange(5.0), np.zeros(5, dtype=bool))).all()
+
+
+Sample = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.mark.parametrize(
+    ("sample", "contributions"),
+    [
+        (scored, influence.of_aurc),
+        (lambda rng: scored(rng, ties=True), influence.of_aurc),
+        (scored, influence.of_auroc),
+        (classified, influence.of_log_temperature),
+    ],
+)
+def test_standard_error_is_how_the_score_varies_over_samples(
+    sample: Sample, contributions: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> None:
+    rng = np.random.default_rng(1)
+    found = [estimate_of(contributions(*sample(rng))[None]) for _ in range(150)]
+    scatter = np.std([each.value for each in found], ddof=1)
+    assert np.mean([each.standard_error for each in found]) == pytest.approx(scatter, rel=0.15)
