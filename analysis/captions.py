@@ -80,8 +80,8 @@ def over(seeds: int) -> str:
 
 def evidence(contrast: Contrast) -> str:
     """The numbers of a difference of fractions that was tested in a family, for brackets after the words."""
-    interval = f"simultaneous 95 % CI {formats.points_interval(contrast.low, contrast.high)}"
-    return f"{formats.points(contrast.difference)} points, {interval}, {formats.p_phrase(contrast.p, 'p (Holm)')}"
+    interval = f"joint 95 % CI {formats.points_interval(contrast.low, contrast.high)}"
+    return f"{formats.points(contrast.difference)} points, {interval}, {formats.p_phrase(contrast.p, 'adjusted p')}"
 
 
 def cells(judged: Judged | None) -> tuple[str, str, str]:

@@ -27,7 +27,7 @@ SETTINGS: Any = {
     # The text's Computer Modern; what that font lacks, such as the minus sign, comes from STIX.
     "font.family": ["cmr10", "STIXGeneral"],
     "axes.formatter.use_mathtext": True,  # which only silences a warning: no axis here has an offset
-    "font.size": 8.5,
+    "font.size": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,

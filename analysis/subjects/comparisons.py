@@ -162,20 +162,6 @@ def _tested(judged: Judged) -> str:
 
 
 @findings
-def progress_findings(results: Results) -> Iterator[Finding]:
-    """What each level gains on the one before."""
-    view = results.view
-    for level, judged in results.progress.items():
-        before = view.experiments[judged.control].level
-        treated, control = (
-            f"{view.phrase(judged.key)} (level {level})",
-            f"{view.phrase(judged.control)} (level {before})",
-        )
-        name, ending = f"progress/level{level}", f"level{level}-over-previous"
-        yield comparison_finding(name, judged, treated, control, ending, view.names(judged.key, judged.control))
-
-
-@findings
 def summaries(results: Results) -> Iterator[Finding]:
     """What a level's comparisons show together."""
     for level in results.view.levels:

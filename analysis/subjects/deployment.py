@@ -45,7 +45,7 @@ def teacher_facts(results: Results) -> Iterator[Fact]:
         made = Origin(TeacherAnswers.carry_out, view.names(answers.key))
         yield made.percent(f"teacher-accuracy/{answers.key}", view.metric(answers.key, "teacher_validation_accuracy"))
         teacher = view.runs_of(answers.key)[0].metrics["teacher"]
-        yield made.text(f"teacher-name/{answers.key}", view.title(teacher))
+        yield made.text(f"teacher-name/{answers.key}", view.phrase(teacher))
 
 
 @facts
@@ -87,13 +87,13 @@ class Speed(NamedTuple):
 
 def int8_speeds(results: Results) -> list[Speed]:
     """Every int8 model that was timed beside its own float32 form, in the order they were timed."""
-    frame, speeds, title = results.deployment, [], results.view.title
+    frame, speeds, phrase = results.deployment, [], results.view.phrase
     sources = {int8.key: int8.source for int8 in results.view.planned(Quantization)}
     for row in frame[frame["precision"] == "int8"].itertuples():
         key = str(row.evaluated)
         same = frame["model"].isin([sources.get(key, key), row.model])
         for full in frame.loc[same & (frame["precision"] == "float32"), "p50_ms"][:1]:
-            speeds.append(Speed(key, title(key), float(full), float(row.p50_ms)))
+            speeds.append(Speed(key, phrase(key), float(full), float(row.p50_ms)))
     return speeds
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis import formats
-from analysis.captions import counted, difference_interval, join
+from analysis.captions import counted, join
 from analysis.evidence import Finding, Findings, Strip, Table, findings, table
 from analysis.results import Judged, Results
 from analysis.subjects.comparisons import summary_finding
@@ -35,7 +35,7 @@ def effects(results: Results, findings: Findings) -> Table | None:
         "zero; filled: adjusted p below 0.05. Detectable: the true difference, in points, found with power 0.8. "
         "Training: time of the treated networks, for a vote of all members.",
         counted(results),
-        difference_interval(results),
+        f"Each interval is of one comparison; p is adjusted for all {len(results.judged)}.",
     )
     return Table("effects", caption, HEAD, tuple(rows), "lllcrrrr", dense=True)
 

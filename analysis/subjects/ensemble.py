@@ -57,17 +57,16 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     if ensemble is None:
         return
     if judged := results.judged.get(ensemble.best_vote):
-        treated = f"the ensemble ({results.view.title(ensemble.best_vote)})"
-        control = f"its best member ({results.view.title(ensemble.best_member)})"
+        treated, control = "the ensemble", f"its best member, {results.view.phrase(ensemble.best_member)},"
         runs = results.view.names(judged.key, judged.control)
         finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
         yield replace(finding, sentence=formats.sentence_case(finding.sentence))
-    title, voted = results.view.title, ensemble.best_vote
+    phrase, voted = results.view.phrase, ensemble.best_vote
     if others := _against(results, voted, [key for key in ensemble.members if key != ensemble.best_member]):
-        yield members_finding({title(key): each for key, each in others.items()})
+        yield members_finding({phrase(key): each for key, each in others.items()})
     plain = next((vote.key for vote in results.view.of_kind(Vote) if vote.rule == PLAIN), "")
     if plain and (rules := _against(results, plain, [key for key in ensemble.votes if key != plain], reverse=True)):
-        yield rules_finding({title(key).lower(): each for key, each in rules.items()}, results.view.phrase(plain))
+        yield rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
     if ensemble.broken:
         yield introduced_finding(*_hesitation(results, ensemble), ensemble)
 
@@ -84,7 +83,7 @@ def _differences(ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> 
 
 
 def members_finding(others: Mapping[str, Contrast]) -> Finding:
-    """Whether the ensemble is more accurate than each of its other members, by title."""
+    """Whether the ensemble is more accurate than each of its other members, by phrase."""
     beaten = [name for name, each in others.items() if each.sign > 0]
     closest = min(others.values(), key=lambda each: each.difference)
     each = "each of its other members" if len(others) > 1 else "its other member"
@@ -98,7 +97,7 @@ def members_finding(others: Mapping[str, Contrast]) -> Finding:
 
 
 def rules_finding(rules: Mapping[str, Contrast], plain: str) -> Finding:
-    """Whether any rule differs from the plain mean; rules by name."""
+    """Whether any rule differs from the plain mean; rules by phrase."""
     parts = [
         f"{verb} it: {formats.listing([f'{name} ({evidence(rules[name])})' for name in found])}"
         for sign, verb in ((1, "is more accurate than"), (-1, "is less accurate than"))
@@ -220,8 +219,8 @@ def overlap(results: Results, findings: Findings) -> Figure | None:
     shared = sum(count for names, count in ensemble.overlap.items() if len(names) == len(ensemble.members))
     caption = join(
         f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong.",
-        "Bars: test images that exactly the members with a dot below have wrong; left: each member's errors.",
-        f"The {hidden} rarest combinations are left out." if hidden > 0 else "",
+        "Bars: test images that exactly the members with a dot below have wrong; beside the names: a member's errors.",
+        f"Left out: {formats.plural(hidden, 'rarer combination')}." if hidden > 0 else "",
         counted(results),
         one_seed(results, ensemble.seed),
     )
@@ -230,26 +229,23 @@ def overlap(results: Results, findings: Findings) -> Figure | None:
 
 
 def _draw(results: Results, ensemble: Ensemble) -> Canvas:
-    """Bars above a matrix of dots, members' totals at the left."""
+    """Bars above a matrix of dots, each member's errors beside its name."""
     members, top = list(ensemble.members), dict(islice(ensemble.overlap.items(), SHOWN))
     shades = [style.colour(results.view, member) for member in members]
     height = 0.19 * len(members)
-    canvas = style.canvas(1.1 + height)
-    grid = canvas.subplots(2, 2, width_ratios=[1, 3.2], height_ratios=[1.1, height], sharex="col", sharey="row")
-    grid[0, 0].axis("off")
-    bars = grid[0, 1].bar(range(len(top)), list(top.values()), width=0.62, color=style.GREY)
-    grid[0, 1].bar_label(bars, padding=1.5, fontsize=8)
-    grid[0, 1].set_ylabel("Images")
-    grid[0, 1].tick_params(axis="both", length=0, labelbottom=False, labelleft=True)
-    grid[0, 1].margins(y=0.14)
-    _draw_dots(grid[1, 1], [[members.index(name) for name in names] for names in top], shades)
+    canvas = style.canvas(1.0 + height)
+    bars, dots = canvas.subplots(2, 1, height_ratios=[1.0, height], sharex=True)
+    drawn = bars.bar(range(len(top)), list(top.values()), width=0.62, color=style.GREY)
+    bars.bar_label(drawn, padding=1.5, fontsize=8)
+    bars.set_ylabel("Images")
+    bars.tick_params(axis="both", length=0, labelbottom=False, labelleft=False)
+    bars.margins(x=0.02, y=0.2)
+    _draw_dots(dots, [[members.index(name) for name in names] for names in top], shades)
     totals = [sum(n for names, n in ensemble.overlap.items() if member in names) for member in members]
-    bars = grid[1, 0].barh(range(len(totals)), totals, height=0.62, color=shades)
-    grid[1, 0].bar_label(bars, padding=2, fontsize=8)
-    grid[1, 0].set_yticks(range(len(totals)), [results.view.title(member) for member in members])
-    grid[1, 0].tick_params(length=0, labelbottom=False, labelleft=True)
-    grid[1, 0].margins(x=0.3)
-    grid[1, 0].spines[["bottom", "left"]].set_visible(False)
+    names = [f"{results.view.title(m)}: {n}" for m, n in zip(members, totals, strict=True)]
+    dots.set_yticks(range(len(members)), names)
+    for label, shade in zip(dots.get_yticklabels(), shades, strict=True):
+        label.set_color(style.darker(shade))
     return canvas
 
 
@@ -261,5 +257,5 @@ def _draw_dots(axes: Axes, combinations: list[list[int]], shades: list[str]) -> 
         for row in rows:
             axes.scatter([column], [row], s=26, color=shades[row], zorder=3, linewidths=0)
     axes.set_ylim(len(shades) - 0.5, -0.5)
-    axes.tick_params(length=0, labelbottom=False, labelleft=False)
+    axes.tick_params(length=0, labelbottom=False)
     axes.spines[:].set_visible(False)

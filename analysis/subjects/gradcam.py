@@ -144,9 +144,9 @@ def gradcam(results: Results, findings: Findings) -> Figure | None:
     titles, classes = [results.view.title(key) for key in experiment.sources], results.view.classes
     shown = chosen(run.arrays, confusions(results, experiment.sources[-1]))
     caption = join(
-        "Where the networks look for the true class, when they are right and when they are wrong.",
-        f"Four of {len(classes)} classes, those with most errors: a test image that {titles[-1]} classifies correctly "
-        "with median confidence, and its most confident error. Below each the maps of "
+        "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
+        f"The {len(shown)} classes of {len(classes)} with most errors: a test image that {titles[-1]} classifies "
+        "correctly with median confidence, and its most confident error. Below each the maps of "
         f"{formats.listing(titles)}, interpolated from {_cells(results, experiment.sources[-1])}.",
         f"n = {formats.plural(len(run.arrays['images']), 'image')} looked at; one seed.",
     )
@@ -182,8 +182,8 @@ def draw(
     ``arrays`` are those of ``study.kinds.GradCam``.
     """
     rows = [int(arrays[which][label]) for label in shown for which in ("correct", "wrong")]
-    heads = [f"{classes[arrays['targets'][row]]} →\n{classes[arrays['predicted'][row]]}" for row in rows]
-    canvas = style.canvas(0.42 + (1 + len(titles)) * 0.68)
+    heads = [f"{classes[arrays['targets'][row]]}\n→\n{classes[arrays['predicted'][row]]}" for row in rows]
+    canvas = style.canvas(0.5 + (1 + len(titles)) * 0.64)
     axes = canvas.subplots()
     _block(axes, mosaic(arrays, rows), heads, ["image", *titles])
     return canvas

@@ -18,12 +18,10 @@ from analysis.evidence import (
     Finding,
     Findings,
     Origin,
-    Table,
     Verdict,
     facts,
     figure,
     findings,
-    table,
 )
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy, summarise
@@ -149,37 +147,38 @@ def marks_finding(found: Mapping[str, Verdict]) -> Finding:
     return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, names)
 
 
-@table
-def headline(results: Results, findings: Findings) -> Table | None:
-    """One row per level: the model that validation selects, beside pass mark and reference."""
-    if not results.best:
-        return None
-    rows = []
-    for level, key in results.best.items():
-        mark, reference = results.view.level[level].pass_mark, results.view.level[level].reference
-        passed = formats.MISSING if mark is None else formats.percent(mark)
-        published = formats.percent(reference.accuracy) if reference else formats.MISSING
-        rows.append((str(level), results.view.title(key), *accuracy_cells(results.accuracies[key]), passed, published))
-    head = ("Level", "Selected on validation", "Accuracy, %", "95 % CI", "Pass mark, %", "Reference, %")
-    caption = join(
-        progress_sentence(results),
-        "Per level the model with the best validation accuracy and its test accuracy, beside the "
-        "challenge's pass mark and the figure published for the study this one answers.",
-        accuracy_interval(results),
-    )
-    return Table("headline", caption, head, tuple(rows), "llrlrr")
-
-
-def progress_sentence(results: Results) -> str:
-    """How far accuracy moves over the levels with a pass mark."""
+@findings
+def conclusions(results: Results) -> Iterator[Finding]:
+    """How far accuracy moves over the levels with a pass mark, and which of the steps are shown."""
     marked = [level for level in results.best if results.view.level[level].pass_mark is not None]
-    if len(marked) < 2:
-        return ""
-    first, last = (results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1]))
-    return (
-        f"Test accuracy of the selected models goes from {formats.percent(first)} % at level {marked[0]} to "
-        f"{formats.percent(last)} % at level {marked[-1]} ({formats.points(last - first)} points)."
+    if len(marked) > 1 and results.progress:
+        ends = [results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1])]
+        verdicts = {level: judged.verdict for level, judged in results.progress.items()}
+        yield conclusion_finding((marked[0], marked[-1]), (ends[0], ends[1]), verdicts)
+
+
+def conclusion_finding(ends: tuple[int, int], reached: tuple[float, float], steps: Mapping[int, Verdict]) -> Finding:
+    """From the first to the last level that ``ends`` names; ``steps`` has the verdict of the step to each level."""
+    words: dict[Verdict, str] = {
+        "supported": "is shown to raise accuracy",
+        "contradicted": "is shown to lower it",
+        "equivalent": "makes no difference that matters",
+        "inconclusive": "is undecided",
+    }
+    told = []
+    for verdict, one in words.items():
+        levels = [str(level) for level, each in steps.items() if each == verdict]
+        if levels:
+            many = one.replace("is ", "are ", 1).replace("makes", "make")
+            step = f"the step to level {levels[0]} {one}"
+            told.append(step if len(levels) == 1 else f"the steps to levels {formats.listing(levels)} {many}")
+    moved = "rises" if reached[1] > reached[0] else "falls"
+    sentence = (
+        f"From level {ends[0]} to level {ends[1]} the test accuracy of the selected model {moved} from "
+        f"{formats.percent(reached[0])} % to {formats.percent(reached[1])} %; {formats.listing(told)}."
     )
+    verdict = next(each for each in ("contradicted", *words) if each in steps.values())
+    return Finding("conclusion", sentence, verdict, ())
 
 
 @figure
@@ -188,7 +187,7 @@ def levels(results: Results, findings: Findings) -> Figure | None:
     if not results.best:
         return None
     caption = join(
-        progress_sentence(results),
+        "Test accuracy of the models that the levels select.",
         "Filled: the model that each level selects on validation, named below, with its interval; small: the level's "
         "other experiments; bar: the challenge's pass mark; open diamond: the published figure.",
         accuracy_interval(results),

@@ -22,6 +22,7 @@ from study.records import Predictions
 
 LEVEL = 3
 MANY_CLASSES = 20
+NAMED = 4  # classes that a sentence names one by one
 
 
 @facts
@@ -151,11 +152,21 @@ def change_finding(step: Step, treated: str, control: str) -> Finding:
 
 
 def _listed(changes: Mapping[str, Contrast]) -> str:
-    """The classes with their changes in points, the largest first, with the largest adjusted p among them."""
+    """The classes with their changes in points, the largest first, with the largest adjusted p among them.
+
+    Of many, the number with the largest and the smallest change.
+    """
     ordered = sorted(changes.items(), key=lambda item: -abs(item[1].difference))
-    told = formats.listing([f"{name} ({formats.points(change.difference)})" for name, change in ordered])
-    which = "p (Holm)" if len(ordered) == 1 else "largest p (Holm)"
-    return f"{told} ({formats.p_phrase(max(c.p for c in changes.values()), which)})"
+    named = [f"{name} ({formats.points(change.difference)})" for name, change in ordered]
+    told = formats.listing(named)
+    if len(named) > NAMED:
+        told = f"{formats.count(len(named))} classes, from {named[0]} to {named[-1]}"
+    which = "adjusted p" if len(ordered) == 1 else "all adjusted p at most"
+    return f"{told} points ({_largest(max(c.p for c in changes.values()), which)})"
+
+
+def _largest(p: float, which: str) -> str:
+    return formats.p_phrase(p, which).replace("at most =", "at most").replace("at most <", "<")
 
 
 @table
@@ -202,9 +213,8 @@ def errors(results: Results, findings: Findings) -> Figure | None:
         _takeaway(matrix, classes),
         f"{view.title(key)}. Left: images of each true class by predicted class, in percent; blank: rounds to zero. "
         "Middle: recall, which the diagonal rounds, with 95 % Wilson intervals.",
-        f"Right: change of recall from {_told(results, changed)}; intervals are simultaneous over "
-        f"{formats.plural(len(changed) * len(classes), 'class', 'classes')} (Bonferroni) and cover the sampling of "
-        "images; filled: p (Holm) below 0.05."
+        f"Right: change of recall from {_told(results, changed)}, with joint 95 % intervals; filled: adjusted p below "
+        "0.05."
         if changed
         else "",
         counted(results, over(len(predictions))),

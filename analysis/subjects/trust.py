@@ -41,7 +41,7 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
     if trust is None:
         return
     model, before, after = results.view.names(trust.model), trust.before.calibration, trust.after.calibration
-    yield Origin(trust_of, model).text("calibration/model", results.view.title(trust.model))
+    yield Origin(trust_of, model).text("calibration/model", results.view.phrase(trust.model))
     yield Origin(expected_calibration_error, model).percent("calibration/ece-before", before.ece)
     yield Origin(expected_calibration_error, model).percent("calibration/ece-after", after.ece)
     for name, uncertainty in (("before", trust.before), ("after", trust.after)):

@@ -56,29 +56,32 @@ def _within(title: str) -> str:
 
 def equal_finding(gains: Mapping[str, Contrast], own: float) -> Finding:
     """Whether another score ranks the same errors better than the network's own entropy, AUROC ``own``; by title."""
-    better, worse = ({name: each for name, each in gains.items() if each.sign == sign} for sign in (1, -1))
-    parts = [f"better by {_told(better)}"] if better else []
-    parts += [f"worse by {_told(worse)}"] if worse else []
-    start = (
-        f"At equal accuracy, these errors are ranked by the network’s entropy with an AUROC of {formats.number(own)}"
-    )
+    by_size = dict(sorted(gains.items(), key=lambda item: -item[1].difference))
+    better, worse = ({name: each for name, each in by_size.items() if each.sign == sign} for sign in (1, -1))
+    parts = [f"{_extreme(better, 0)} {'ranks' if len(better) == 1 else 'rank'} them better"] if better else []
+    parts += [f"{_extreme(worse, -1)} {'ranks' if len(worse) == 1 else 'rank'} them worse"] if worse else []
+    sentence = f"The network’s own entropy ranks its errors with an AUROC of {formats.number(own)}"
     if parts:
-        sentence = f"{start}, {' and '.join(parts)}."
+        sentence += f"; at equal accuracy, {' and '.join(parts)}."
     else:
         name, widest = max(gains.items(), key=lambda item: abs(item[1].difference))
-        largest = f"the largest difference being that of {name} ({_numbers(widest)})"
-        sentence = f"{start}; no other score differs detectably, {largest}."
+        sentence += (
+            f"; no other score differs detectably, the largest difference being that of {name} ({_numbers(widest)})."
+        )
     verdict: Verdict = "supported" if better else "contradicted" if worse else "inconclusive"
     return Finding("uncertainty/equal", sentence, verdict, ())
 
 
-def _told(found: Mapping[str, Contrast]) -> str:
-    return formats.listing([f"{name} ({_numbers(each)})" for name, each in found.items()])
+def _extreme(found: Mapping[str, Contrast], which: int) -> str:
+    """The names, with the numbers of one of them."""
+    names = list(found)
+    chosen = names[which]
+    return formats.listing([f"{name} ({_numbers(found[name])})" if name == chosen else name for name in names])
 
 
 def _numbers(each: Contrast) -> str:
-    interval = f"simultaneous 95 % CI {formats.signed(each.low, 3)} to {formats.signed(each.high, 3)}"
-    return f"{formats.signed(each.difference, 3)}, {interval}, {formats.p_phrase(each.p, 'p (Holm)')}"
+    interval = f"joint 95 % CI {formats.signed(each.low, 3)} to {formats.signed(each.high, 3)}"
+    return f"{formats.signed(each.difference, 3)}, {interval}, {formats.p_phrase(each.p, 'adjusted p')}"
 
 
 def chance_finding(poor: Mapping[str, Estimate]) -> Finding:

@@ -119,16 +119,16 @@ def compact_students(preset: Preset) -> tuple[Training, Training]:
 def quantizations() -> tuple[Quantization, ...]:
     """Static int8 of both students of a single teacher, and the MobileNet's dynamic int8 as in the reference study."""
     mobile, compact = "level5/student", "level5/compact-student"
-    wanted: dict[str, tuple[str, str, Method]] = {
-        "int8-static": ("MobileNet", mobile, "static"),
-        "int8-static-compact": ("CompactCNN", compact, "static"),
-        "int8-dynamic": ("MobileNet", mobile, "dynamic"),
+    wanted: dict[str, tuple[str, str, str, Method]] = {
+        "int8-static": ("MobileNet", "MobileNetV3-Small", mobile, "static"),
+        "int8-static-compact": ("CompactCNN", "CompactCNN", compact, "static"),
+        "int8-dynamic": ("MobileNet", "MobileNetV3-Small", mobile, "dynamic"),
     }
     return tuple(
         Quantization(
             level=5,
             name=name,
-            title=f"{network}, {method} int8",
+            title=f"{short}, {method} int8",
             phrase=f"the distilled {network} in {method} int8",
             control=source,
             differs=f"{method} int8",
@@ -137,7 +137,7 @@ def quantizations() -> tuple[Quantization, ...]:
             source=source,
             method=method,
         )
-        for name, (network, source, method) in wanted.items()
+        for name, (short, network, source, method) in wanted.items()
     )
 
 
