@@ -146,6 +146,36 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 
 @task(
     help={
+        "file": "npz or CSV of labels and logits, probabilities or hard labels (README.md says how they are named)",
+        "study": "name of the study; default the one that ran last",
+        "runs": STUDY_HELP["runs"],
+        "title": "what tables call them; default the file's name",
+        "control": "key of the experiment they are compared with, e.g. level2/augmented",
+        "seed": "which of the study's seeds they are paired with; default its first",
+        "vote": "key of a vote of the study that they join as one more member, e.g. level4/soft-probabilities",
+    },
+)
+@one_line_errors
+def add(
+    _: Context,
+    file: str,
+    study: str = "",
+    runs: str = RUNS,
+    title: str = "",
+    control: str = "",
+    seed: str = "",
+    vote: str = "",
+) -> None:
+    """Let predictions made elsewhere, on the study's own test images, join a study."""
+    from study.running.adding import add as join
+
+    number = _number(seed, "seed") if seed else None
+    for line in join(_study_folder(study, runs), Path(file), title, control, number, vote):
+        print(line)
+
+
+@task(
+    help={
         "image": "image file in any format Pillow reads; several separated by commas, or a quoted pattern",
         "study": "name of the study; default the one that ran last",
         "runs": STUDY_HELP["runs"],
@@ -193,4 +223,4 @@ def _run(context: Context, command: list[str], environment: dict[str, str] | Non
         raise SystemExit(1)
 
 
-namespace = Collection(task(study, help=dict(STUDY_HELP)), report, status, predict, test, bench, lint)
+namespace = Collection(task(study, help=dict(STUDY_HELP)), report, status, add, predict, test, bench, lint)

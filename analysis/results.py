@@ -187,7 +187,7 @@ def _pairs(view: StudyView, controls: Mapping[str, str]) -> list[Pair]:
 
 def _pair(view: StudyView, key: str, control: str) -> Pair:
     experiment = view.experiments[key]
-    retrained = experiment.trained is not None or control not in experiment.needs
+    retrained = experiment.retrained or control not in experiment.needs
     correct = paired_correct(*view.paired(key, control))
     return Pair(key, control, *correct, retrained, experiment.expects, experiment.margin)
 

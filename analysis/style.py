@@ -20,6 +20,7 @@ from study.kinds import Quantization, Vote
 TEXT_WIDTH = 6.3  # inches
 # Okabe & Ito 2008, https://jfly.uni-koeln.de/color/; its yellow is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
+LABEL = 26  # characters of a class's name
 LINES = ("-", "--", "-.", ":")
 BOLD: Any = {"family": ["cmb10", "STIXGeneral"]}
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
@@ -86,6 +87,15 @@ def round_accuracy(axes: Axes) -> None:
 def error_bar(accuracy: Accuracy) -> list[list[float]]:
     """How far the interval of an accuracy reaches below and above it, in percent, as matplotlib takes it."""
     return [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
+
+
+def short(name: str, length: int = LABEL) -> str:
+    """A class's name as figures show it, cut where it has more characters than fit a label.
+
+    >>> short("a name that goes on for longer than a label can")
+    'a name that goes on for l…'
+    """
+    return name if len(name) <= length else f"{name[: length - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def grid(axes: Axes, axis: Literal["x", "y"]) -> None:

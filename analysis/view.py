@@ -36,13 +36,13 @@ class StudyView:
     @cached_property
     def pending(self) -> tuple[str, ...]:
         """Names of the planned runs that are not complete."""
-        wanted = ((key, seed) for key in self.experiments for seed in self.plan.seeds)
+        wanted = ((each.key, seed) for seed, each in self.plan.runs)
         return tuple(run_name(key, seed) for key, seed in wanted if seed not in self.runs.get(key, {}))
 
     @property
     def levels(self) -> list[int]:
         """Numbers of the levels that have experiments, ascending."""
-        return sorted({experiment.level for experiment in self.experiments.values()})
+        return sorted({experiment.level for experiment in self.experiments.values() if experiment.level})
 
     @cached_property
     def level(self) -> dict[int, Level]:
@@ -75,9 +75,19 @@ class StudyView:
         return [experiment for experiment in self.of_kind(Experiment) if experiment.trained]
 
     @property
+    def own(self) -> list[str]:
+        """Keys of the experiments whose runs the study carries out itself."""
+        return [key for key, experiment in self.experiments.items() if not experiment.elsewhere]
+
+    @property
     def all_runs(self) -> list[Run]:
         """Every complete run, in the plan's order."""
         return [run for key in self.experiments for run in self.runs_of(key)]
+
+    @property
+    def own_runs(self) -> list[Run]:
+        """Every complete run that the study carried out itself, in the plan's order."""
+        return [run for key in self.own for run in self.runs_of(key)]
 
     def runs_of(self, key: str) -> list[Run]:
         """Complete runs of an experiment by seed; empty while it is pending."""
@@ -89,11 +99,11 @@ class StudyView:
 
     def predictions(self, key: str, split: str = "test") -> list[Predictions]:
         """Predictions by seed; empty when the experiment is pending or predicts nothing."""
-        return [run.predictions(split) for run in self.runs_of(key) if run.predicts]
+        return [run.predictions(split) for run in self.runs_of(key) if run.predicts(split)]
 
     def paired(self, *keys: str) -> list[list[Predictions]]:
         """For each experiment its test predictions of the seeds that all of them have, in the same order."""
-        ours = [{run.seed: run for run in self.runs_of(key) if run.predicts} for key in keys]
+        ours = [{run.seed: run for run in self.runs_of(key) if run.predicts()} for key in keys]
         shared = sorted(set.intersection(*(set(runs) for runs in ours)))
         return [[runs[seed].predictions("test") for seed in shared] for runs in ours]
 

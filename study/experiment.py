@@ -21,6 +21,7 @@ Precision = Literal["float32", "bfloat16"]
 Auxiliary = Literal["", "superclass", "rotation"]
 Expectation = Literal["gain", "loss", "no difference"]
 
+ADDED = "added"  # where experiments of no level live
 SIZE_STEP = 4
 # What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
 # biases have, which follow by NAdamW (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
@@ -168,7 +169,7 @@ class Experiment:
     where it is empty). ``control`` is the key of the experiment it is compared with, ``differs`` says in what the two
     differ, and ``expects`` what the comparison is to show: a "gain" in accuracy, a "loss", or "no difference" that
     matters; the smallest that does is ``margin``, a fraction. ``group`` is the comparison's place in its level's
-    section.
+    section. Level 0 stands for none: what was added to a study belongs to no level.
     """
 
     level: int
@@ -185,6 +186,8 @@ class Experiment:
     # Whether a run needs the whole machine, and whether it reads the out-of-distribution images.
     alone: ClassVar[bool] = False
     reads_ood: ClassVar[bool] = False
+    # Whether its runs were made elsewhere, so that a study can record them but not carry them out.
+    elsewhere: ClassVar[bool] = False
 
     @property
     def kind(self) -> str:
@@ -194,7 +197,7 @@ class Experiment:
     @property
     def key(self) -> str:
         """Where it lives below the study's folder, e.g. ``level2/augmented``."""
-        return f"level{self.level}/{self.name}"
+        return f"level{self.level}/{self.name}" if self.level else f"{ADDED}/{self.name}"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -206,6 +209,15 @@ class Experiment:
     def trained(self) -> Trained | None:
         """What its runs train; None for a kind that trains nothing."""
         return None
+
+    @property
+    def retrained(self) -> bool:
+        """Whether its runs were trained apart from its control's, so that chance in training is in their difference."""
+        return self.trained is not None
+
+    def made_with(self, seed: int) -> bool:
+        """Whether there is to be a run of it with this seed."""
+        return True
 
 
 def run_name(key: str, seed: int) -> str:

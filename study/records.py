@@ -9,7 +9,6 @@ complete when result.json is there and its digests hold; it is current when its 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import traceback
 from collections.abc import Callable, Mapping
@@ -152,6 +151,22 @@ class Plan:
     dataset: DataDescription
     levels: tuple[Level, ...]
     experiments: tuple[Experiment, ...]
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, Experiment], ...]:
+        """Seed and experiment of every run there is to be, all of one seed before the next.
+
+        What is made from an experiment that has no run with a seed has none either.
+        """
+        planned: list[tuple[int, Experiment]] = []
+        for seed in self.seeds:
+            absent = set[str]()
+            for experiment in self.experiments:
+                if experiment.made_with(seed) and absent.isdisjoint(experiment.needs):
+                    planned.append((seed, experiment))
+                else:
+                    absent.add(experiment.key)
+        return tuple(planned)
 
     def spec(self, experiment: Experiment, seed: int, current: Mapping[str, Run]) -> Spec | None:
         """What a run must have been made of to be current, given the current ones; None when an input is missing."""
@@ -302,10 +317,9 @@ class Run:
         """What other runs build on: the digests of its predictions and weights, equal whenever the result is."""
         return " ".join(self.files[name] for name in (PREDICTIONS, MODEL) if name in self.files)
 
-    @property
-    def predicts(self) -> bool:
-        """Whether predictions on the validation and test images were recorded."""
-        return f"{SPLITS[-1]}_accuracy" in self.metrics
+    def predicts(self, split: str = "test") -> bool:
+        """Whether predictions on the test images, or those of another split, were recorded."""
+        return f"{split}_accuracy" in self.metrics
 
     def predictions(self, split: str) -> Predictions:
         """Predictions on "validation" or "test". KeyError when the run predicts nothing."""
@@ -358,7 +372,7 @@ def current_runs(folder: Path, plan: Plan) -> dict[str, Run]:
     Left out are those of another spec, and those built on the results of a run that is not there any more.
     """
     current: dict[str, Run] = {}
-    for seed, experiment in itertools.product(plan.seeds, plan.experiments):
+    for seed, experiment in plan.runs:
         spec = plan.spec(experiment, seed, current)
         if spec and (run := current_run(folder, spec)):
             current[spec.name] = run

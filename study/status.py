@@ -13,7 +13,7 @@ def summary(folder: Path) -> list[dict[str, Any]]:
     """One row per planned run: name, state, validation and test accuracy in percent, seconds."""
     plan = read_plan(folder)
     runs = current_runs(folder, plan)
-    names = [run_name(experiment.key, seed) for seed in plan.seeds for experiment in plan.experiments]
+    names = [run_name(experiment.key, seed) for seed, experiment in plan.runs]
     return [_summary_row(folder / name, name, runs.get(name)) for name in names]
 
 

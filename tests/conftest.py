@@ -28,6 +28,7 @@ TINY = replace(
     purpose="tests",
     subset=Subset(80, 40, 70),
     transfer=replace(QUICK.transfer, stage=replace(QUICK.transfer.stage, image_size=32), head_epochs=2, batch_size=20),
+    ablations=replace(QUICK.ablations, epochs=3, batch_size=20),
     search=presets.SearchBudget(trials=3, epochs=2, images=40),
     scratch=replace(QUICK.scratch, epochs=2, batch_size=20),
     multi_task=replace(QUICK.multi_task, epochs=1),

@@ -41,6 +41,8 @@ def accuracy_facts(results: Results) -> Iterator[Fact]:
         yield made.interval(f"accuracy-interval/{key}", accuracy.low, accuracy.high)
         if accuracy.sd is not None:
             yield made.points(f"accuracy-sd/{key}", accuracy.sd)
+        if not view.predictions(key, "validation"):
+            continue
         validation = view.metric(key, "validation_accuracy")
         yield replace(made, computed_by=Predictions.accuracy).percent(f"validation-accuracy/{key}", validation)
 

@@ -27,7 +27,8 @@ def effects(results: Results, findings: Findings) -> Table | None:
     for number in results.view.levels:
         judged = results.judged_at(number)
         if judged:
-            rows.append((f"Level {number}: {results.view.level[number].title}",))
+            described = results.view.level.get(number)
+            rows.append((f"Level {number}: {described.title}" if described else "Added to the study",))
         rows += [_row(results, each, strips[each.key]) for each in judged]
     caption = join(
         takeaway(results),

@@ -22,7 +22,7 @@ from study.records import Run
 
 TILE, GAP = 96, 6  # px
 OPACITY = 0.55
-SHOWN = 4  # classes
+SHOWN, LETTERS = 4, 12  # classes, and characters of their names
 
 
 class Road(NamedTuple):
@@ -182,7 +182,8 @@ def draw(
     ``arrays`` are those of ``study.kinds.GradCam``.
     """
     rows = [int(arrays[which][label]) for label in shown for which in ("correct", "wrong")]
-    heads = [f"{classes[arrays['targets'][row]]}\n→\n{classes[arrays['predicted'][row]]}" for row in rows]
+    sides = [(arrays["targets"][row], arrays["predicted"][row]) for row in rows]
+    heads = ["\n→\n".join(style.short(classes[label], LETTERS) for label in each) for each in sides]
     canvas = style.canvas(0.5 + (1 + len(titles)) * 0.64)
     axes = canvas.subplots()
     _block(axes, mosaic(arrays, rows), heads, ["image", *titles])

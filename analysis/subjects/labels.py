@@ -44,7 +44,7 @@ def label_facts(results: Results) -> Iterator[Fact]:
 def examined(results: Results) -> tuple[str | None, Path | None, Path | None]:
     """The model whose errors are looked at, and those of the two optional files that lie beside the data."""
     view, data = results.view, results.view.plan.dataset
-    key = results.ensemble.best_vote if results.ensemble else view.best(view.experiments)
+    key = results.ensemble.best_vote if results.ensemble else view.best(view.own)
     if data.name != "cifar10" or not data.folder or key is None:
         return None, None, None
     audit, people = Path(data.folder) / AUDIT, Path(data.folder) / PEOPLE

@@ -34,7 +34,7 @@ from study.records import read_plan
 def study_facts(results: Results) -> Iterator[Fact]:
     """What was run, on what."""
     view, plan = results.view, results.view.plan
-    data, everything = plan.dataset, tuple(run.name for run in view.all_runs)
+    data, everything = plan.dataset, tuple(run.name for run in view.own_runs)
     planned, ran = Origin(study_facts), Origin(study_facts, everything)
     yield planned.text("study/name", plan.study)
     yield planned.text("study/preset", plan.preset)
@@ -43,9 +43,9 @@ def study_facts(results: Results) -> Iterator[Fact]:
     yield planned.text("study/notice", data.notice)
     yield planned.text("study/seed-list", formats.listing([str(seed) for seed in plan.seeds]))
     yield planned.count("study/seeds", len(plan.seeds))
-    yield planned.count("study/experiments", len(view.experiments))
+    yield planned.count("study/experiments", len(view.own))
     yield ran.count("study/runs", len(everything))
-    evaluated = view.names(*results.accuracies)
+    evaluated = view.names(*(key for key in view.own if key in results.accuracies))
     yield Origin(study_facts, evaluated).count("study/test-evaluations", len(evaluated))
     if view.superseded:
         yield planned.count("study/superseded", view.superseded)

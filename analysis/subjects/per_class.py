@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,18 +9,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
 from analysis.captions import counted, join, over
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.per_class import confused_pairs, counts, scores, unbalanced
 from analysis.view import StudyView
-from study.metrics.intervals import wilson
-from study.records import Predictions
 
 LEVEL = 3
-MANY_CLASSES = 20
+MANY_CLASSES = 20  # more are not shown one by one
+WORST, BEST, PAIRS = 10, 5, 15  # classes and confusions that stand for them
+PAIR_ROW = 0.19  # inches
 NAMED = 4  # classes that a sentence names one by one
 
 
@@ -42,46 +43,6 @@ def class_facts(results: Results) -> Iterator[Fact]:
         yield made.text(f"{name}-class/name", scored["class"][row])
         yield made.percent(f"{name}-class/recall", scored["recall"][row])
         yield made.interval(f"{name}-class/recall-interval", scored["recall_low"][row], scored["recall_high"][row])
-
-
-def counts(predictions: Sequence[Predictions], classes: Sequence[str]) -> np.ndarray:
-    """The confusion matrix (C, C): row the true class, column the predicted one; several seeds are added up."""
-    from sklearn.metrics import confusion_matrix
-
-    labels = np.concatenate([seed.labels for seed in predictions])
-    predicted = np.concatenate([seed.predicted for seed in predictions])
-    return confusion_matrix(labels, predicted, labels=np.arange(len(classes)))
-
-
-def scores(predictions: Sequence[Predictions], classes: Sequence[str]) -> pd.DataFrame:
-    """One row per class: class, precision, recall, f1, support and an interval for each score.
-
-    Scores are fractions, ``support`` counts the images of one seed, and the 95 % intervals (precision_low,
-    precision_high, recall_low, ...) cover the sampling of images: Wilson with one seed's number of
-    images, also for scores that several seeds share, whose images are the same. For F1 it is the
-    Wilson interval of J = TP/(TP+FP+FN) carried over by F1 = 2J/(1+J): Hand, Christen & Kirielle
-    2021, https://doi.org/10.1007/s10994-021-05964-1. A score without a single image to stand on (the
-    precision of a class never predicted) is NaN.
-    """
-    matrix = counts(predictions, classes) / len(predictions)
-    hits, predicted, support = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
-    columns: dict[str, Sequence[str] | np.ndarray] = {"class": classes, "support": support.round().astype(int)}
-    for name, totals in (("precision", predicted), ("recall", support), ("f1", predicted + support - hits)):
-        rows = np.full((len(hits), 3), math.nan)
-        for row in np.flatnonzero(totals):
-            interval = wilson(hits[row], totals[row])
-            rows[row] = hits[row] / totals[row], interval.low, interval.high
-        rows = 2 * rows / (1 + rows) if name == "f1" else rows
-        columns |= zip((name, f"{name}_low", f"{name}_high"), rows.T, strict=True)
-    return pd.DataFrame(columns)
-
-
-def confused_pairs(matrix: np.ndarray, classes: Sequence[str], top: int = 5) -> list[tuple[str, str, int]]:
-    """The ``top`` largest off-diagonal counts of (C, C) as (true, predicted, count), none of them zero."""
-    errors = np.where(np.eye(len(classes), dtype=bool), 0, matrix)
-    order = np.argsort(-errors, axis=None, kind="stable")[:top]
-    pairs = zip(*np.unravel_index(order, errors.shape), strict=True)
-    return [(classes[i], classes[j], int(errors[i, j])) for i, j in pairs if errors[i, j] > 0]
 
 
 @dataclass(frozen=True)
@@ -180,24 +141,53 @@ def per_class(results: Results, findings: Findings) -> Table | None:
     columns = [scored["class"], *_recall(scored), *(scored[name].map(formats.percent) for name in ("precision", "f1"))]
     if judged:
         columns += _recall(scores(view.predictions(judged.control), view.classes))
-    rows, worst = tuple(zip(*columns, strict=True)), scored["recall"].idxmin()
+    if sized := unbalanced(scored["support"].to_numpy()):
+        columns.insert(1, scored["support"].map(formats.count))
+    rows, worst = list(zip(*columns, strict=True)), scored["recall"].idxmin()
+    least = _recall(scored.loc[[worst]])
     beside = f"; control recall is that of {view.title(judged.control)}" if judged else ""
-    fewest, most = (formats.count(size) for size in (scored["support"].min(), scored["support"].max()))
-    caption = join(
-        f"The class {rows[worst][0]} is recognised least often, with a recall of {rows[worst][1]} % (95 % CI "
-        f"{rows[worst][2]}).",
-        f"Test scores of {view.title(key)}{beside}.",
-        f"n = {fewest if fewest == most else f'{fewest} to {most}'} images per class, "
-        f"{over(len(view.predictions(key)))}; 95 % Wilson intervals, which cover the sampling of test images.",
+    fewest, most = int(scored["support"].min()), int(scored["support"].max())
+    images = (
+        formats.plural(most, "image") if fewest == most else f"{formats.count(fewest)} to {formats.count(most)} images"
     )
-    head = ("Class", "Recall, %", "95 % CI", "Precision, %", "F1, %")
+    caption = join(
+        f"The class {rows[worst][0]} is recognised least often, with a recall of {least[0].iloc[0]} % (95 % CI "
+        f"{least[1].iloc[0]}).",
+        f"Test scores of {view.title(key)}{beside}.",
+        f"n = {images} per class, "
+        f"{over(len(view.predictions(key)))}; 95 % Wilson intervals, which cover the sampling of test images.",
+        _left_out(scored),
+    )
+    head = ("Class", *(("Images",) if sized else ()), "Recall, %", "95 % CI", "Precision, %", "F1, %")
     extra = ("Control recall, %", "95 % CI") if judged else ()
-    return Table("per_class", caption, (*head, *extra), rows, "lrlrr" + ("rl" if judged else ""))
+    align = "l" + ("r" if sized else "") + "rlrr" + ("rl" if judged else "")
+    return Table("per_class", caption, (*head, *extra), tuple(rows[row] for row in _shown(scored)), align)
+
+
+def _shown(scored: pd.DataFrame) -> list[int]:
+    """Rows to show: every class in its order, or of too many those recognised least and most often, by recall."""
+    if len(scored) <= MANY_CLASSES:
+        return list(range(len(scored)))
+    order = scored["recall"].dropna().sort_values(kind="stable").index
+    return [*order[:WORST], *order[-BEST:]]
+
+
+def _left_out(scored: pd.DataFrame) -> str:
+    """What is not shown of too many classes, as a sentence."""
+    hidden = scored["recall"].drop(index=_shown(scored)).dropna()
+    if hidden.empty:
+        return ""
+    low, high = formats.percent(hidden.min()), formats.percent(hidden.max())
+    return (
+        f"Shown are the {WORST} classes recognised least and the {BEST} recognised most often; the other "
+        f"{formats.count(len(hidden))} have a recall of {low} to {high} %."
+    )
 
 
 def _recall(scored: pd.DataFrame) -> list[pd.Series]:
     bounds = zip(scored["recall_low"], scored["recall_high"], strict=True)
-    return [scored["recall"].map(formats.percent), pd.Series([formats.percent_interval(*each) for each in bounds])]
+    intervals = [formats.percent_interval(*each) for each in bounds]
+    return [scored["recall"].map(formats.percent), pd.Series(intervals, index=scored.index)]
 
 
 @figure
@@ -209,6 +199,8 @@ def errors(results: Results, findings: Findings) -> Figure | None:
     view = results.view
     predictions, classes, changed = view.predictions(key), view.classes, steps(results)
     matrix = counts(predictions, classes)
+    if len(classes) > MANY_CLASSES:
+        return _worst_pairs(results, key, matrix)
     caption = join(
         _takeaway(matrix, classes),
         f"{view.title(key)}. Left: images of each true class by predicted class, in percent; blank: rounds to zero. "
@@ -221,6 +213,36 @@ def errors(results: Results, findings: Findings) -> Figure | None:
     )
     alt = "Confusion matrix in percent; recall of each class with intervals; change of recall by class"
     return Figure("errors", caption, lambda: _draw(results, key, matrix, changed), alt)
+
+
+def _worst_pairs(results: Results, key: str, matrix: np.ndarray) -> Figure | None:
+    """Of many classes, the most frequent confusions as bars; None where there is no error to show."""
+    pairs = confused_pairs(matrix, results.view.classes, PAIRS)
+    shown, errors = sum(number for *_, number in pairs), int(matrix.sum() - matrix.trace())
+    told = f"The {formats.plural(len(pairs), 'confusion')} shown of {results.view.title(key)} hold "
+    caption = join(
+        _takeaway(matrix, results.view.classes),
+        f"{told}{formats.count(shown)} of its {formats.plural(errors, 'error')} on test images.",
+        counted(results, over(len(results.view.predictions(key)))),
+    )
+    alt = "Bars: the most frequent confusions of a true class with another"
+    return Figure("errors", caption, lambda: _draw_pairs(pairs), alt) if pairs else None
+
+
+def _draw_pairs(pairs: list[tuple[str, str, int]]) -> Canvas:
+    """One bar per pair of classes, the longest on top."""
+    canvas = style.canvas(0.5 + PAIR_ROW * len(pairs))
+    axes = canvas.subplots()
+    names = [f"{style.short(true)} → {style.short(predicted)}" for true, predicted, _ in pairs]
+    bars = axes.barh(range(len(pairs)), [number for *_, number in pairs], height=0.7, color=style.COLOURS[0])
+    axes.bar_label(bars, padding=2, fontsize=8)
+    axes.set_yticks(range(len(pairs)), names)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("Test images")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.08)
+    return canvas
 
 
 def _takeaway(matrix: np.ndarray, classes: Sequence[str]) -> str:
@@ -252,6 +274,7 @@ def _draw(results: Results, key: str, matrix: np.ndarray, changed: Sequence[Step
 
 def _draw_confusion(axes: Axes, matrix: np.ndarray, classes: list[str]) -> None:
     """Row percentages of counts (C, C); the diagonal has its own shade so that errors keep their contrast."""
+    classes = list(map(style.short, classes))
     share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     diagonal = np.eye(len(classes), dtype=bool)
     errors = np.where(diagonal, 0, share)
@@ -259,7 +282,7 @@ def _draw_confusion(axes: Axes, matrix: np.ndarray, classes: list[str]) -> None:
     axes.imshow(np.where(diagonal, 0.14, np.nan), cmap="Greys", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(share):
         text = formats.decimal(value, 0)
-        if text != "0" and len(classes) <= MANY_CLASSES:
+        if text != "0":
             bold = style.BOLD if row == column else {}
             axes.text(column, row, text, ha="center", va="center", **bold)
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", rotation_mode="anchor")

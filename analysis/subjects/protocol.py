@@ -174,10 +174,9 @@ def experiments(results: Results, findings: Findings) -> Table | None:
         control = f"{view.title(each.control)}: {each.differs}" if each.control else formats.MISSING
         size = max(stage.image_size for stage in each.trained.recipe.stages)
         rows.append((str(each.level), each.title, control, str(each.trained.recipe.epochs), str(size), time))
-    controlled = sum(1 for key in view.experiments if control_of(view, key, results.ensemble))
+    controlled = sum(1 for key in view.own if control_of(view, key, results.ensemble))
     caption = join(
-        f"{controlled} of {len(view.experiments)} experiments have a control, from which they differ in a named "
-        "respect.",
+        f"{controlled} of {len(view.own)} experiments have a control, from which they differ in a named respect.",
         f"Shown are the {len(rows)} that train a network; the others vote, convert or measure.",
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
     )

@@ -18,7 +18,7 @@ SHORT_DIGEST = 12
 @facts
 def environment_facts(results: Results) -> Iterator[Fact]:
     """Device, versions and compute as the runs recorded them; nothing before the first run."""
-    runs = results.view.all_runs
+    runs = results.view.own_runs
     if not runs:
         return
     environments = [run.environment for run in runs]
@@ -52,7 +52,7 @@ def _seconds(runs: Sequence[Run]) -> float:
 @table
 def environment(results: Results, findings: Findings) -> Table | None:
     """What the runs ran on, and what they took, level by level."""
-    view, done = results.view, results.view.all_runs
+    view, done = results.view, results.view.own_runs
     if not done:
         return None
     environments = [run.environment for run in done]

@@ -33,9 +33,9 @@ class SearchBudget:
 
 @dataclass(frozen=True)
 class FromScratch:
-    """Training of this study's own network with Muon, whose peak rate is ``learning_rate``.
+    """Training of one of this study's own networks: by Muon in level 3, by AdamW in level 2's ablations.
 
-    The 32 px images start at ``first_size`` px (0 for no growth).
+    ``learning_rate`` is the peak; the 32 px images start at ``first_size`` px (0 for no growth).
     """
 
     network: str
@@ -81,9 +81,8 @@ class Preset:
     """Scale of a study.
 
     ``partner`` is an extra architecture for level 4 ("" for none). With ``flip_tta`` (test-time augmentation)
-    mirrored images are averaged in at test, except for MobileNetV3-Small. ``ablations`` is the stage of level 2's runs
-    other than ``augmented``, None for that of ``transfer``; MixUp's first stage takes one of its epochs, of which there
-    are at least two.
+    mirrored images are averaged in at test, except for MobileNetV3-Small. ``ablations`` trains what level 2 compares
+    ingredients, MixUp and a search on: long enough to overfit.
     """
 
     name: str
@@ -91,6 +90,7 @@ class Preset:
     subset: Subset
     seeds: tuple[int, ...]
     transfer: Transfer
+    ablations: FromScratch
     search: SearchBudget
     scratch: FromScratch
     multi_task: MultiTask
@@ -101,7 +101,6 @@ class Preset:
     mc_passes: int
     latency_repeats: int
     flip_tta: bool
-    ablations: Stage | None = None
 
 
 LITE = "tf_efficientnet_lite0"
@@ -112,6 +111,7 @@ QUICK = Preset(
     subset=Subset(1_000, 250, 500),
     seeds=(0,),
     transfer=Transfer(LITE, LITE, Stage(2, 2e-3, 40, warmup=0.2), head_epochs=5, batch_size=50),
+    ablations=FromScratch("compact_cnn_small", epochs=10, batch_size=50, learning_rate=3e-3, first_size=24),
     search=SearchBudget(trials=4, epochs=2, images=300),
     scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
@@ -129,8 +129,8 @@ CPU = Preset(
     subset=Subset(),
     seeds=(0,),
     transfer=Transfer(LITE, LITE, replace(SMALL, image_size=160, first_size=128), head_epochs=10, batch_size=64),
-    ablations=SMALL,
-    search=SearchBudget(trials=6, epochs=2, images=5_000),
+    ablations=FromScratch("compact_cnn_small", epochs=10, batch_size=250, learning_rate=1e-2, first_size=24),
+    search=SearchBudget(trials=6, epochs=2, images=10_000),
     scratch=FromScratch("compact_cnn", epochs=13, batch_size=250, learning_rate=0.085, first_size=24),
     multi_task=MultiTask("compact_cnn_small", epochs=4),
     partner="",
@@ -147,7 +147,8 @@ PAPER = Preset(
     subset=Subset(),
     seeds=(0, 1, 2),
     transfer=Transfer("resnet18", "resnet50", Stage(5, 1e-3, 224, warmup=0.2), head_epochs=5, batch_size=128),
-    search=SearchBudget(trials=20, epochs=2, images=40_000),
+    ablations=FromScratch("compact_cnn", epochs=30, batch_size=250, learning_rate=1e-2),
+    search=SearchBudget(trials=20, epochs=5, images=40_000),
     scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085),
     multi_task=MultiTask("compact_cnn", epochs=60),
     partner="efficientnet_b0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from study.kinds.added import Added, JoinedVote
 from study.kinds.export import Export
 from study.kinds.gradcam import GradCam
 from study.kinds.kind import Context, Kind, Scale
@@ -21,6 +22,6 @@ for module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{module.name}")
 
 __all__ = [
-    "Context", "Export", "GradCam", "Kind", "Latency", "McDropout", "OutOfDistribution", "Quantization", "Scale",
-    "Search", "TeacherAnswers", "Training", "Vote",
+    "Added", "Context", "Export", "GradCam", "JoinedVote", "Kind", "Latency", "McDropout", "OutOfDistribution",
+    "Quantization", "Scale", "Search", "TeacherAnswers", "Training", "Vote",
 ]  # fmt: skip

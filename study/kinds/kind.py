@@ -106,14 +106,17 @@ class Context:
         """The arrays and accuracies that every run with predictions records; logits (N, C) per split."""
         outcome = Outcome()
         for split, scores in logits.items():
-            labels = self.labels(split)
-            outcome.arrays |= {
-                f"{split}_indices": getattr(self.dataset, split).numpy(),
-                f"{split}_labels": labels,
-                f"{split}_logits": scores.astype(np.float32),
-            }
-            outcome.metrics[f"{split}_accuracy"] = float((scores.argmax(1) == labels).mean())
+            found = predicted(split, getattr(self.dataset, split).numpy(), self.labels(split), scores)
+            outcome.arrays |= found.arrays
+            outcome.metrics |= found.metrics
         return outcome
+
+
+def predicted(split: str, indices: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> Outcome:
+    """What is recorded of predictions on a split: indices and labels (N,), logits (N, C), and the accuracy."""
+    arrays = {"indices": indices, "labels": labels, "logits": logits.astype(np.float32)}
+    right = float((logits.argmax(axis=1) == labels).mean())
+    return Outcome({f"{split}_accuracy": right}, {f"{split}_{name}": values for name, values in arrays.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,16 @@ from study.kinds.kind import Context, Kind, Scale, forward
 from study.records import Outcome
 
 if TYPE_CHECKING:
+    from study.inference.evaluation import Setting
+    from study.models.classifier import Classifier
     from study.training.objective import SoftLabels
     from study.training.trainer import Trainer
 
 START_SECONDS = 1.0
 BACKWARD = 2.0  # a step's backward pass as a multiple of its forward pass
 STEP_SECONDS = 0.1  # what a step costs beside
+# Training images, evenly spread, on which the finished network is evaluated as on those it has not seen.
+FITTED_IMAGES = 2_500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +96,19 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     outcome = context.predicted({split: scores.numpy() for split, scores in logits.items()})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     files.write_bytes(context.folder / records.MODEL, save(tensors))
-    outcome.metrics |= _described(trainer, rows)
+    outcome.metrics |= fit_to_training(model, setting, context) | _described(trainer, rows)
     outcome.durations = {"train": start.seconds, "earlier": before}
     return outcome
+
+
+def fit_to_training(model: Classifier, setting: Setting, context: Context) -> dict[str, Any]:
+    """Accuracy on training images as they are, and how many: what exceeds that on validation is overfitting."""
+    from study.inference import evaluation
+
+    chosen = slice(None, None, max(1, len(context.dataset.train) // FITTED_IMAGES))
+    labels = context.labels("train")[chosen]
+    scores = evaluation.logits(model, context.images("train")[chosen], setting, context.machine).numpy()
+    return {"train_accuracy": float((scores.argmax(1) == labels).mean()), "fitted_images": len(labels)}
 
 
 def soft_labels(distillation: Distillation, context: Context) -> SoftLabels:

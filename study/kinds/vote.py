@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,15 +24,20 @@ class Vote(Kind):
     rule: VotingRule
 
     def carry_out(self, context: Context) -> Outcome:
-        runs = [context.run(key) for key in self.members]
-        logits = {split: np.stack([run.predictions(split).logits for run in runs]) for split in SPLITS}
-        weights = voting.weights(self.rule, logits["validation"], context.labels("validation"))
-        outcome = context.predicted({s: voting.combine(self.rule, each, weights) for s, each in logits.items()})
-        outcome.metrics |= {"members": list(self.members), "weights": [float(w) for w in weights]}
-        if self.rule == "soft-probabilities":  # the mean whose entropy is the ensemble's
-            for split, each in logits.items():
-                outcome.arrays |= of_samples(split, probabilities(each))
-        return outcome
+        return vote(self.members, self.rule, context)
 
     def cost(self, scale: Scale) -> float:
         return 0.5
+
+
+def vote(members: Sequence[str], rule: VotingRule, context: Context) -> Outcome:
+    """Combine the recorded logits of experiments, given by their keys."""
+    runs = [context.run(key) for key in members]
+    logits = {split: np.stack([run.predictions(split).logits for run in runs]) for split in SPLITS}
+    weights = voting.weights(rule, logits["validation"], context.labels("validation"))
+    outcome = context.predicted({s: voting.combine(rule, each, weights) for s, each in logits.items()})
+    outcome.metrics |= {"members": list(members), "weights": [float(w) for w in weights]}
+    if rule == "soft-probabilities":  # the mean whose entropy is the ensemble's
+        for split, each in logits.items():
+            outcome.arrays |= of_samples(split, probabilities(each))
+    return outcome

@@ -46,7 +46,9 @@ class Estimator:
         """What the machine's cache holds, and above it what the study's own runs took on such a machine."""
         estimator = cls(scale, where, dict(_cached().get(where, {})))
         for run in runs:
-            if place(run.environment) == where and isinstance(run.experiment, Kind):
+            if run.experiment.elsewhere or not isinstance(run.experiment, Kind):
+                continue
+            if place(run.environment) == where:
                 estimator.learn(run.experiment, float(run.durations["total"]))
         return estimator
 

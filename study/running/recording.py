@@ -61,7 +61,7 @@ def run_job(study: Study, job: Job, advance: Callable[[int], None]) -> tuple[str
     context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance)
     if job.experiment.reads_ood and spec.ood != (context.ood.fingerprint if context.ood else ""):
         raise StoppingError("the out-of-distribution images changed under the study; run it again")
-    _make_room(study.folder, spec)
+    make_room(study.folder, spec)
     records.write_spec(folder, spec)
     machine.reset_peak_memory(study.machine)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -95,7 +95,7 @@ def _summary(outcome: Outcome) -> str:
     return "done" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
 
 
-def _make_room(study: Path, spec: Spec) -> None:
+def make_room(study: Path, spec: Spec) -> None:
     """Set aside whatever stands in the run's folder and is not an interrupted run of the same spec."""
     folder = study / spec.name
     if not folder.exists() or not any(folder.iterdir()) or _interrupted(folder, spec):

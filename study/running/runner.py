@@ -28,16 +28,17 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
     runs failed, with everything complete that does not need them.
     """
     study = prepare(options)
-    with contextlib.nullcontext() if options.dry_run else _locked(study.folder):
+    with contextlib.nullcontext() if options.dry_run else locked(study.folder):
         current = _current(study)
-        missing = [job for job in study.jobs if job.name not in current]
+        jobs = [*study.jobs, *study.joined(current)]
+        missing = [job for job in jobs if job.name not in current]
         _require_upstream(missing, current)
         if study.data.notice:
             say(f"NOTICE: {study.data.notice}")
-        complete = len(study.jobs) - len(missing)
-        say(f"study {study.folder}: {complete} of {len(study.jobs)} runs complete, {len(missing)} to do")
+        complete = len(jobs) - len(missing)
+        say(f"study {study.folder}: {complete} of {len(jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
-            say(_listed(study, missing, _estimator(study, current)))
+            say(_listed(study, jobs, missing, _estimator(study, current)))
         else:
             _write_plan(study, idle=not missing)
             if missing:
@@ -51,14 +52,13 @@ def _write_plan(study: Study, idle: bool) -> None:
     records.write_plan(study.folder, replace(study.plan, device=before or str(study.machine.device)))
 
 
-def _listed(study: Study, missing: list[Job], estimator: Estimator) -> str:
+def _listed(study: Study, jobs: list[Job], missing: list[Job], estimator: Estimator) -> str:
     """The plan as a table: each run, its state and its estimated time, and that of all."""
     from tabulate import tabulate
 
     seconds = {job.name: estimator.seconds(job.experiment) for job in missing}
     rows = [
-        (job.name, "to do" if job.name in seconds else "complete", duration(seconds.get(job.name, 0.0)))
-        for job in study.jobs
+        (job.name, "to do" if job.name in seconds else "complete", duration(seconds.get(job.name, 0.0))) for job in jobs
     ]
     total = duration(shared(list(seconds.values()), study.workers))
     table = tabulate(rows, headers=("run", "state", "estimate"))
@@ -127,7 +127,7 @@ def _without(failed: Mapping[str, Failure], waiting: Collection[str]) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the study's folder; StudyError when it cannot be written or another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

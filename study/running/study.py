@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +15,8 @@ from study.data import sources
 from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StoppingError, StudyError
-from study.experiment import run_name
-from study.kinds import Kind, Scale
+from study.experiment import Experiment, run_name
+from study.kinds import JoinedVote, Kind, Scale
 from study.records import DataDescription, Plan
 from study.running.options import Options
 
@@ -61,6 +62,22 @@ class Study:
     def jobs(self) -> list[Job]:
         """Every run of the chosen experiments, all of one seed before the next."""
         return [Job(experiment, seed) for seed in self.seeds for experiment in self.chosen]
+
+    def joined(self, current: Container[str]) -> list[Job]:
+        """Votes that predictions made elsewhere join, all members of which are ``current`` or about to run.
+
+        A part of a study, by ``levels`` or ``only``, has none.
+        """
+        if self.options.levels or self.options.only:
+            return []
+        asked = {job.name for job in self.jobs}
+        votes = [Job(each, seed) for seed in self.seeds for each in self.added if isinstance(each, JoinedVote)]
+        return [job for job in votes if all(name in current or name in asked for name in job.needs)]
+
+    @cached_property
+    def added(self) -> tuple[Experiment, ...]:
+        """What `invoke add` brought in earlier, and the votes that it joins."""
+        return tuple(each for each in self.recorded.experiments if not each.level) if self.recorded else ()
 
     @cached_property
     def recorded(self) -> Plan | None:
@@ -114,7 +131,7 @@ class Study:
             device=self.options.device,
             dataset=self.data,
             levels=levels.described(),
-            experiments=levels.experiments(self.preset),
+            experiments=(*levels.experiments(self.preset), *self.added),
         )
 
     @property

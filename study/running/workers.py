@@ -60,6 +60,8 @@ class Processes:
 
     def room(self, job: Job) -> bool:
         """Whether a worker is free, or for a job of this process all are."""
+        if self.here:  # begun, and waiting to be polled
+            return False
         if self._runs_here(job):
             return not self.busy
         return len(self.busy) < self.study.workers

@@ -46,7 +46,7 @@ def test_level_that_votes_is_represented_by_a_vote(view: StudyView) -> None:
 def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
     study = fabricate(tmp_path, seeds=(0, 1), images=60)
     (study / "level2" / "plain" / "seed-0" / "result.json").unlink()
-    treated, control = view_study(study).paired("level2/short", "level2/plain")
+    treated, control = view_study(study).paired("level2/augmented", "level2/plain")
     (expected,) = view_study(study).runs_of("level2/plain")
     assert expected.seed == 1
     assert len(treated) == len(control) == 1

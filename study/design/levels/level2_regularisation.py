@@ -1,14 +1,16 @@
 """Level 2, regularisation: which ingredients of a modern fine-tuning recipe earn their place?
 
-The full recipe (``augmented``) is AdamW with a warmed-up cosine schedule, label smoothing, flip, crop,
-rotation and colour jitter. ``plain`` and the ``without-*`` runs leave one ingredient out each. Where the
-preset gives ablations a shorter budget, they, MixUp and the searched recipe are trained within it, and
-so is a full-recipe control.
+The full recipe (``augmented``) is AdamW with a warmed-up cosine schedule, label smoothing and augmentation;
+``plain`` is the same fine-tuning without augmentation.
 
-Two-stage MixUp trains the head alone under strong augmentation and MixUp, then everything under
-lighter augmentation at a lower rate; its control trains everything under MixUp for as much computing:
-a head-only epoch needs the forward pass alone, about a third of a full epoch. The search varies the
-recipe's rate, decay and smoothing and selects on validation accuracy.
+What regularisation is for shows in a network that overfits, which fine-tuning for a few epochs hardly does. So
+the other ablations, MixUp and the search train one of this study's own networks from scratch, by the same recipe at
+a rate and for a time of its own; the ``without-*`` runs leave one ingredient out of that ``control`` each.
+
+Two-stage MixUp trains under strong augmentation and MixUp, then under light augmentation alone at a lower rate, as
+clean images at the end close the gap to those of the test (He et al. 2019, https://arxiv.org/abs/1909.09148); its
+control keeps MixUp for all epochs. The search varies the recipe's rate, decay and smoothing and selects on
+validation accuracy.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from study.design.presets import Preset
-from study.experiment import Architecture, Augmentation, Recipe
+from study.experiment import Architecture, Augmentation, Recipe, Stage
 from study.kinds import Kind, Search, Training
 from study.records import Level, Reference
 
@@ -26,7 +28,15 @@ MILD = Augmentation(flip=True, crop=3, rotation=5.0, jitter=0.1)
 SHORT = 3  # epochs up to which fine-tuning gets the mild augmentation; tried for one, where it beat the full one
 STRONG = Augmentation(flip=True, crop=4, rotation=15.0, jitter=0.4, cutout=8)
 LIGHT = Augmentation(flip=True, crop=2)
+LONG_SCRATCH = Augmentation(flip=True, crop=4, cutout=8)
+LONG = 30  # epochs from which networks from scratch get the stronger augmentation; in 16 it gained nothing
 MIXUP_ALPHA = 0.2
+WARMUP = 0.1
+
+
+def scratch_augmentation(epochs: int) -> Augmentation:
+    """What a network that is trained from scratch for so long sees."""
+    return LONG_SCRATCH if epochs >= LONG else LIGHT
 
 
 def augmented(preset: Preset) -> Training:
@@ -52,68 +62,68 @@ def augmented(preset: Preset) -> Training:
     )
 
 
-def ablation_control(preset: Preset) -> Training:
-    """The full recipe at the ablations' budget: ``augmented`` itself where the preset makes no difference."""
+def plain(preset: Preset) -> Training:
+    """The full recipe without augmentation."""
     full = augmented(preset)
-    if preset.ablations is None:
-        return full
-    stage = replace(preset.ablations, augmentation=full.recipe.stages[0].augmentation)
-    title, phrase = "Full recipe, short", "the short full recipe"
-    return replace(full, name="short", title=title, phrase=phrase, recipe=replace(full.recipe, stages=(stage,)))
+    return _without(full, "plain", "augmentation", _seeing(full.recipe, Augmentation()))
+
+
+def ablation_control(preset: Preset) -> Training:
+    """The full recipe for a network from scratch that overfits."""
+    full, budget = augmented(preset), preset.ablations
+    augmentation = scratch_augmentation(budget.epochs)
+    stage = Stage(budget.epochs, budget.learning_rate, 32, augmentation, warmup=WARMUP, first_size=budget.first_size)
+    recipe = replace(full.recipe, stages=(stage,), batch_size=budget.batch_size, precision="bfloat16")
+    architecture = Architecture(budget.network)
+    title, phrase = "Scratch recipe", "the recipe from scratch"
+    return replace(full, name="control", title=title, phrase=phrase, architecture=architecture, recipe=recipe)
 
 
 def ablations(preset: Preset) -> tuple[Training, ...]:
-    """Leave-one-out runs, after their full-recipe control where that is not ``augmented`` itself."""
+    """The control and its leave-one-out runs."""
     full = ablation_control(preset)
     recipe, (stage,) = full.recipe, full.recipe.stages
-    left_out: dict[str, tuple[str, str, Recipe]] = {
-        "plain": (
-            "augmentation",
-            "augmentation",
-            replace(recipe, stages=(replace(stage, augmentation=Augmentation()),)),
-        ),
-        "without-smoothing": ("label smoothing", "label smoothing", replace(recipe, label_smoothing=0.0)),
-        "without-cosine": (
-            "cosine schedule",
-            "the cosine schedule",
-            replace(recipe, stages=(replace(stage, schedule="constant"),)),
-        ),
-        "without-decoupled-decay": (
-            "decoupled decay",
-            "decoupled weight decay",
-            replace(recipe, optimizer="adam", weight_decay=5e-4),
-        ),
+    left_out = {
+        "without-augmentation": ("augmentation", _seeing(recipe, Augmentation())),
+        "without-smoothing": ("label smoothing", replace(recipe, label_smoothing=0.0)),
+        "without-cosine": ("cosine schedule", replace(recipe, stages=(replace(stage, schedule="constant"),))),
+        "without-decoupled-decay": ("decoupled weight decay", replace(recipe, optimizer="adam", weight_decay=5e-4)),
     }
-    runs = tuple(
-        replace(
-            full,
-            name=name,
-            title=f"Without {short}",
-            phrase=f"training without {what}",
-            control=full.key,
-            differs=f"leaving out {what}",
-            expects="loss",
-            group="ingredients",
-            recipe=changed,
-        )
-        for name, (short, what, changed) in left_out.items()
+    return full, *(_without(full, name, what, changed) for name, (what, changed) in left_out.items())
+
+
+def _seeing(recipe: Recipe, augmentation: Augmentation) -> Recipe:
+    return replace(recipe, stages=tuple(replace(stage, augmentation=augmentation) for stage in recipe.stages))
+
+
+def _without(full: Training, name: str, what: str, recipe: Recipe) -> Training:
+    return replace(
+        full,
+        name=name,
+        title=f"{full.title} without {what}",
+        phrase=f"{full.phrase} without {what}",
+        control=full.key,
+        differs=f"leaving out {what}",
+        expects="loss",
+        group="ingredients",
+        recipe=recipe,
     )
-    return runs if full == augmented(preset) else (full, *runs)
 
 
 def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
-    """Two-stage MixUp training and its single-stage control of equal cost."""
+    """Two-stage MixUp training and its single-stage control of as many epochs."""
     full = ablation_control(preset)
     (stage,) = full.recipe.stages
-    first = replace(stage, epochs=3, augmentation=STRONG, trains="head", mixup=MIXUP_ALPHA)
-    second = replace(stage, epochs=stage.epochs - 1, augmentation=LIGHT, learning_rate=stage.learning_rate / 2)
-    single = replace(stage, augmentation=STRONG, mixup=MIXUP_ALPHA)
+    last = stage.epochs // 3
+    mixed = replace(stage, augmentation=STRONG, mixup=MIXUP_ALPHA)
+    first = replace(mixed, epochs=stage.epochs - last)
+    second = replace(stage, epochs=last, augmentation=LIGHT, learning_rate=stage.learning_rate / 2, first_size=0)
     control = replace(
         full,
         name="single-stage",
         title="MixUp in one stage",
         phrase="MixUp in one stage",
-        recipe=replace(full.recipe, stages=(single,)),
+        recipe=replace(full.recipe, stages=(mixed,)),
     )
     staged = replace(
         full,
@@ -129,8 +139,8 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
 
 
 def search(preset: Preset) -> Search:
-    """Hyper-parameter search around the full recipe; the winner is trained with the ablations' budget."""
-    base, rate = ablation_control(preset), preset.transfer.stage.learning_rate
+    """Hyper-parameter search around the control's recipe; the winner is trained for as long."""
+    base, rate = ablation_control(preset), preset.ablations.learning_rate
     return Search(
         level=2,
         name="search",
@@ -150,11 +160,11 @@ def search(preset: Preset) -> Search:
 
 
 def experiments(preset: Preset) -> tuple[Kind, ...]:
-    """Full recipe, leave-one-out ablation, two-stage MixUp and the search."""
+    """Fine-tuning by the full recipe with and without augmentation; from scratch ablations, MixUp and the search."""
     first = replace(
         augmented(preset),
         control="level1/finetuned",
         differs="AdamW, label smoothing and augmentation together",
         group="ingredients",
     )
-    return (first, *ablations(preset), *two_stage_mixup(preset), search(preset))
+    return (first, plain(preset), *ablations(preset), *two_stage_mixup(preset), search(preset))

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study.design.levels.level2_regularisation import augmented
+from study.design.levels.level2_regularisation import WARMUP, augmented, scratch_augmentation
 from study.design.presets import Preset
-from study.experiment import Architecture, Augmentation, Auxiliary, Recipe, Stage
+from study.experiment import Architecture, Auxiliary, Recipe, Stage
 from study.kinds import GradCam, Kind, Training
 from study.records import Level, Reference
 
 LEVEL = Level(3, "architecture", pass_mark=0.91, reference=Reference("ResNet-18 with SE head", 0.9551))
-SCRATCH = Augmentation(flip=True, crop=2)
-LONG_SCRATCH = Augmentation(flip=True, crop=4, cutout=8)
-LONG = 30  # epochs from which networks from scratch get the stronger augmentation; in 16 it gained nothing
 DROPOUT = 0.3
 
 
@@ -32,8 +29,8 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     bfloat16 speeds up wherever the device has units for it.
     """
     budget = preset.scratch
-    rate, augmentation = budget.learning_rate, LONG_SCRATCH if epochs >= LONG else SCRATCH
-    stage = Stage(epochs, rate, 32, augmentation, schedule="linear", warmup=0.1, first_size=budget.first_size)
+    rate, augmentation = budget.learning_rate, scratch_augmentation(epochs)
+    stage = Stage(epochs, rate, 32, augmentation, schedule="linear", warmup=WARMUP, first_size=budget.first_size)
     return Recipe(
         (stage,),
         budget.batch_size,

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import balanced_accuracy_score, f1_score, precision_recall_fscore_support
 
-from analysis.subjects.per_class import confused_pairs, counts, scores
+from analysis.statistics.per_class import (
+    balanced_accuracy,
+    confused_pairs,
+    counts,
+    macro_f1,
+    scores,
+    top_accuracy,
+    unbalanced,
+)
 from study.records import Predictions
 from tests.outcomes import predictions_of
 
@@ -80,3 +88,56 @@ def test_confused_pairs_leave_out_what_never_happens_and_keep_the_matrix() -> No
     matrix = np.array([[5, 1], [0, 5]])
     assert confused_pairs(matrix, ("a", "b")) == [("a", "b", 1)]
     assert matrix.tolist() == [[5, 1], [0, 5]]
+
+
+def test_balanced_accuracy_and_macro_f1_agree_with_scikit_learn() -> None:
+    seeds = [random_predictions(1), random_predictions(2)]
+    recalls = [balanced_accuracy_score(seed.labels, seed.predicted) for seed in seeds]
+    scored = [f1_score(seed.labels, seed.predicted, average="macro") for seed in seeds]
+    assert balanced_accuracy(seeds).mean == pytest.approx(np.mean(recalls))
+    assert balanced_accuracy(seeds[:1]).mean == pytest.approx(recalls[0])
+    assert macro_f1(seeds) == pytest.approx(np.mean(scored))
+
+
+def test_accuracy_is_balanced_where_classes_are_equally_large() -> None:
+    labels = np.tile([0, 1, 2], 40)
+    seed = predictions_of(labels, np.where(np.arange(120) < 90, labels, (labels + 1) % 3), classes=3)
+    assert balanced_accuracy([seed]).mean == pytest.approx(0.75)
+
+
+def test_balanced_interval_of_one_class_is_wilsons_and_of_two_equal_ones_narrower_by_their_number() -> None:
+    one = predictions_of([0] * 20, [0] * 15 + [1] * 5, classes=2)
+    wilson = binomtest(15, 20).proportion_ci(method="wilson")
+    found = balanced_accuracy([one])
+    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high))
+    two = predictions_of([0] * 20 + [1] * 20, ([0] * 15 + [1] * 5) + ([1] * 15 + [0] * 5), classes=2)
+    found = balanced_accuracy([two])
+    assert found.mean - found.low == pytest.approx((0.75 - wilson.low) / np.sqrt(2))
+    assert found.high - found.mean == pytest.approx((wilson.high - 0.75) / np.sqrt(2))
+
+
+def test_balanced_interval_holds_the_true_value_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    labels, recall = np.repeat([0, 1, 2], [20, 40, 140]), np.array([0.6, 0.8, 0.95])
+    held = 0
+    for _ in range(400):
+        right = rng.random(200) < recall[labels]
+        found = balanced_accuracy([predictions_of(labels, np.where(right, labels, (labels + 1) % 3), classes=3)])
+        held += found.low <= recall.mean() <= found.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_top_accuracy_counts_labels_among_the_likeliest() -> None:
+    logits = np.tile(np.arange(12.0), (4, 1))  # class 11 is the likeliest, then 10, ...
+    labels = np.array([11, 7, 6, 0])
+    seed = Predictions(np.arange(4), labels, logits.astype(np.float32))
+    assert top_accuracy([seed]).mean == 0.5
+    assert top_accuracy([seed], top=1).mean == 0.25
+    assert top_accuracy([seed, seed], top=6).mean == 0.75
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"), [((10, 10), False), ((10, 20), False), ((10, 21), True), ((0, 1), True)]
+)
+def test_classes_are_unbalanced_when_they_differ_by_more_than_half(images: tuple[int, int], expected: bool) -> None:
+    assert unbalanced(np.array(images)) is expected

@@ -177,7 +177,7 @@ def test_accuracy_is_kept_as_a_fraction_and_printed_in_percent(two_seeds: Result
 
 def test_difference_rests_on_the_runs_of_both_sides(two_seeds: Results, named: Callable) -> None:
     fact = named(comparison_facts(two_seeds))["difference/level2/plain"]
-    assert set(fact.runs) == {f"level2/{name}/seed-{seed}" for name in ("plain", "short") for seed in (0, 1)}
+    assert set(fact.runs) == {f"level2/{name}/seed-{seed}" for name in ("plain", "augmented") for seed in (0, 1)}
     assert fact.text.endswith(" points")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.results import Results
-from analysis.subjects.gradcam import GAP, TILE, draw, gradcam, mosaic, road_facts
+from analysis.subjects.gradcam import GAP, TILE, draw, gradcam, mosaic, road_facts, shown
+from study.kinds.gradcam import ABSENT
 
 CLASSES = ("cat", "dog", "frog")
 
@@ -52,3 +53,11 @@ def test_panel_waits_for_its_run_and_says_how_faithful_maps_are(results: Results
     figure = gradcam(results, {})
     assert figure is not None and gradcam(empty, {}) is None and list(road_facts(empty)) == []
     assert "is 0.100 (Full recipe) and 0.120 (SE head)." in figure.caption
+
+
+def test_of_many_classes_those_with_most_images_are_shown() -> None:
+    rows = np.arange(60)
+    arrays = {"correct": rows, "wrong": np.where(rows % 2, rows, ABSENT)}
+    columns = shown(arrays)
+    assert len(columns) == 12 and (columns % 2 == 1).all() and {1, 59} <= set(columns.tolist())
+    assert shown({name: array[:5] for name, array in arrays.items()}).tolist() == [0, 1, 2, 3, 4]

@@ -81,7 +81,7 @@ def test_augmentation_lists_what_is_switched_on() -> None:
 
 def test_search_is_described_by_its_base_recipe(results: Results) -> None:
     printed = {fact.name: fact.text for fact in recipe_facts(results)}
-    assert printed["recipe/level2/search/epochs"] == printed["recipe/level2/short/epochs"]
+    assert printed["recipe/level2/search/epochs"] == printed["recipe/level2/control/epochs"]
 
 
 def test_students_say_how_they_are_taught_and_controls_only_their_views(results: Results) -> None:

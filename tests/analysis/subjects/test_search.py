@@ -11,7 +11,7 @@ from analysis.subjects.search import plan_facts, search, search_facts
 def test_budget_and_ranges_are_known_before_the_search(empty: Results) -> None:
     printed = {fact.name: fact.text for fact in plan_facts(empty)}
     assert printed["search/level2/search/range-label-smoothing"] == "0 to 0.2"
-    assert printed["search/level2/search/trial-images"] == "5,000"
+    assert printed["search/level2/search/trial-images"] == "10,000"
     assert list(search_facts(empty)) == [] and search(empty, {}) is None
 
 

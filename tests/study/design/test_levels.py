@@ -11,7 +11,7 @@ from study.design import levels, presets
 from study.design.levels import level4_ensemble
 from study.design.presets import Preset
 from study.errors import StudyError
-from study.experiment import Distillation
+from study.experiment import Augmentation, Distillation
 from study.kinds import Kind, Quantization, Search, TeacherAnswers, Training, Vote
 
 PRESETS = [presets.QUICK, presets.CPU, presets.PAPER]
@@ -67,6 +67,7 @@ def changed(run: Training, control: Training) -> set[str]:
     ("name", "ingredients"),
     [
         ("plain", {"augmentation"}),
+        ("without-augmentation", {"augmentation"}),
         ("without-smoothing", {"label_smoothing"}),
         ("without-cosine", {"schedule"}),
         ("without-decoupled-decay", {"optimizer", "weight_decay"}),
@@ -81,6 +82,18 @@ def test_leave_one_out_runs_change_one_ingredient(preset: Preset, name: str, ing
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_what_is_left_out_is_in_the_control(preset: Preset) -> None:
+    runs = by_key(preset)
+    control, tuned = runs["level2/control"], runs["level2/augmented"]
+    assert isinstance(control, Training) and isinstance(tuned, Training)
+    for recipe in (control.recipe, tuned.recipe):
+        assert recipe.optimizer == "adamw" and recipe.weight_decay > 0 and recipe.label_smoothing > 0
+        assert recipe.stages[0].schedule == "cosine" and recipe.stages[0].augmentation != Augmentation()
+    assert not control.architecture.pretrained and control.recipe.epochs >= 10
+    assert runs["level2/plain"].control == tuned.key
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_what_comparisons_expect_and_where_they_belong_is_declared(preset: Preset) -> None:
     controlled = [experiment for experiment in levels.experiments(preset) if experiment.control]
     groups = {(experiment.level, experiment.group) for experiment in controlled}
@@ -89,9 +102,10 @@ def test_what_comparisons_expect_and_where_they_belong_is_declared(preset: Prese
         (5, "distillation"), (5, "int8"),
     }  # fmt: skip
     losses = {experiment.key for experiment in controlled if experiment.expects == "loss"}
-    left_out = {f"level2/{name}" for name in ("plain", *(f"without-{x}" for x in ("smoothing", "cosine")))}
+    ingredients = ("augmentation", "smoothing", "cosine", "decoupled-decay")
+    left_out = {f"level2/{name}" for name in ("plain", *(f"without-{each}" for each in ingredients))}
     int8 = {experiment.key for experiment in controlled if isinstance(experiment, Quantization)}
-    assert losses == {*left_out, "level2/without-decoupled-decay", *int8} and len(int8) == 3
+    assert losses == {*left_out, *int8} and len(int8) == 3
     assert not [e.key for e in levels.experiments(preset) if isinstance(e, Vote) and e.control]
 
 

@@ -92,4 +92,13 @@ def test_road_is_the_same_each_time_and_leaves_the_random_state(digits: Dataset)
 def test_grad_cam_of_the_study_is_that_of_the_se_head_and_its_control(tiny_study: Path) -> None:
     run = records.load_run(tiny_study / "level3/grad-cam/seed-0")
     assert run.experiment.needs == ("level2/augmented", "level3/se-head")
-    assert len(run.arrays["road"]) == len(run.arrays["maps"]) == 2 and not run.predicts
+    assert len(run.arrays["road"]) == len(run.arrays["maps"]) == 2 and not run.predicts()
+
+
+def test_of_many_classes_evenly_spaced_ones_are_looked_at() -> None:
+    labels = np.arange(100)
+    logits = np.eye(100, dtype=np.float32)
+    correct, wrong = choose(Predictions(labels, labels, logits), 100)
+    looked_at = np.flatnonzero(correct != ABSENT)
+    assert len(looked_at) == 40 and {0, 99} <= set(looked_at.tolist()) and set(np.diff(looked_at)) == {2, 3}
+    assert (wrong == ABSENT).all()

@@ -13,8 +13,9 @@ from study import records
 from study.data.augmentation import fixed_view
 from study.design import levels
 from study.experiment import Augmentation, Distillation, Recipe, Stage
-from study.kinds import Context, Kind, Training
+from study.kinds import Context, Kind, Training, training
 from study.kinds.training import soft_labels
+from study.models import classifier
 from study.models.classifier import load_trained
 from study.records import CHECKPOINT, EPOCHS, MODEL, Outcome
 from study.running.options import Options
@@ -129,6 +130,20 @@ def test_what_the_paper_says_of_a_network_is_recorded(workshop: Workshop) -> Non
     for split in records.SPLITS:
         assert outcome.metrics[f"{split}_accuracy"] == run.predictions(split).accuracy
     assert {MODEL, EPOCHS} <= set(run.files)
+
+
+@pytest.mark.parametrize(("at_most", "every"), [(2_500, 1), (40, 2)])
+def test_a_finished_network_is_evaluated_on_training_images_spread_evenly(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, at_most: int, every: int
+) -> None:
+    monkeypatch.setattr(training, "FITTED_IMAGES", at_most)
+    context = workshop.context(ALONE)
+    outcome = ALONE.carry_out(context)
+    model = load_trained(workshop.record(ALONE, outcome), 10)
+    with torch.inference_mode():
+        right = model(classifier.prepare(context.images("train")[::every], 32, model)).argmax(1).numpy()
+    expected = float((right == context.labels("train")[::every]).mean())
+    assert (outcome.metrics["train_accuracy"], outcome.metrics["fitted_images"]) == (expected, 80 // every)
 
 
 def test_training_leaves_the_global_random_state_alone(workshop: Workshop) -> None:

@@ -49,14 +49,14 @@ def test_second_study_changes_nothing_and_does_not_read_the_images(
 
 def test_runs_share_their_validation_and_test_images(tiny_study: Path) -> None:
     for split in records.SPLITS:
-        predictions = [run.predictions(split) for run in runs_of(tiny_study).values() if run.predicts]
+        predictions = [run.predictions(split) for run in runs_of(tiny_study).values() if run.predicts()]
         assert len(predictions) > 20
         assert all(np.array_equal(predictions[0].indices, other.indices) for other in predictions)
 
 
 def test_recorded_accuracy_is_that_of_the_recorded_predictions(tiny_study: Path) -> None:
     for run in runs_of(tiny_study).values():
-        if run.predicts:
+        if run.predicts():
             for split in records.SPLITS:
                 assert run.metrics[f"{split}_accuracy"] == run.predictions(split).accuracy
 

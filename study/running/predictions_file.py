@@ -1,0 +1,116 @@
+"""Predictions made elsewhere as a file holds them: an npz of arrays, or a CSV with a row per image."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.errors import StudyError
+from study.kinds.added import Arrays, Form
+from study.records import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMS: tuple[Form, ...] = ("logits", "probabilities", "predicted")
+# How the columns of a CSV begin that hold a class's score.
+COLUMNS: dict[str, Form] = {"logit_": "logits", "probability_": "probabilities"}
+
+
+def read(path: Path, classes: tuple[str, ...]) -> tuple[Form, dict[str, Arrays]]:
+    """The form of the predictions, and by split ``labels`` (N,), what the form names and perhaps ``indices`` (N,).
+
+    An npz names its arrays ``test_labels`` and ``test_logits``, ``test_probabilities`` or ``test_predicted``, and the
+    same with ``validation_``; without a split they are of test images. A CSV has the columns ``label``, either
+    ``predicted`` or one ``logit_<class>`` or ``probability_<class>`` for each class, and perhaps ``split``; its classes
+    have their names or numbers. StudyError for a file of another kind, a damaged one, and one that lacks something.
+    """
+    readers = {".npz": lambda: _of_npz(path), ".csv": lambda: _of_csv(path, classes)}
+    if (reader := readers.get(path.suffix.lower())) is None:
+        raise StudyError(f"{path.name} is neither an .npz nor a .csv file of predictions")
+    if not path.is_file():
+        raise StudyError(f"there is no file {path}")
+    arrays = reader()
+    forms = [form for form in FORMS if f"test_{form}" in arrays]
+    if "test_labels" not in arrays or len(forms) != 1:
+        raise StudyError(
+            f"{path.name} must hold labels and one of {', '.join(FORMS)} of the test images; "
+            f"found {', '.join(sorted(arrays)) or 'nothing'}"
+        )
+    (form,) = forms
+    complete = [split for split in SPLITS if {f"{split}_labels", f"{split}_{form}"} <= set(arrays)]
+    if incomplete := [name for split in SPLITS if split not in complete for name in arrays if name.startswith(split)]:
+        raise StudyError(f"{path.name} has {incomplete[0]}, and not both labels and {form} of those images")
+    return form, {split: _of_split(arrays, split) for split in complete}
+
+
+def _of_split(arrays: Mapping[str, np.ndarray], split: str) -> Arrays:
+    return {name.removeprefix(f"{split}_"): values for name, values in arrays.items() if name.startswith(f"{split}_")}
+
+
+def _of_npz(path: Path) -> Arrays:
+    wanted = {f"{split}_{name}" for split in SPLITS for name in ("labels", "indices", *FORMS)}
+    if not zipfile.is_zipfile(path):
+        raise StudyError(f"{path.name} is no npz file, or a damaged one")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            named = {name if name.startswith(SPLITS) else f"test_{name}": name for name in stored.files}
+            return {name: stored[held] for name, held in named.items() if name in wanted}
+    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        why = "it holds Python objects, which are not loaded" if "pickle" in str(error) else "it is damaged"
+        raise StudyError(f"{path.name} cannot be read: {why}") from error
+
+
+def _of_csv(path: Path, classes: tuple[str, ...]) -> Arrays:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+        reason = str(error).strip().splitlines()[0]
+        raise StudyError(f"{path.name} cannot be read as a CSV file: {reason}") from error
+    splits = table.pop("split") if "split" in table else pd.Series("test", index=table.index)
+    if strange := sorted({*splits} - {*SPLITS}):
+        raise StudyError(f"{path.name} has the split {strange[0]!r}; splits are {' and '.join(SPLITS)}")
+    arrays: Arrays = {}
+    for split, rows in table.groupby(splits.to_numpy()):
+        arrays |= {f"{split}_{name}": values for name, values in _columns(rows, classes, path.name).items()}
+    return arrays
+
+
+def _columns(rows: pd.DataFrame, classes: tuple[str, ...], file: str) -> Arrays:
+    """Labels, hard labels and scores of a table's rows, as far as there are such columns."""
+    names = {"label": "labels", "predicted": "predicted"}
+    arrays = {into: _numbers(rows[name], classes, file) for name, into in names.items() if name in rows}
+    for prefix, form in COLUMNS.items():
+        given = [name for name in rows if name.startswith(prefix)]
+        columns = {_number(name.removeprefix(prefix), classes, file): name for name in given}
+        if not given:
+            continue
+        if len(given) > len(columns) or set(columns) != set(range(len(classes))):
+            raise StudyError(f"{file} must have one column {prefix}<class> for each of the {len(classes)} classes")
+        try:
+            arrays[form] = rows[[columns[number] for number in range(len(classes))]].to_numpy().astype(float)
+        except ValueError as error:
+            raise StudyError(f"{file} holds what is no number in a column {prefix}<class>: {error}") from error
+    return arrays
+
+
+def _numbers(names: pd.Series, classes: tuple[str, ...], file: str) -> np.ndarray:
+    known = {name: _number(name, classes, file) for name in names.unique()}
+    return names.map(known).to_numpy(dtype=np.int64)
+
+
+def _number(name: str, classes: tuple[str, ...], file: str) -> int:
+    """A class's number, given by its name or its number. StudyError when there is no such class."""
+    if name in classes:
+        return classes.index(name)
+    if name.isdecimal() and int(name) < len(classes):
+        return int(name)
+    known = ", ".join(classes[:3])
+    raise StudyError(f"{file} has the class {name!r}, which the study lacks; it knows {known}, ...")

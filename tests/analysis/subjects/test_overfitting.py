@@ -1,0 +1,60 @@
+"""Whether what networks are compared with overfits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from scipy.stats import binomtest
+
+from analysis.results import Results
+from analysis.subjects.overfitting import gap, overfitting_facts, overfitting_findings
+
+CONTROL = "level2/control"
+
+
+def test_the_gap_is_training_minus_validation_accuracy_over_seeds(two_seeds: Results, named: Callable) -> None:
+    metrics = [run.metrics for run in two_seeds.view.runs_of(CONTROL)]
+    expected = sum(m["train_accuracy"] - m["validation_accuracy"] for m in metrics) / 2
+    assert named(overfitting_facts(two_seeds))[f"gap/{CONTROL}"].value == pytest.approx(expected)
+
+
+@pytest.fixture
+def control(fabricated: Callable[..., Results]) -> Callable[[float], Results]:
+    """A study of 2,000 images whose control is right on 80 % of validation images and on so many for training."""
+
+    def make(trained: float) -> Results:
+        results = fabricated(images=2_000)
+        (run,) = results.view.runs_of(CONTROL)
+        run.metrics.update(train_accuracy=trained, validation_accuracy=0.80)
+        return results
+
+    return make
+
+
+def test_the_interval_combines_the_score_intervals_of_both_proportions(control: Callable[[float], Results]) -> None:
+    seen, unseen = (binomtest(count, 2_000).proportion_ci(method="wilson") for count in (1_800, 1_600))
+    low = 0.1 - ((0.9 - seen.low) ** 2 + (unseen.high - 0.8) ** 2) ** 0.5
+    high = 0.1 + ((seen.high - 0.9) ** 2 + (0.8 - unseen.low) ** 2) ** 0.5
+    assert gap(control(0.90), CONTROL) == pytest.approx((0.1, low, high))
+
+
+@pytest.mark.parametrize(
+    ("trained", "verdict", "words"),
+    [
+        (0.98, "supported", "Scratch recipe overfits: it is right on 98.00 % of training images and on 80.00 %"),
+        (0.80, "contradicted", "Scratch recipe does not overfit by 3.00 points: "),
+        (0.84, "inconclusive", "Whether Scratch recipe overfits by 3.00 points is open: "),
+    ],
+)
+def test_a_control_overfits_when_the_gap_exceeds_three_points(
+    control: Callable[[float], Results], trained: float, verdict: str, words: str
+) -> None:
+    found = {finding.name: finding for finding in overfitting_findings(control(trained))}[f"overfitting/{CONTROL}"]
+    assert found.verdict == verdict and found.sentence.startswith(words), found.sentence
+
+
+def test_every_network_that_others_are_compared_with_is_judged(results: Results, empty: Results) -> None:
+    told = {finding.name.removeprefix("overfitting/") for finding in overfitting_findings(results)}
+    assert {"level1/head-only", "level2/augmented", CONTROL, "level5/student-alone"} <= told
+    assert not list(overfitting_findings(empty))
