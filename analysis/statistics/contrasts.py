@@ -26,6 +26,7 @@ class Contrast:
     low: float
     high: float
     p: float
+    family: int = 1
 
     @property
     def sign(self) -> int:
@@ -39,7 +40,9 @@ def contrasts(values: Mapping[Name, np.ndarray]) -> dict[Name, Contrast]:
     adjusted = holm([estimate.p for estimate in found.values()])
     level = 1 - ALPHA / max(1, len(found))
     return {
-        name: Contrast(estimate.value, estimate.interval(level).low, estimate.interval(level).high, float(p))
+        name: Contrast(
+            estimate.value, estimate.interval(level).low, estimate.interval(level).high, float(p), len(found)
+        )
         for (name, estimate), p in zip(found.items(), adjusted, strict=True)
     }
 

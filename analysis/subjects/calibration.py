@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from analysis import formats
-from analysis.captions import evidence
-from analysis.evidence import Finding, Verdict, findings
+from analysis.captions import claim, evidence
+from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
@@ -20,6 +21,16 @@ from study.metrics.intervals import wilson
 SURE = 0.9
 
 
+@facts
+def confidence_facts(results: Results) -> Iterator[Fact]:
+    """How many errors there are, and how many of them are made with a confidence of 90 % or more."""
+    if results.trust is not None:
+        wrong, surely, *_ = _surely_wrong(results.trust.before)
+        made = Origin(surely_wrong_finding, results.view.names(results.trust.model))
+        yield made.count("calibration/errors", wrong)
+        yield made.count("calibration/sure-errors", surely)
+
+
 @findings
 def confidence_findings(results: Results) -> Iterator[Finding]:
     """Of the network whose confidence is examined, and of the ensemble."""
@@ -29,9 +40,15 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     yield surely_wrong_finding(*_surely_wrong(trust.before))
     flattered = flattering(trust.before, results.view.classes)
     if any(each.sign for each in flattered.values()):
-        yield flattered_finding(flattered)
+        finding = flattered_finding(flattered)
+        worst = max((each for each in flattered.values() if each.sign), key=lambda each: abs(each.difference))
+        keys: tuple[str, ...] = (trust.model,)
+        yield replace(finding, claim=claim("z test of confidence by answer", worst, results, finding.verdict, keys))
     if compared := _ensemble(results, trust):
-        yield ensemble_finding(*compared)
+        finding = ensemble_finding(*compared)
+        keys = (trust.vote, *results.ensemble.members) if results.ensemble else (trust.vote,)
+        tested = claim("z test of calibration errors", compared[0], results, finding.verdict, keys)
+        yield replace(finding, claim=tested)
 
 
 def _gap(uncertainty: Uncertainty) -> np.ndarray:
@@ -62,7 +79,7 @@ def surely_wrong_finding(wrong: int, surely: int, sure: int, seeds: int) -> Find
         f"all answers given with such confidence that is {shares[1]}."
     )
     verdict: Verdict = "contradicted" if surely > (1 - SURE) * sure else "supported"
-    return Finding("calibration/surely-wrong", sentence, verdict, ())
+    return Finding("calibration/surely-wrong", sentence, verdict, ("calibration/errors", "calibration/sure-errors"))
 
 
 def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contrast]:

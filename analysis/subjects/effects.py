@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from analysis import formats
 from analysis.captions import counted, join
-from analysis.evidence import Finding, Findings, Strip, Table, findings, table
+from analysis.evidence import Fact, Finding, Findings, Origin, Strip, Table, facts, findings, table
 from analysis.results import Judged, Results
 from analysis.subjects.comparisons import summary_finding
 from analysis.subjects.transfer import train_seconds
@@ -110,6 +110,17 @@ def _open(results: Results, name: str, judged: Sequence[Judged], brief: bool = F
         yield open_finding(name, told, len(judged), brief)
 
 
+@facts
+def open_facts(results: Results) -> Iterator[Fact]:
+    """How many comparisons of each level, and of the study, are undecided."""
+    groups = {f"level{level}": results.judged_at(level) for level in results.view.levels}
+    groups["study"] = list(results.judged.values())
+    for name, judged in groups.items():
+        keys = [each.key for each in judged if each.verdict == "inconclusive"]
+        if keys:
+            yield Origin(Judged.verdict, results.view.names(*keys)).count(f"undecided/{name}", len(keys))
+
+
 def _seeds_wanted(judged: Judged) -> int | None:
     return judged.resolution.seeds if judged.resolution else None
 
@@ -127,4 +138,4 @@ def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, bri
         words += f" Seeds that would find a difference as large as the one seen: {formats.listing(told)}."
     if not brief and (without := [phrase for phrase in wanted if phrase not in more]):
         words += f" For {formats.listing(without)} more test images are needed, not seeds."
-    return Finding(name, words, "inconclusive", ())
+    return Finding(name, words, "inconclusive", (name.replace("open/", "undecided/"),))

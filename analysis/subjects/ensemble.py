@@ -11,7 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
-from analysis.captions import accuracy_cells, accuracy_interval, cells, counted, evidence, join, one_seed, takeaway
+from analysis.captions import (
+    accuracy_cells,
+    accuracy_interval,
+    cells,
+    claim,
+    counted,
+    evidence,
+    join,
+    one_seed,
+    takeaway,
+)
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics import influence
@@ -27,6 +37,7 @@ from study.metrics.intervals import wilson
 from study.records import Predictions
 
 SHOWN = 14  # combinations of members in the overlap's figure
+PAIRED = "paired z test"
 PLAIN = "soft-probabilities"  # the rule that averages probabilities and needs no validation images
 
 
@@ -63,10 +74,14 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
         yield replace(finding, sentence=formats.sentence_case(finding.sentence))
     phrase, voted = results.view.phrase, ensemble.best_vote
     if others := _against(results, voted, [key for key in ensemble.members if key != ensemble.best_member]):
-        yield members_finding({phrase(key): each for key, each in others.items()})
+        finding = members_finding({phrase(key): each for key, each in others.items()})
+        closest = min(others.values(), key=lambda each: each.difference)
+        yield replace(finding, claim=claim(PAIRED, closest, results, finding.verdict, (voted, *others)))
     plain = next((vote.key for vote in results.view.of_kind(Vote) if vote.rule == PLAIN), "")
     if plain and (rules := _against(results, plain, [key for key in ensemble.votes if key != plain], reverse=True)):
-        yield rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
+        finding = rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
+        widest = max(rules.values(), key=lambda each: abs(each.difference))
+        yield replace(finding, claim=claim(PAIRED, widest, results, finding.verdict, (plain, *rules)))
     if ensemble.broken:
         yield introduced_finding(*_hesitation(results, ensemble), ensemble)
 

@@ -89,32 +89,53 @@ def _score(road: Road) -> str:
     return f"{formats.number(road.mean)} (95 % CI {low} to {high})"
 
 
+@facts
+def attention_facts(results: Results) -> Iterator[Fact]:
+    """How many predictions the second network changes, and how alike the maps of both are."""
+    found = looked(results)
+    if found is not None and len(found[0].sources) == 2 and results.view.paired(*found[0].sources)[0]:
+        experiment, run = found
+        runs = results.view.names(*experiment.sources)
+        yield Origin(changes, runs).percent("attention/changed", changes(results, experiment).mean())
+        yield Origin(likeness, (run.name,)).number("attention/likeness", likeness(run), 2)
+
+
+def changes(results: Results, experiment: GradCam) -> np.ndarray:
+    """Where the second network of two names another class than the first, (S, N)."""
+    ours, theirs = results.view.paired(*experiment.sources)
+    return np.stack([a.predicted != b.predicted for a, b in zip(ours, theirs, strict=True)]).astype(float)
+
+
+def likeness(run: Run) -> float:
+    """Mean correlation of two networks' maps of the same images."""
+    return float(np.mean([_correlation(*pair) for pair in zip(*run.arrays["maps"], strict=True)]))
+
+
 def _attention(results: Results, experiment: GradCam, run: Run) -> Iterator[Finding]:
     """How many predictions the second network changes, beside what another seed of the first changes."""
     control, treated = experiment.sources
-    ours, theirs = results.view.paired(treated, control)
+    theirs, ours = results.view.paired(control, treated)
     if not ours:
         return
-    changed = np.stack([a.predicted != b.predicted for a, b in zip(ours, theirs, strict=True)]).astype(float)
+    changed = changes(results, experiment)
     reseeded = None
     if len(theirs) > 1:  # each seed beside the next one
         reseeded = np.stack([a.predicted != b.predicted for a, b in zip(theirs, theirs[1:] + theirs[:1], strict=True)])
-    likeness = float(np.mean([_correlation(*pair) for pair in zip(*run.arrays["maps"], strict=True)]))
     yield attention_finding(
         float(changed.mean()),
         None if reseeded is None else (float(reseeded.mean()), contrasts({"": changed - reseeded})[""]),
-        likeness,
+        likeness(run),
         len(run.arrays["images"]),
         (results.view.phrase(treated), results.view.phrase(control)),
     )
 
 
 def attention_finding(
-    changed: float, reseeded: tuple[float, Contrast] | None, likeness: float, images: int, names: tuple[str, str]
+    changed: float, reseeded: tuple[float, Contrast] | None, alike: float, images: int, names: tuple[str, str]
 ) -> Finding:
     """Supported where ``changed``, the share of predictions that differ, exceeds what another seed alone changes.
 
-    ``likeness`` is the mean correlation of both networks' maps over so many ``images``.
+    ``alike`` is the mean correlation of both networks' maps over so many ``images``.
     """
     treated, control = names
     differ = f"give different answers on {formats.percent(changed)} % of the test images"
@@ -125,8 +146,8 @@ def attention_finding(
         verdict = "supported" if contrast.sign > 0 else "contradicted" if contrast.sign < 0 else "inconclusive"
         more = {1: "more than", -1: "less than", 0: "which is not detectably different from"}[contrast.sign]
         words += f", {more} the {formats.percent(share)} % between two seeds of {control} ({evidence(contrast)})"
-    maps = f"their maps correlate by {formats.decimal(likeness)} on average over the {images} images looked at"
-    return Finding("attention", f"{words}; {maps}.", verdict, ())
+    maps = f"their maps correlate by {formats.decimal(alike)} on average over the {images} images looked at"
+    return Finding("attention", f"{words}; {maps}.", verdict, ("attention/changed", "attention/likeness"))
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

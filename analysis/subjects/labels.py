@@ -78,7 +78,9 @@ def label_finding(found: Mapping[str, int], images: int, phrase: str) -> Finding
 
     wrong, faulty = found["wrong"], found["wrong-faulty"]
     if not wrong:
-        return Finding("labels/errors", f"{formats.sentence_case(phrase)} makes no error.", "inconclusive", ())
+        return Finding(
+            "labels/errors", f"{formats.sentence_case(phrase)} makes no error.", "inconclusive", ("labels/wrong",)
+        )
     elsewhere = found["faulty"] - faulty
     p = float(fisher_exact([[faulty, wrong - faulty], [elsewhere, images - wrong - elsewhere]]).pvalue)
     share = wilson(faulty, wrong)

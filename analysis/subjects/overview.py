@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -121,9 +122,10 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, r
 @findings
 def all_pass_marks(results: Results) -> Iterator[Finding]:
     """Which levels meet their pass marks."""
-    found = {finding.name.rpartition("level")[2]: finding.verdict for finding in pass_marks(results)}
-    if found:
-        yield marks_finding(found)
+    told = list(pass_marks(results))
+    if told:
+        finding = marks_finding({each.name.rpartition("level")[2]: each.verdict for each in told})
+        yield replace(finding, claim=next(each.claim for each in told if each.verdict == finding.verdict))
 
 
 def marks_finding(found: Mapping[str, Verdict]) -> Finding:
@@ -143,8 +145,7 @@ def marks_finding(found: Mapping[str, Verdict]) -> Finding:
             level = "level" if len(levels) == 1 else "levels"
             told.append(f"{level} {formats.listing(levels)} {one if len(levels) == 1 else many}")
     worst = next(each for each in words if each in found.values())
-    names = tuple(f"{kind}/level{level}" for level in found for kind in ("best-accuracy", "pass-mark"))
-    return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, names)
+    return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, ())
 
 
 @findings
@@ -178,7 +179,7 @@ def conclusion_finding(ends: tuple[int, int], reached: tuple[float, float], step
         f"{formats.percent(reached[0])} % to {formats.percent(reached[1])} %; {formats.listing(told)}."
     )
     verdict = next(each for each in ("contradicted", *words) if each in steps.values())
-    return Finding("conclusion", sentence, verdict, ())
+    return Finding("conclusion", sentence, verdict, tuple(f"best-accuracy/level{level}" for level in ends))
 
 
 @figure

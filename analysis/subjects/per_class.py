@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
-from analysis.captions import counted, join, over
+from analysis.captions import claim, counted, join, over
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, contrasts
@@ -93,7 +93,10 @@ def change_facts(results: Results) -> Iterator[Fact]:
 def change_findings(results: Results) -> Iterator[Finding]:
     """Which classes each step helps and hurts."""
     for step in steps(results):
-        yield change_finding(step, results.view.phrase(step.key), results.view.phrase(step.control))
+        finding = change_finding(step, results.view.phrase(step.key), results.view.phrase(step.control))
+        largest = max(step.classes.values(), key=lambda change: abs(change.difference))
+        keys = (step.key, step.control)
+        yield replace(finding, claim=claim("paired z test by class", largest, results, finding.verdict, keys))
 
 
 def change_finding(step: Step, treated: str, control: str) -> Finding:
@@ -122,12 +125,11 @@ def _listed(changes: Mapping[str, Contrast]) -> str:
     told = formats.listing(named)
     if len(named) > NAMED:
         told = f"{formats.count(len(named))} classes, from {named[0]} to {named[-1]}"
-    which = "adjusted p" if len(ordered) == 1 else "all adjusted p at most"
-    return f"{told} points ({_largest(max(c.p for c in changes.values()), which)})"
-
-
-def _largest(p: float, which: str) -> str:
-    return formats.p_phrase(p, which).replace("at most =", "at most").replace("at most <", "<")
+    largest = max(change.p for change in changes.values())
+    if len(ordered) == 1:
+        return f"{told} points ({formats.p_phrase(largest, 'adjusted p')})"
+    bound = formats.p_value(largest)
+    return f"{told} points (each adjusted p {bound if bound.startswith('<') else f'≤ {bound}'})"
 
 
 @table

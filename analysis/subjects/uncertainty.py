@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
-from analysis.captions import averaged, join
+from analysis.captions import averaged, claim, join
 from analysis.evidence import Figure, Finding, Findings, Table, Verdict, figure, findings, table
 from analysis.results import Results
 from analysis.statistics import influence
@@ -43,10 +44,15 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
         others = [name for name in trust.uncertainties if name != "entropy"]
         titles = {name: _within(trust.uncertainties[name].title) for name in others}
         gains = contrasts({titles[name]: detection(trust, name) - own for name in others})
-        yield equal_finding(gains, float(own.mean()))
+        finding = equal_finding(gains, float(own.mean()))
+        widest = max(gains.values(), key=lambda each: abs(each.difference))
+        tested = claim("z test of AUROCs", widest, results, finding.verdict, trust.sources, "number")
+        yield replace(finding, claim=tested)
         found = {titles.get(name, "its entropy"): estimate_of(detection(trust, name)) for name in trust.uncertainties}
         if poor := {title: each for title, each in found.items() if each.interval().low <= 0.5}:
-            yield chance_finding(poor)
+            least = min(poor.values(), key=lambda each: each.value)
+            tested = claim("z interval of AUROC", least, results, "contradicted", trust.sources, "number", null=0.5)
+            yield replace(chance_finding(poor), claim=replace(tested, p=None))
     yield selective_finding(trust.uncertainties[trust.chosen])
 
 
