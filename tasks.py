@@ -17,6 +17,7 @@ from invoke import Collection, Context, task
 from study.running.options import Options
 
 RUNS = "runs"
+LINES = 40  # of a list or table shown in the terminal
 
 
 def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
@@ -119,19 +120,72 @@ def _study_folder(study: str, runs: str) -> Path:
     return plans[-1].parent
 
 
-@task(help={"study": "name of the study; default the one that ran last", "runs": STUDY_HELP["runs"]})
+WHICH = {"study": "name of the study; default the one that ran last", "runs": STUDY_HELP["runs"]}
+SETTINGS = {"settings": "file with title, authors and the like; default paper.toml in the study's folder"}
+
+
+@task(help=WHICH | SETTINGS | {"check": "only say whether the report is fresh; exit code 1 when it is stale"})
 @one_line_errors
-def report(_: Context, study: str = "", runs: str = RUNS) -> None:
-    """Write the paper of a study: report.pdf, report.html and the LaTeX bundle."""
-    from report.build import build
+def report(_: Context, study: str = "", runs: str = RUNS, settings: str = "", check: bool = False) -> None:
+    """Write the paper of a study, if anything changed: report.pdf, report.html and the LaTeX bundle."""
+    from report.build import build, stale
 
-    folder = _study_folder(study, runs)
+    folder, own = _study_folder(study, runs), Path(settings) if settings else None
+    if check:
+        if changed := stale(folder, settings=own):
+            print(f"stale: {', '.join(changed)}")
+            raise SystemExit(1)
+        print("fresh")
+        return
     print(f"writing the paper of {folder}", flush=True)
-    for path in build(folder):
-        print(path)
+    print("\n".join(map(str, build(folder, settings=own))) or "nothing changed; the report is fresh")
 
 
-@task(help={"study": "name of the study; default the one that ran last", "runs": STUDY_HELP["runs"]})
+@task(help=WHICH | SETTINGS)
+@one_line_errors
+def verify(_: Context, study: str = "", runs: str = RUNS, settings: str = "") -> None:
+    """Check every number of a study's report, PDF, HTML and LaTeX, against its records; exit code 1 on a difference."""
+    from report.verify import verify as compare
+
+    found = compare(_study_folder(study, runs), settings=Path(settings) if settings else None)
+    for difference in found[:LINES]:
+        print(difference)
+    if found:
+        print(f"{len(found)} differences" + (f", of which these are {LINES}" if len(found) > LINES else ""))
+        raise SystemExit(1)
+    print("every number in the report is what the records say")
+
+
+@task(
+    help={
+        "first": "a study's name, or the folder of a study or of a report kept from before",
+        "second": "what to compare it with",
+        "runs": STUDY_HELP["runs"],
+        "page": "HTML file to write the tables to; default diff.html in the folder of the studies",
+    },
+)
+@one_line_errors
+def diff(_: Context, first: str, second: str, runs: str = RUNS, page: str = "") -> None:
+    """Say which numbers and verdicts differ between two studies, and what they were made of; exit code 1 if any do."""
+    from tabulate import tabulate
+
+    from report import diff as differ
+    from study import kinds  # noqa: F401 - as in _study_folder
+    from study.files import write_bytes
+
+    found = differ.diff(*(differ.find(name, Path(runs)) for name in (first, second)))
+    for title, (head, rows) in found.tables().items():
+        print(f"{title}\n{tabulate(rows[:LINES], headers=head, disable_numparse=True, maxcolwidths=48)}")
+        print(f"... and {len(rows) - LINES} more\n" if len(rows) > LINES else "")
+    path = Path(page) if page else Path(runs) / "diff.html"
+    write_bytes(path, found.page(first, second))
+    print(path)
+    print("every number and verdict is the same" if found.same_results else "numbers or verdicts differ")
+    if not found.same_results:
+        raise SystemExit(1)
+
+
+@task(help=WHICH)
 @one_line_errors
 def status(_: Context, study: str = "", runs: str = RUNS) -> None:
     """Show which runs of a study are complete, with their accuracies and times."""
@@ -223,4 +277,5 @@ def _run(context: Context, command: list[str], environment: dict[str, str] | Non
         raise SystemExit(1)
 
 
-namespace = Collection(task(study, help=dict(STUDY_HELP)), report, status, add, predict, test, bench, lint)
+TASKS = (report, verify, diff, status, add, predict, test, bench, lint)
+namespace = Collection(task(study, help=dict(STUDY_HELP)), *TASKS)

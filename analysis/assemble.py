@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from analysis import subjects
-from analysis.evidence import MAKES, Evidence, Figure, Findings, Table
+from analysis.evidence import MAKES, Evidence, Figure, Findings, Origin, Table
 from analysis.results import Results, results_of
-from analysis.view import view_study
+from analysis.view import StudyView, view_study
 
 Shown = TypeVar("Shown", Table, Figure)
 
@@ -36,6 +37,7 @@ def assemble(study: Path) -> Evidence:
         _present(tables, view.plan.dataset.notice),
         _present(figures, view.plan.dataset.notice),
         (*view.pending, *(name for name, each in made.items() if each is None)),
+        view.failed,
     )
 
 
@@ -52,10 +54,26 @@ def _made(what: str, results: Results, findings: Findings) -> Iterator[tuple[str
     """Every table or figure by name, None for one that is pending."""
     for maker in makers(what):
         made = maker(results, findings)
-        if made is None or isinstance(made, Table | Figure):
-            yield maker.__name__, made
-        else:
-            yield from made
+        single = made is None or isinstance(made, Table | Figure)
+        for name, each in [(maker.__name__, made)] if single else made:
+            yield name, each and _with_origin(each, maker, results.view)
+
+
+def _with_origin(made: Table | Figure, maker: Callable[..., Any], view: StudyView) -> Table | Figure:
+    """With the runs it is of: those that the caption names, and for a table's row those that the row names."""
+    told = runs_named(view, made.caption) or view.names(*view.experiments)
+    if not isinstance(made, Table):
+        return replace(made, origin=Origin(maker, told))
+    rows = tuple(runs_named(view, "\n".join(map(str, row))) or told for row in made.rows)
+    return replace(made, origin=Origin(maker, told), row_runs=rows)
+
+
+def runs_named(view: StudyView, text: str) -> tuple[str, ...]:
+    """Complete runs of the experiments that a text names, by title or key or by what they do differently."""
+    called = {name: e.key for e in view.experiments.values() for name in (e.key, e.differs, e.title) if name}
+    longest_first = sorted(map(re.escape, called), key=len, reverse=True)
+    found = re.findall(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", text)
+    return view.names(*(called[name] for name in found))
 
 
 def _present(made: dict[str, Shown | None], notice: str) -> dict[str, Shown]:

@@ -7,8 +7,10 @@ while its runs are missing. One that makes several yields each by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from analysis import formats
@@ -99,12 +101,17 @@ class Strip:
         """The width it takes, in characters."""
         return 16
 
+    def __str__(self) -> str:
+        """Nothing: what it draws stands in other cells."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Table:
     """A booktabs table: cells of plain text (the report escapes it) or a strip, alignment per column (l, r, c).
 
     A row of one cell heads the rows below it. A ``dense`` table is set in smaller type, so that a row stays on a line.
+    ``origin`` is where its caption comes from, ``row_runs`` the runs behind each row; ``assemble`` finds both.
     """
 
     name: str
@@ -114,6 +121,45 @@ class Table:
     align: str
     best: frozenset[tuple[int, int]] = frozenset()
     dense: bool = False
+    origin: Origin | None = None
+    row_runs: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells it from all other tables and figures."""
+        return f"table/{self.name}"
+
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Rows by the one or two names that lead them, columns by their heads; what comes again is counted."""
+        leading = 2 if self.align.startswith("ll") else 1
+        return _distinct([", ".join(map(str, row[:leading])) for row in self.rows]), _distinct(self.header)
+
+    def cell_name(self, row: int, column: int) -> str:
+        """What the fact that a cell prints is called."""
+        rows, columns = self._names
+        return f"{self.label}/{rows[row]}/{columns[column]}"
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """The caption and every cell with a number as a fact, as far as their origin is known."""
+        if self.origin:
+            yield self.origin.text(f"caption/{self.label}", self.caption)
+            for row, (cells, runs) in enumerate(zip(self.rows, self.row_runs, strict=True)):
+                made = Origin(self.origin.computed_by, runs)
+                for column, cell in enumerate(cells if len(cells) > 1 else ()):
+                    if isinstance(cell, str) and any(map(str.isdigit, cell)):
+                        yield made.text(self.cell_name(row, column), cell)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, each that was there before with its number in brackets."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return numbered
 
 
 @dataclass(frozen=True)
@@ -129,6 +175,18 @@ class Figure:
     alt: str
     width: float = 1.0
     data: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    origin: Origin | None = None
+
+    @property
+    def label(self) -> str:
+        """What tells it from all other tables and figures."""
+        return f"figure/{self.name}"
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """The caption as a fact, if its origin is known."""
+        if self.origin:
+            yield self.origin.text(f"caption/{self.label}", self.caption)
 
     def draw(self) -> Canvas:
         """The matplotlib figure in the paper's style."""
@@ -140,13 +198,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the paper may say, looked up by name; a missing name is pending, never invented."""
+    """Everything the paper may say, looked up by name; a missing name is pending, never invented.
+
+    ``failed`` names those of the pending runs that failed.
+    """
 
     facts: dict[str, Fact] = field(default_factory=dict)
     findings: Findings = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 MAKES = "makes"  # the attribute that a decorator leaves

@@ -11,7 +11,18 @@ from typing import Any, TypeVar
 from study.experiment import Experiment, run_name
 from study.files import read_json
 from study.kinds import Vote
-from study.records import PREDICTIONS, SUPERSEDED, TRIALS, Level, Plan, Predictions, Run, current_runs, read_plan
+from study.records import (
+    PREDICTIONS,
+    SUPERSEDED,
+    TRIALS,
+    Level,
+    Plan,
+    Predictions,
+    Run,
+    current_runs,
+    read_failure,
+    read_plan,
+)
 
 Kind = TypeVar("Kind", bound=Experiment)
 
@@ -20,13 +31,15 @@ Kind = TypeVar("Kind", bound=Experiment)
 class StudyView:
     """The plan, its experiments by key in the plan's order, and complete runs by key and seed.
 
-    ``superseded`` counts predictions of earlier runs that newer ones have replaced.
+    ``superseded`` counts predictions of earlier runs that newer ones have replaced, ``failed`` names the runs that
+    were tried last without success.
     """
 
     plan: Plan
     experiments: Mapping[str, Experiment]
     runs: Mapping[str, Mapping[int, Run]]
     superseded: int = 0
+    failed: tuple[str, ...] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -148,4 +161,5 @@ def view_study(study: Path) -> StudyView:
     for run in current_runs(study, plan).values():
         runs.setdefault(run.key, {})[run.seed] = run
     superseded = sum(1 for _ in (study / SUPERSEDED).rglob(PREDICTIONS))
-    return StudyView(plan, {experiment.key: experiment for experiment in plan.experiments}, runs, superseded)
+    view = StudyView(plan, {experiment.key: experiment for experiment in plan.experiments}, runs, superseded)
+    return replace(view, failed=tuple(name for name in view.pending if read_failure(study / name)))

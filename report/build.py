@@ -1,4 +1,4 @@
-"""`invoke report`: from a study's records to report.pdf, report.html, the LaTeX bundle and provenance.json."""
+"""`invoke report`: from a study's records to report.pdf, report.html, the LaTeX bundle and the lists beside them."""
 
 from __future__ import annotations
 
@@ -7,37 +7,59 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.assemble import assemble
-from report import html, pdf
+from report import freshness, html, pdf
 from report.bibliography import Bibliography
-from report.figures import Drawing, draw_all
+from report.figures import Drawing, Drawings
 from report.lookup import Lookup
 from report.paper import Paper
+from report.settings import PAPER, read_settings
 from study.errors import StudyError
 from study.files import write_bytes, write_json
 from study.records import read_plan
 
+PDF, HTML, LATEX, PROVENANCE, CLAIMS = "report.pdf", "report.html", "latex/main.tex", "provenance.json", "claims.json"
+WRITTEN = (PDF, HTML, "latex", "latex.zip", PROVENANCE, CLAIMS)
 
-def build(study: Path, output: Path | None = None) -> list[Path]:
-    """Write the report of a study, finished or not, and return the paths written.
 
-    ``output`` defaults to ``report`` inside the study's folder. StudyError when there is no study, a
-    record is damaged, or a template asks for something that cannot exist.
+def build(study: Path, output: Path | None = None, settings: Path | None = None) -> list[Path]:
+    """Write the report of a study, finished or not, and return the paths written; nothing where it is fresh.
+
+    ``output`` defaults to ``report`` inside the study's folder, ``settings`` to its paper.toml. StudyError when there
+    is no study, a record is damaged, or a template asks for something that cannot exist.
     """
-    lookup = Lookup(assemble(study), read_plan(study))
-    folder = output or study / "report"
-    drawings = draw_all(lookup.evidence.figures.values())
-    files = pdf.bundle(render("latex", lookup, drawings), drawings)
+    folder, made_of = output or study / "report", freshness.inputs(study, settings or study / PAPER)
+    if not freshness.changes(folder, made_of):
+        return []
+    lookup = lookup_of(study, settings)
+    drawings = Drawings(lookup.evidence.figures)
+    page, source = (render(kind, lookup, drawings).encode() for kind in ("html", "latex"))
+    files = pdf.bundle(source, drawings)
     pdf.write(files, folder / "latex")
     write_bytes(folder / "latex.zip", pdf.zipped(files))
-    write_bytes(folder / "report.html", render("html", lookup, drawings).encode())
-    write_bytes(folder / "report.pdf", _pdf(files, lookup, drawings))
-    write_json(folder / "provenance.json", lookup.provenance)
-    return [folder / name for name in ("report.pdf", "report.html", "latex", "latex.zip", "provenance.json")]
+    write_bytes(folder / HTML, page)
+    write_bytes(folder / PDF, _pdf(files, lookup, drawings))
+    write_json(folder / PROVENANCE, lookup.provenance)
+    write_json(folder / CLAIMS, lookup.claims)
+    freshness.remember(folder, made_of)
+    if lookup.orphans:
+        print(f"computed, but not in the paper: {', '.join(lookup.orphans)}", file=sys.stderr)
+    return [folder / name for name in WRITTEN]
 
 
-def render(kind: str, lookup: Lookup, drawings: Mapping[str, Drawing]) -> str:
-    """The paper's source in one format: "latex", "html" or "typst"."""
-    source = Paper(kind, lookup, drawings, Bibliography()).render()
+def stale(study: Path, output: Path | None = None, settings: Path | None = None) -> list[str]:
+    """What changed since the study's report was written; nothing where it is fresh. StudyError when there is none."""
+    return freshness.changes(output or study / "report", freshness.inputs(study, settings or study / PAPER))
+
+
+def lookup_of(study: Path, settings: Path | None = None) -> Lookup:
+    """What the study's paper may say. StudyError when there is no study or the settings cannot be read."""
+    own = read_settings(settings or study / PAPER, required=settings is not None)
+    return Lookup(assemble(study), read_plan(study), settings=own)
+
+
+def render(kind: str, lookup: Lookup, drawings: Mapping[str, Drawing], marked: bool = False) -> str:
+    """The paper's source in one format: "latex", "html" or "typst"; ``marked``, with what it prints by name."""
+    source = Paper(kind, lookup, drawings, Bibliography(), marked).render()
     return html.finish(source) if kind == "html" else source
 
 

@@ -21,7 +21,7 @@ from jinja2.runtime import Macro
 from markupsafe import Markup, escape
 
 from analysis.evidence import Table
-from report import escaping
+from report import escaping, marks
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 Macros = dict[str, Callable[..., Markup]]
@@ -60,7 +60,9 @@ def page_script() -> dict[str, Markup]:
 
 
 def printed(value: object, kind: str) -> Markup:
-    """A value as the format prints it; what is markup already stays."""
+    """A value as the format prints it, marked if it has a name; what is markup already stays."""
+    if isinstance(value, marks.Named):
+        return marks.around(printed(str(value), kind), value.name)
     return value if isinstance(value, Markup) else ESCAPES[kind](escaping.unbroken(escaping.plain(str(value))))
 
 
@@ -83,12 +85,22 @@ def macros(kind: str, values: Mapping[str, Any]) -> Macros:
     environment.filters |= {
         "slug": escaping.slug,
         "string": escaping.typst_string,
-        "breakable": escaping.breakable,
+        "breakable": _breakable,
         "csv_link": csv_link,
         "wrapping_columns": wrapping_columns,
     }
     exported = vars(environment.get_template(f"{kind}.jinja", globals=dict(values)).module)
     return {name: exported[name] for name in exported if isinstance(exported[name], Macro)}
+
+
+def _breakable(text: str) -> str:
+    broken = escaping.breakable(text)
+    return marks.Named(broken, text.name) if isinstance(text, marks.Named) else broken
+
+
+def page(template: str, **values: object) -> str:
+    """An HTML page that is not the paper, every value escaped."""
+    return _environment("html").get_template(template).render(values)
 
 
 def sections(kind: str, values: Mapping[str, Any]) -> Environment:

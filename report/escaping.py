@@ -28,8 +28,8 @@ TEX_SPACES = {
 
 
 def plain(text: str) -> str:
-    """One line of printable text: control characters and lone surrogates become spaces."""
-    return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    """One line of printable text: control characters and lone surrogates and private characters become spaces."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Co") else c for c in text)
 
 
 def unbroken(text: str) -> str:

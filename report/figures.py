@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -33,9 +33,17 @@ class Drawing:
         return Markup(ID.sub(rf"\g<1>{self.slug}-", scaled))
 
 
-def draw_all(figures: Iterable[Figure]) -> dict[str, Drawing]:
-    """Draw every figure, by name."""
-    return {figure.name: draw(figure) for figure in figures}
+class Drawings(dict[str, Drawing]):
+    """The drawings by name, each made when it is first asked for."""
+
+    def __init__(self, figures: Mapping[str, Figure]) -> None:
+        """Draw none of the figures yet."""
+        super().__init__()
+        self.figures = figures
+
+    def __missing__(self, name: str) -> Drawing:
+        self[name] = draw(self.figures[name])
+        return self[name]
 
 
 def draw(figure: Figure) -> Drawing:

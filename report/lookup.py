@@ -9,17 +9,20 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
+from report.claims import listed
+from report.settings import Settings
 from study.errors import StudyError
 from study.experiment import Experiment
 from study.records import Level, Plan
 
 Found = TypeVar("Found")
+Float = TypeVar("Float", Table, Figure)
 RUNS_IN_FULL = 2  # more runs than this are counted by experiment; provenance.json names them all
 
 
 @dataclass
 class Lookup:
-    """What the templates may ask for; remembers which facts and findings were printed.
+    """What the templates may ask for; remembers what was printed.
 
     An experiment is pending while a run of it is in ``evidence.pending``.
     """
@@ -28,6 +31,8 @@ class Lookup:
     plan: Plan
     used: dict[str, Fact] = field(default_factory=dict)
     told: dict[str, Finding] = field(default_factory=dict)
+    shown: dict[str, Table | Figure] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
 
     @cached_property
     def experiments(self) -> dict[str, Experiment]:
@@ -52,6 +57,16 @@ class Lookup:
         """Whether any planned run is missing."""
         return any(map(self.pending, self.experiments))
 
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the runs that failed."""
+        return self.evidence.failed
+
+    def missing(self, name: str) -> str:
+        """Why something is not there: a run of the experiment it names "failed", or is "pending"."""
+        broken = {run.rpartition("/")[0] for run in self.failed}
+        return "failed" if any(f"/{key}/" in f"/{name}/" for key in broken) else "pending"
+
     def fact(self, name: str) -> Fact | None:
         """The fact, counted as printed; None while its runs are missing; StudyError when misspelt."""
         found = self._find(self.evidence.facts, name, "fact")
@@ -60,11 +75,10 @@ class Lookup:
         return found
 
     def finding(self, name: str) -> Finding | None:
-        """The finding, its facts counted as printed; None while its runs are missing."""
+        """The finding, counted as printed; None while its runs are missing."""
         found = self._find(self.evidence.findings, name, "finding")
         if found:
             self.told[name] = found
-            self.used |= {fact: self.evidence.facts[fact] for fact in found.facts}
         return found
 
     def ranked(self, verdict: str) -> list[str]:
@@ -106,12 +120,17 @@ class Lookup:
         return any(self.pending(key) for key in keys) if keys else self.unfinished
 
     def table(self, name: str) -> Table | None:
-        """The table, or None while its runs are missing; StudyError when misspelt."""
-        return self._find(self.evidence.tables, name, "table")
+        """The table, counted as printed; None while its runs are missing; StudyError when misspelt."""
+        return self._shown(self._find(self.evidence.tables, name, "table"))
 
     def figure(self, name: str) -> Figure | None:
-        """The figure, or None while its runs are missing; StudyError when misspelt."""
-        return self._find(self.evidence.figures, name, "figure")
+        """The figure, counted as printed; None while its runs are missing; StudyError when misspelt."""
+        return self._shown(self._find(self.evidence.figures, name, "figure"))
+
+    def _shown(self, found: Float | None) -> Float | None:
+        if found:
+            self.shown[found.label] = found
+        return found
 
     def known(self, name: str) -> bool:
         """Whether there is a fact, finding, table or figure of this name: for optional parts."""
@@ -127,17 +146,39 @@ class Lookup:
         return self.known(name) or self._may_come(name)
 
     @property
+    def printed_in(self) -> dict[str, str]:
+        """Where each fact is printed, by name: in the text, else as part of a finding, else nowhere."""
+        told = {name for finding in self.told.values() for name in finding.facts}
+        return {n: "text" if n in self.used else "finding" if n in told else "" for n in sorted(self.evidence.facts)}
+
+    @property
     def provenance(self) -> dict[str, Any]:
-        """Facts and findings that were printed, JSON-ready and sorted by name."""
-        facts, findings = ([asdict(shelf[name]) for name in sorted(shelf)] for shelf in (self.used, self.told))
-        return {"study": self.plan.study, "facts": facts, "findings": findings}
+        """Facts, those not printed too, and the cells and captions shown, JSON-ready and sorted by name."""
+        facts = [asdict(self.evidence.facts[name]) | {"printed in": where} for name, where in self.printed_in.items()]
+        cells = [asdict(fact) for each in self.shown.values() for fact in each.facts]
+        return {"study": self.plan.study, "facts": facts, "cells": sorted(cells, key=lambda cell: cell["name"])}
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """Findings that were printed, each with its claim, JSON-ready and sorted by name."""
+        return {"study": self.plan.study, "findings": [listed(self.told[name]) for name in sorted(self.told)]}
+
+    @property
+    def orphans(self) -> list[str]:
+        """Findings, tables and figures that were made and not printed."""
+        tables, figures = self.evidence.tables.values(), self.evidence.figures.values()
+        made = [*(each.label for each in tables), *(each.label for each in figures)]
+        made += [f"finding {name}" for name in self.evidence.findings if name not in self.told]
+        return [label for label in made if label not in self.shown]
 
     def fact_list(self) -> Table:
-        """The appendix's table of the facts printed so far, by name."""
-        rows = tuple((f.name, f.text, f.function, _runs(f.runs)) for _, f in sorted(self.used.items()))
-        caption = f"{len(rows)} facts are printed in this paper; those without runs come from the plan."
+        """Every fact by name, and whether the text or a finding prints it."""
+        where, facts = self.printed_in, self.evidence.facts
+        rows = tuple((n, facts[n].text, place, facts[n].function, _runs(facts[n].runs)) for n, place in where.items())
+        printed = len(rows) - list(where.values()).count("")
+        caption = f"The paper prints {printed} of {len(rows)} facts; those without runs come from the plan."
         caption = f"{caption} {self.plan.dataset.notice}".strip()
-        return Table("facts", caption, ("Fact", "As printed", "Computed by", "From"), rows, "llll")
+        return Table("facts", caption, ("Fact", "Value", "Printed in", "Computed by", "From"), rows, "lllll")
 
     @property
     def commands(self) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from markupsafe import Markup
 
-from report import environment
+from analysis.evidence import Table
+from report import environment, marks
 from report.bibliography import Bibliography
 from report.figures import Drawing
 from report.lookup import Lookup
@@ -19,12 +20,13 @@ KINDS = {"fig": "Figure", "tab": "Table", "sec": "Section", "app": "Appendix"}
 
 @dataclass
 class Paper:
-    """Renders the sections as ``kind``: "latex", "html" or "typst"."""
+    """Renders the sections as ``kind``: "latex", "html" or "typst"; ``marked``, with each fact and finding by name."""
 
     kind: str
     lookup: Lookup
     drawings: Mapping[str, Drawing]
     bibliography: Bibliography
+    marked: bool = False
 
     def render(self) -> str:
         """The whole document. StudyError when a template asks for something that cannot exist."""
@@ -45,7 +47,13 @@ class Paper:
     def fact(self, name: str) -> Markup:
         """The printed form of a fact, or a visible pending mark."""
         found = self.lookup.fact(name)
-        return self.macros["value"](found) if found else self.macros["pending_mark"](name)
+        return self._named(self.macros["value"](found), name) if found else self._mark(name)
+
+    def _mark(self, name: str) -> Markup:
+        return self.macros["pending_mark"](name, self.lookup.missing(name))
+
+    def _named(self, printed: Markup, name: str) -> Markup:
+        return marks.around(printed, name) if self.marked else printed
 
     def counted(self, name: str, one: str, many: str) -> Markup:
         """A count and its noun in the right number, e.g. "3 seeds"."""
@@ -55,17 +63,22 @@ class Paper:
     def finding(self, name: str) -> Markup:
         """The sentence of a finding, or a visible pending mark."""
         found = self.lookup.finding(name)
-        return self.macros["sentence"](found) if found else self.macros["pending_mark"](name)
+        return self._named(self.macros["sentence"](found), f"finding {name}") if found else self._mark(name)
 
     def table(self, name: str, long: bool = False) -> Markup:
         """A table, one that may break across pages when ``long``, or a pending box of the same number."""
         found = self.lookup.table(name)
-        return self.macros["tabular"](found, long) if found else self.macros["pending_float"](name, "tab")
+        if not found:
+            return self.macros["pending_float"](name, "tab")
+        return self.macros["tabular"](_named_table(found) if self.marked else found, long)
 
     def figure(self, name: str) -> Markup:
         """A figure, or a pending box of the same number."""
         found = self.lookup.figure(name)
-        return self.macros["picture"](found) if found else self.macros["pending_float"](name, "fig")
+        if not found:
+            return self.macros["pending_float"](name, "fig")
+        caption = marks.Named(found.caption, f"caption/figure/{name}") if self.marked else found.caption
+        return self.macros["picture"](replace(found, caption=caption))
 
     def cite(self, *keys: str) -> Markup:
         """A citation in parentheses."""
@@ -74,3 +87,15 @@ class Paper:
     def citet(self, key: str) -> Markup:
         """A citation that is part of the sentence."""
         return self.macros["citation_in_text"](self.bibliography.cite(key))
+
+
+def _named_table(table: Table) -> Table:
+    """The table with its caption and cells by the names of the facts they print."""
+    rows = tuple(
+        tuple(
+            marks.Named(cell, table.cell_name(row, column)) if isinstance(cell, str) else cell
+            for column, cell in enumerate(cells)
+        )
+        for row, cells in enumerate(table.rows)
+    )
+    return replace(table, rows=rows, caption=marks.Named(table.caption, f"caption/table/{table.name}"))

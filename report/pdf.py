@@ -23,10 +23,10 @@ SECONDS = 300  # longer than any paper takes; a LaTeX that waits for input must 
 OPTIONS = ("-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "-latexoption=-no-shell-escape")
 
 
-def bundle(source: str, drawings: Mapping[str, Drawing]) -> dict[str, bytes]:
+def bundle(source: bytes, drawings: Mapping[str, Drawing]) -> dict[str, bytes]:
     """What LaTeX needs, by path: main.tex, references.bib and the figures."""
     figures = {f"figures/{drawing.slug}.pdf": drawing.pdf for drawing in drawings.values()}
-    return {"main.tex": source.encode(), REFERENCES.name: REFERENCES.read_bytes(), **figures}
+    return {"main.tex": source, REFERENCES.name: REFERENCES.read_bytes(), **figures}
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:

@@ -17,9 +17,10 @@ from study.errors import StoppingError, StudyError
 JSON: TypeAlias = Any
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Replace ``path`` atomically: a reader sees the old content or the new, never a part.
 
+    What need not outlive a power cut is not ``durable``, which spares waiting for the disk.
     Raises StoppingError when the disk refuses; the old content is then still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write equal files
@@ -28,7 +29,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -36,9 +38,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise StoppingError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
 
 
-def write_json(path: Path, data: JSON) -> None:
+def write_json(path: Path, data: JSON, durable: bool = True) -> None:
     """Write JSON-ready data, sorted and indented, atomically."""
-    write_bytes(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+    write_bytes(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode(), durable)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

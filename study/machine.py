@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import subprocess
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -102,11 +104,11 @@ def _keep_freed_memory() -> None:
 def environment(machine: Machine, precision: str) -> dict[str, Any]:
     """What environment.json says, without the times the runner adds."""
     return {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": versions(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "device": str(machine.device),
-        "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else _processor(),
+        "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "precision": precision,
         "compile": machine.compile,
@@ -132,14 +134,30 @@ def peak_memory_bytes(machine: Machine) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _processor() -> str:
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages whose numerics matter."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def free_memory_bytes() -> float:
+    """Memory that a new process could take without another's loss; infinite where the system does not say."""
+    info = Path("/proc/meminfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    free = [1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return free[0] if free else math.inf
+
+
+def processor() -> str:
+    """What the system calls its processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
 
 
+@cache
 def _commit() -> str:
+    """The commit that this process runs."""
     try:
         command = ["git", "rev-parse", "HEAD"]
         return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()

@@ -1,24 +1,88 @@
-"""How far a study is: what `invoke status` shows."""
+"""How far a study is: what a running one leaves for others to read, and what `invoke status` shows."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.experiment import run_name
+import msgspec
+
+from study import files
+from study.errors import StudyError
+from study.experiment import run_name, structured
 from study.records import RESULT, SPLITS, Run, current_runs, read_failure, read_plan
+
+LOCK = ".lock"  # held by the process that runs the study
+UNDER_WAY = ".under-way.json"
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A run under way: the machine and device that carry it out, the share that is done if it tells, what is left."""
+
+    node: str
+    device: str
+    done: float | None
+    seconds_left: float
+
+    def __str__(self) -> str:
+        share = "" if self.done is None else f", {100 * self.done:.0f} %"
+        return f"under way on {self.node} ({self.device}){share}, about {duration(self.seconds_left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A duration the way people say it: "42 s", "3 min 05 s", "1 h 02 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def note_under_way(folder: Path, runs: Mapping[str, UnderWay]) -> None:
+    """Leave for others to read which runs are under way, where the folder can be written."""
+    with contextlib.suppress(StudyError, OSError):
+        if runs:
+            files.write_json(folder / UNDER_WAY, msgspec.to_builtins(dict(runs)), durable=False)
+        else:
+            (folder / UNDER_WAY).unlink(missing_ok=True)
+
+
+def under_way(folder: Path) -> dict[str, UnderWay]:
+    """The runs under way by name; none when the process that left the note is gone."""
+    if _running(folder):
+        with contextlib.suppress(StudyError):
+            return structured(files.read_json(folder / UNDER_WAY), dict[str, UnderWay])
+    return {}
+
+
+def _running(folder: Path) -> bool:
+    """Whether some process holds the study's folder."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
 
 
 def summary(folder: Path) -> list[dict[str, Any]]:
     """One row per planned run: name, state, validation and test accuracy in percent, seconds."""
     plan = read_plan(folder)
-    runs = current_runs(folder, plan)
+    runs, active = current_runs(folder, plan), under_way(folder)
     names = [run_name(experiment.key, seed) for seed, experiment in plan.runs]
-    return [_summary_row(folder / name, name, runs.get(name)) for name in names]
+    return [_summary_row(name, runs.get(name), active.get(name) or _missing(folder / name)) for name in names]
 
 
-def _summary_row(folder: Path, name: str, run: Run | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": name, "state": "complete" if run else _missing(folder)}
+def _summary_row(name: str, run: Run | None, missing: object) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": name, "state": "complete" if run else str(missing)}
     for split in SPLITS:
         accuracy = run.metrics.get(f"{split}_accuracy") if run else None
         row[f"{split} accuracy (%)"] = None if accuracy is None else 100 * accuracy

@@ -50,7 +50,11 @@ def sample_evidence(pending: tuple[str, ...] = ()) -> Evidence:
     )
 
 
+def blank_drawing(figure: Figure) -> Drawing:
+    """An empty drawing of a figure, which takes no time."""
+    return Drawing(slug(figure.name), '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>', b"")
+
+
 def blank_drawings(evidence: Evidence) -> dict[str, Drawing]:
-    """Empty drawings of all figures, which take no time."""
-    blank = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"></svg>'
-    return {name: Drawing(slug(name), blank, b"") for name in evidence.figures}
+    """Empty drawings of all figures."""
+    return {name: blank_drawing(figure) for name, figure in evidence.figures.items()}

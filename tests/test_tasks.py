@@ -67,7 +67,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("task", ["status", "report"])
+@pytest.mark.parametrize("task", ["status", "report", "verify"])
 def test_without_a_study_the_user_is_told_to_run_one(invoke: Invoke, task: str, tmp_path: Path) -> None:
     done = invoke(task, "--runs", str(tmp_path))
     assert (done.returncode, done.stderr) == (2, f"error: no study in {tmp_path}; run `invoke study` first\n")

@@ -12,6 +12,7 @@ from analysis import formats, style
 from analysis.captions import join
 from analysis.evidence import Figure, Findings, figure
 from analysis.results import Results
+from analysis.subjects.protocol import network_name
 from study.records import Run
 
 LEVEL = 3
@@ -47,7 +48,10 @@ def distinct(results: Results) -> dict[str, list[Block]]:
             found.setdefault((run.trained.architecture.backbone, run.trained.architecture.attention), run)
     attended = {backbone for backbone, attention in found if attention}
     shown = [run for (backbone, attention), run in found.items() if attention or backbone not in attended]
-    return {view.title(run.key): [(name, details(*rest)) for name, *rest in run.metrics["blocks"]] for run in shown}
+    return {
+        view.title(run.key): [(network_name(name), details(*rest)) for name, *rest in run.metrics["blocks"]]
+        for run in shown
+    }
 
 
 def details(shape: list[int], parameters: int) -> str:

@@ -296,7 +296,7 @@ def _draw_confusion(axes: Axes, matrix: np.ndarray, classes: list[str]) -> None:
 
 def _draw_recall(axes: Axes, scored: pd.DataFrame, shade: str) -> None:
     middle = 100 * scored["recall"]
-    reach = [middle - 100 * scored["recall_low"], 100 * scored["recall_high"] - middle]
+    reach = np.clip([middle - 100 * scored["recall_low"], 100 * scored["recall_high"] - middle], 0, None)
     axes.errorbar(middle, range(len(scored)), xerr=reach, fmt="o", color=shade, elinewidth=1.0, ms=4)
     axes.set_xlabel("Recall, %")
     _share_rows(axes)

@@ -170,7 +170,8 @@ def experiments(results: Results, findings: Findings) -> Table | None:
         if each.trained is None:
             continue
         seconds = [float(run.durations["total"]) for run in view.runs_of(each.key)]
-        time = formats.duration(float(np.mean(seconds)))[2] if seconds else "pending"
+        failed = any(name.startswith(f"{each.key}/") for name in view.failed)
+        time = formats.duration(float(np.mean(seconds)))[2] if seconds else "failed" if failed else "pending"
         control = f"{view.title(each.control)}: {each.differs}" if each.control else formats.MISSING
         size = max(stage.image_size for stage in each.trained.recipe.stages)
         rows.append((str(each.level), each.title, control, str(each.trained.recipe.epochs), str(size), time))

@@ -18,7 +18,10 @@ from study.records import SPLITS, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class Vote(Kind):
-    """Combine the members' recorded logits by a rule whose weights come from validation alone."""
+    """Combine the members' recorded logits by a rule whose weights come from validation alone.
+
+    On validation images themselves it votes as fitted to the others of them (``study.metrics.voting.cross_fitted``).
+    """
 
     members: tuple[str, ...] = reads()
     rule: VotingRule
@@ -34,8 +37,10 @@ def vote(members: Sequence[str], rule: VotingRule, context: Context) -> Outcome:
     """Combine the recorded logits of experiments, given by their keys."""
     runs = [context.run(key) for key in members]
     logits = {split: np.stack([run.predictions(split).logits for run in runs]) for split in SPLITS}
-    weights = voting.weights(rule, logits["validation"], context.labels("validation"))
-    outcome = context.predicted({s: voting.combine(rule, each, weights) for s, each in logits.items()})
+    labels = context.labels("validation")
+    weights = voting.weights(rule, logits["validation"], labels)
+    votes = {split: voting.combine(rule, each, weights) for split, each in logits.items()}
+    outcome = context.predicted(votes | {"validation": voting.cross_fitted(rule, logits["validation"], labels)})
     outcome.metrics |= {"members": list(members), "weights": [float(w) for w in weights]}
     if rule == "soft-probabilities":  # the mean whose entropy is the ensemble's
         for split, each in logits.items():

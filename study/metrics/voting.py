@@ -13,8 +13,11 @@ import numpy as np
 from study.metrics.calibration import negative_log_likelihood
 
 VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "greedy"]
+FITTED: tuple[VotingRule, ...] = ("weighted", "greedy")  # the rules whose weights come from labels
 GREEDY_ROUNDS = 20
+FOLDS = 5
 TINY = 1e-12
+DIGITS = 10  # beyond which sums in another order may differ: what agrees so far is a tie
 
 
 def weights(rule: VotingRule, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -31,7 +34,7 @@ def weights(rule: VotingRule, logits: np.ndarray, labels: np.ndarray) -> np.ndar
     if rule == "greedy":
         from scipy.special import softmax
 
-        return greedy_weights(softmax(logits, axis=2), labels)
+        return greedy_weights(softmax(logits.astype(np.float64), axis=2), labels)
     return np.full(members, 1 / members)
 
 
@@ -41,11 +44,12 @@ def greedy_weights(probabilities: np.ndarray, labels: np.ndarray, rounds: int = 
     In each round the member (of (M, N, C)) is added that makes the mean most accurate, and of equally
     accurate means the one with the lowest negative log-likelihood; the best prefix of the sequence is
     kept. Likelihood alone would prefer members trained without label smoothing, however accurate the
-    others are. Returns how often each was taken, as weights (M,).
+    others are. Returns how often each was taken, as weights (M,). What agrees to ten digits counts as equal, and
+    of equals the first member and the shortest sequence win.
     """
     chosen: list[int] = []
     history: list[tuple[float, float]] = []
-    total = np.zeros_like(probabilities[0])
+    total = np.zeros(probabilities.shape[1:])
     for count in range(1, rounds + 1):
         scores = [_score((total + member) / count, labels) for member in probabilities]
         chosen.append(min(range(len(scores)), key=scores.__getitem__))
@@ -57,7 +61,23 @@ def greedy_weights(probabilities: np.ndarray, labels: np.ndarray, rounds: int = 
 
 def _score(mean: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Error rate, then negative log-likelihood, of mean probabilities (N, C): the lower the better."""
-    return float((mean.argmax(axis=1) != labels).mean()), float(negative_log_likelihood(mean, labels).mean())
+    wrong = mean.round(DIGITS).argmax(axis=1) != labels
+    return float(wrong.mean()), round(float(negative_log_likelihood(mean, labels).mean()), DIGITS)
+
+
+def cross_fitted(rule: VotingRule, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log-probabilities (N, C) of the vote on the images (M, N, C) that its weights come from.
+
+    Each fold of the images is voted on with weights from the others, lest a rule that fits its weights rank itself by
+    the very labels it was fitted to (stacking: Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1).
+    """
+    if rule not in FITTED or len(labels) < FOLDS:
+        return combine(rule, logits, weights(rule, logits, labels))
+    fold, votes = np.arange(len(labels)) % FOLDS, np.empty(logits.shape[1:])
+    for held_out in range(FOLDS):
+        rest, own = fold != held_out, fold == held_out
+        votes[own] = combine(rule, logits[:, own], weights(rule, logits[:, rest], labels[rest]))
+    return votes
 
 
 def combine(rule: VotingRule, logits: np.ndarray, weight: np.ndarray) -> np.ndarray:

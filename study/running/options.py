@@ -29,3 +29,5 @@ class Options:
     deterministic: bool = _flag(False, "choose reproducible kernels on CUDA")
     workers: int | None = _flag(None, "how many runs at a time, sharing the processors; default 2 on a CPU, else 1")
     fail_fast: bool = _flag(False, "stop at the first run that fails, instead of going on with what does not need it")
+    executor: str = _flag("processes", "what carries out the runs: processes of this machine, or ray, a Ray cluster")
+    address: str = _flag("", "where the Ray cluster is, e.g. auto or 10.0.0.1:6379; default: one started here")

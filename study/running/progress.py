@@ -21,6 +21,9 @@ from study.errors import StudyError
 from study.experiment import structured
 from study.kinds import Kind, Scale
 from study.records import Run
+from study.status import UnderWay, duration, note_under_way
+
+NOTE_SECONDS = 2.0
 
 
 def cache_file() -> Path:
@@ -40,6 +43,7 @@ class Estimator:
     scale: Scale
     where: str
     ratios: dict[str, float] = field(default_factory=dict)
+    nominal: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)  # pace and cost by key
 
     @classmethod
     def of(cls, scale: Scale, where: str, runs: Iterable[Run]) -> Estimator:
@@ -54,8 +58,12 @@ class Estimator:
 
     def seconds(self, experiment: Kind) -> float:
         """Estimated duration of one run of the experiment, in seconds."""
-        usual = median(self.ratios.values()) if self.ratios else 1.0
-        return experiment.cost(self.scale) * self.ratios.get(experiment.pace, usual)
+        if experiment.key not in self.nominal:
+            self.nominal[experiment.key] = experiment.pace, experiment.cost(self.scale)
+        pace, cost = self.nominal[experiment.key]
+        if pace not in self.ratios:
+            return cost * (median(self.ratios.values()) if self.ratios else 1.0)
+        return cost * self.ratios[pace]
 
     def learn(self, experiment: Kind, seconds: float) -> None:
         """A run of the experiment took so long."""
@@ -79,16 +87,6 @@ def _cached() -> dict[str, dict[str, float]]:
     return {}
 
 
-def duration(seconds: float) -> str:
-    """A duration the way people say it: "42 s", "3 min 05 s", "1 h 02 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def shared(seconds: Sequence[float], lanes: int) -> float:
     """Seconds that runs take in so many lanes: their sum's share, but no less than the longest of them."""
     return max(sum(seconds) / lanes, max(seconds, default=0.0))
@@ -96,16 +94,25 @@ def shared(seconds: Sequence[float], lanes: int) -> float:
 
 @dataclass
 class _Active:
-    """A run under way: its number among all, the images it will process and those it has, and when it began."""
+    """A run under way: its number among all, the images it will process and those it has, where and when it began.
+
+    A run of no images does not tell how far it is.
+    """
 
     number: int
     images: int
+    node: str
     seen: int = 0
     begun: float = field(default_factory=lambda: time.perf_counter())
 
+    @property
+    def share(self) -> float:
+        """The share that is done, in [0, 1]."""
+        return min(self.seen / max(self.images, 1), 1.0)
+
     def left(self, estimate: float) -> float:
         """Seconds to go: the estimate gives way to the run's own pace as it goes on."""
-        share, elapsed = min(self.seen / self.images, 1.0), time.perf_counter() - self.begun
+        share, elapsed = self.share, time.perf_counter() - self.begun
         if not share:
             return max(estimate - elapsed, 0.0)
         return (1 - share) * ((1 - share) * estimate + elapsed)
@@ -118,11 +125,18 @@ class Reporter:
     """
 
     def __init__(
-        self, runs: Mapping[str, Kind], estimator: Estimator, lanes: int = 1, console: Console | None = None
+        self,
+        runs: Mapping[str, Kind],
+        estimator: Estimator,
+        lanes: int = 1,
+        console: Console | None = None,
+        folder: Path | None = None,
+        device: str = "",
     ) -> None:
-        """``lanes`` runs go on at a time."""
+        """``lanes`` runs go on at a time, on the ``device``; in the study's ``folder`` is noted how far they are."""
         self.console = console or Console(soft_wrap=True, highlight=False)
         self.runs, self.estimator, self.lanes = runs, estimator, lanes
+        self.folder, self.device, self.noted = folder, device, 0.0
         self.waiting, self.active = set(runs), dict[str, _Active]()
         self.started = time.perf_counter()
         self.bar = Progress(
@@ -143,6 +157,8 @@ class Reporter:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+        self.active.clear()
+        self._note()
 
     def say(self, line: str) -> None:
         """Print one line above the bar."""
@@ -157,12 +173,13 @@ class Reporter:
         under_way = [run.left(self.estimate(name)) for name, run in self.active.items()]
         return shared([*under_way, *map(self.estimate, self.waiting)], self.lanes)
 
-    def begin(self, name: str) -> None:
-        """A run starts."""
+    def begin(self, name: str, node: str = "") -> None:
+        """A run starts on a machine."""
         self.waiting.discard(name)
         images = self.runs[name].images(self.estimator.scale)
-        self.active[name] = _Active(len(self.runs) - len(self.waiting), max(images, 1))
+        self.active[name] = _Active(len(self.runs) - len(self.waiting), images, node)
         self._update()
+        self._note()
         if not self.console.is_terminal:
             self.say(f"{self._numbered(name)} (about {duration(self.estimate(name))})")
 
@@ -197,7 +214,19 @@ class Reporter:
     def _numbered(self, name: str) -> str:
         return f"[{self.active[name].number}/{len(self.runs)}] {name}"
 
+    def _note(self) -> None:
+        """Tell other processes how far the runs are."""
+        self.noted = time.perf_counter()
+        if self.folder:
+            found = {
+                name: UnderWay(run.node, self.device, run.share if run.images else None, run.left(self.estimate(name)))
+                for name, run in self.active.items()
+            }
+            note_under_way(self.folder, found)
+
     def _update(self) -> None:
+        if time.perf_counter() - self.noted > NOTE_SECONDS:
+            self._note()
         if self.bar.disable:
             return
         left, elapsed = self.left(), time.perf_counter() - self.started

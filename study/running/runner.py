@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -16,8 +17,10 @@ from study.records import Failure, Run
 from study.running.options import Options
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
+from study.status import LOCK
 
-LOCK = ".lock"
+if TYPE_CHECKING:
+    from study.running.schedule import Executor
 
 
 def run(options: Options, say: Callable[[str], None] = print) -> Path:
@@ -96,14 +99,15 @@ def _require_upstream(jobs: list[Job], current: dict[str, Run]) -> None:
 def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
     """Run the jobs. RunsFailed, when the others are complete, for runs that failed."""
     from study.running.schedule import Schedule
-    from study.running.workers import Processes
 
     started = time.perf_counter()
     runs = {job.name: job.experiment for job in jobs}
-    with Reporter(runs, estimator, study.workers) as reporter:
+    device = str(study.machine.device)
+    with Reporter(runs, estimator, study.workers, folder=study.folder, device=device) as reporter:
+        executor = _executor(study, reporter)
+        reporter.lanes = executor.lanes
         precision = "bfloat16 where a recipe asks" if study.machine.precision("bfloat16") == "bfloat16" else "float32"
-        reporter.say(f"about {duration(reporter.left())} on {study.machine.device}, {precision}")
-        executor = Processes(study, reporter.advance)
+        reporter.say(f"about {duration(reporter.left())} on {device}, {precision}")
         schedule = Schedule(study, jobs, executor, reporter)
         try:
             failed = schedule.run()
@@ -114,6 +118,16 @@ def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
         reporter.say(f"study {f'went on without {len(failed)} failed' if failed else 'complete'} in {took}")
     if failed:
         raise RunsFailed(_without(failed, set().union(*map(schedule.waiting_for, failed))))
+
+
+def _executor(study: Study, reporter: Reporter) -> Executor:
+    if study.options.executor == "ray":
+        from study.running.cluster import Cluster
+
+        return Cluster(study, reporter.advance, reporter.say)
+    from study.running.workers import Processes
+
+    return Processes(study, reporter.advance)
 
 
 def _without(failed: Mapping[str, Failure], waiting: Collection[str]) -> str:

@@ -21,14 +21,18 @@ RETRIES = 2  # of a run whose worker ended without a word
 class Executor(Protocol):
     """Where runs are carried out. What a run reports on the way goes to ``advance`` of the study's reporter."""
 
+    @property
+    def lanes(self) -> int:
+        """How many runs it carries out at a time."""
+
     def room(self, job: Job) -> bool:
         """Whether the job could begin now; one that needs the machine for itself waits for it to be idle.
 
         It is true whenever nothing runs. StudyError when there is nothing left that could run the job.
         """
 
-    def submit(self, job: Job) -> None:
-        """Begin a job that there is room for."""
+    def submit(self, job: Job) -> str:
+        """Begin a job that there is room for; returns the name of the machine that carries it out."""
 
     def poll(self) -> list[Finished]:
         """Wait a moment, and tell which jobs have ended. StoppingError for what ends the study."""
@@ -92,8 +96,7 @@ class Schedule:
 
     def _begin(self, name: str) -> None:
         self.running.add(name)
-        self.reporter.begin(name)
-        self.executor.submit(self.jobs[name])
+        self.reporter.begin(name, self.executor.submit(self.jobs[name]))
 
     def _settle(self, finished: Finished) -> None:
         name = finished.name

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from study.data.datasets import Dataset
     from study.machine import Machine
 
+EXECUTORS = ("processes", "ray")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -145,6 +147,10 @@ def prepare(options: Options) -> Study:
     """Resolve the flags into a study. StudyError for whatever is unknown, absent or corrupt."""
     if options.workers is not None and options.workers < 1:
         raise StudyError(f"--workers takes a number from 1 upwards, not {options.workers}")
+    if options.executor not in EXECUTORS:
+        raise StudyError(f"unknown executor {options.executor!r}; choose one of {', '.join(EXECUTORS)}")
+    if options.address and options.executor != "ray":
+        raise StudyError("--address is that of a Ray cluster; add --executor ray")
     preset = presets.by_name(_default_preset() if options.preset == "auto" else options.preset)
     chosen = levels.selected(preset, options.levels, options.only)
     if options.study and (Path(options.study).name != options.study or options.study.startswith(".")):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import platform
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -58,6 +59,11 @@ class Processes:
         self.idle: list[Worker] = []
         self.busy: dict[Connection, tuple[Worker, Job]] = {}
 
+    @property
+    def lanes(self) -> int:
+        """How many runs go on at a time."""
+        return self.study.workers
+
     def room(self, job: Job) -> bool:
         """Whether a worker is free, or for a job of this process all are."""
         if self.here:  # begun, and waiting to be polled
@@ -66,16 +72,13 @@ class Processes:
             return not self.busy
         return len(self.busy) < self.study.workers
 
-    def submit(self, job: Job) -> None:
-        """Begin a job in a worker; one of this process waits to be polled."""
+    def submit(self, job: Job) -> str:
+        """Begin a job in a worker; one of this process waits to be polled. Returns this machine's name."""
         if self._runs_here(job):
             self.here = job
-            return
-        self.idle = [worker for worker in self.idle if worker.process.is_alive()]
-        worker = self.idle.pop() if self.idle else self._started()
-        with contextlib.suppress(OSError):  # should it have died, polling will tell
-            worker.pipe.send(job)
-        self.busy[worker.pipe] = worker, job
+        else:
+            self._hand_over(job)
+        return platform.node()
 
     def poll(self) -> list[Finished]:
         """Run what runs here, or hear what the workers say. StudyError when one says what ends the study."""
@@ -90,6 +93,13 @@ class Processes:
         for worker in [*self.idle, *(worker for worker, _ in self.busy.values())]:
             worker.process.kill()
             worker.process.join()
+
+    def _hand_over(self, job: Job) -> None:
+        self.idle = [worker for worker in self.idle if worker.process.is_alive()]
+        worker = self.idle.pop() if self.idle else self._started()
+        with contextlib.suppress(OSError):  # should it have died, polling will tell
+            worker.pipe.send(job)
+        self.busy[worker.pipe] = worker, job
 
     def _runs_here(self, job: Job) -> bool:
         return self.study.workers == 1 or job.experiment.alone

@@ -23,8 +23,8 @@ from report.environment import TEMPLATES, in_words
 from report.html import finish
 from report.lookup import Lookup
 from study.errors import StudyError
-from study.records import read_plan
-from tests.evidence_samples import blank_drawings
+from study.records import Failure, read_plan, write_failure
+from tests.evidence_samples import blank_drawing, blank_drawings
 from tests.fabricate import experiments, fabricate
 
 FORMATS = ("latex", "html", "typst")
@@ -83,14 +83,14 @@ def _printed(content: bytes) -> str:
 
 
 def test_build_writes_every_format_and_says_where(report: Path) -> None:
-    names = {"report.pdf", "report.html", "latex", "latex.zip", "provenance.json"}
+    names = {"report.pdf", "report.html", "latex", "latex.zip", "provenance.json", "claims.json", "build.json"}
     assert {path.name for path in report.iterdir()} == names
 
 
-def test_pdf_prints_every_fact_that_provenance_lists(report: Path) -> None:
+def test_pdf_prints_every_fact_that_provenance_says_is_printed(report: Path) -> None:
     printed = _printed((report / "report.pdf").read_bytes())
-    facts = json.loads((report / "provenance.json").read_text())["facts"]
-    assert len(facts) > 100
+    facts = [f for f in json.loads((report / "provenance.json").read_text())["facts"] if f["printed in"] == "text"]
+    assert len(facts) > 50
     missing = [fact["name"] for fact in facts if fact["unit"] != "text" and _squeezed(fact["text"]) not in printed]
     assert not missing
 
@@ -114,7 +114,7 @@ def test_pdf_has_title_bookmarks_and_page_numbers(report: Path) -> None:
 
 def test_rebuilding_changes_no_byte(study: Path, report: Path, tmp_path: Path, without_latex: None) -> None:
     build(study, tmp_path)
-    for name in ("report.pdf", "report.html", "latex.zip", "provenance.json"):
+    for name in ("report.pdf", "report.html", "latex.zip", "provenance.json", "claims.json", "build.json"):
         assert (tmp_path / name).read_bytes() == (report / name).read_bytes(), name
 
 
@@ -132,7 +132,7 @@ def test_bundle_and_zip_hold_all_that_main_tex_includes(report: Path) -> None:
 def test_every_section_appears_in_every_format(kind: str, lookup: Lookup) -> None:
     source = render(kind, lookup, blank_drawings(lookup.evidence))
     titles = ["Abstract", "Introduction", "Data and protocol", "Level 1", "Level 2", "Level 3", "Level 4", "Level 5"]
-    titles += ["Trust", "Discussion", "Conclusion", "Reproducibility", "Runs", "Facts"]
+    titles += ["Trust", "Discussion", "Conclusion", "Reproducibility", "Runs", *(["Facts"] if kind == "html" else [])]
     plain = source.replace("\\", "")
     assert [title for title in titles if title not in plain and f"begin{{{title.lower()}}}" not in plain] == []
     assert "pending:" not in plain and "nfinished study" not in plain
@@ -143,6 +143,15 @@ def test_missing_runs_show_as_pending_in_every_format(kind: str, tmp_path: Path)
     source = _render(kind, fabricate(tmp_path, skip=("level3/scratch-cnn",))).replace("\\", "")
     assert "pending: accuracy/level3/scratch-cnn" in source.replace(":", ": ").replace("  ", " ")
     assert "nfinished study" in source
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_failed_runs_show_as_failed_in_every_format(kind: str, tmp_path: Path) -> None:
+    study = fabricate(tmp_path, skip=("level3/scratch-cnn",))
+    write_failure(study / "level3/scratch-cnn/seed-0", Failure("so be it"))
+    source = _render(kind, study).replace("\\", "").replace(":", ": ").replace("  ", " ")
+    assert "failed: accuracy/level3/scratch-cnn" in source and "pending: accuracy/level3/scratch-cnn" not in source
+    assert "level3/scratch-cnn/seed-0 failed" in source
 
 
 @pytest.mark.parametrize("levels", [(1,), (1, 2), (2, 3), (1, 3, 4)])
@@ -233,7 +242,7 @@ def test_failing_latex_falls_back_to_typst_and_says_so(
 
     monkeypatch.setattr(pdf, "has_latex", lambda: True)
     monkeypatch.setattr(pdf, "by_latex", fail)
-    monkeypatch.setattr("report.build.draw_all", lambda figures: blank_drawings(assemble(study)))
+    monkeypatch.setattr("report.figures.draw", blank_drawing)
     paths = build(study, tmp_path)
     assert PdfReader(paths[0]).pages
     assert "Undefined control sequence; report.pdf comes from Typst instead" in capsys.readouterr().err
@@ -245,8 +254,8 @@ def test_bundle_compiles_with_latexmk_and_prints_the_facts(report: Path) -> None
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     printed = _printed(pdf.by_latex(files))
     facts = json.loads((report / "provenance.json").read_text())["facts"]
-    percents = [_squeezed(fact["text"]) for fact in facts if fact["unit"] == "percent"]
-    assert percents and [text for text in percents if text not in printed] == []
+    texts = [_squeezed(f["text"]) for f in facts if f["unit"] == "percent" and f["printed in"] == "text"]
+    assert texts and [text for text in texts if text not in printed] == []
     assert "??" not in printed
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from pypdf import PdfReader
 
-from report.figures import draw, draw_all
+from report.figures import Drawings, draw
 from tests.evidence_samples import sample_figure
 
 
@@ -17,9 +17,14 @@ def test_the_same_figure_is_drawn_to_the_same_bytes() -> None:
 
 
 def test_ids_of_two_figures_on_one_page_never_clash() -> None:
-    drawings = draw_all([sample_figure("one"), sample_figure("two")])
-    ids = [set(re.findall(r'\bid="([^"]+)"', drawing.inline)) for drawing in drawings.values()]
+    drawings = Drawings({name: sample_figure(name) for name in ("one", "two")})
+    ids = [set(re.findall(r'\bid="([^"]+)"', drawings[name].inline)) for name in ("one", "two")]
     assert ids[0] and not ids[0] & ids[1]
+
+
+def test_only_figures_that_are_asked_for_are_drawn() -> None:
+    drawings = Drawings({name: sample_figure(name) for name in ("one", "two")})
+    assert drawings["one"].slug == "one" and list(drawings) == ["one"]
 
 
 def test_references_inside_a_figure_follow_the_renamed_ids() -> None:

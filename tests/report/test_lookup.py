@@ -39,6 +39,13 @@ def test_fact_of_a_pending_experiment_is_none_and_unused() -> None:
     assert not lookup.used
 
 
+def test_what_names_a_failed_experiment_is_missing_because_it_failed() -> None:
+    lookup = _lookup("level2/augmented/seed-0", "level1/finetuned/seed-0")
+    lookup.evidence = replace(lookup.evidence, failed=("level2/augmented/seed-0",))
+    assert lookup.missing("accuracy/level2/augmented") == "failed"
+    assert lookup.missing("accuracy/level1/finetuned") == lookup.missing("oracle/accuracy") == "pending"
+
+
 def test_misspelt_fact_of_a_complete_experiment_fails_although_others_are_pending() -> None:
     with pytest.raises(StudyError, match="accuracy/level1/finetuned"):
         _lookup("level2/augmented/seed-0").fact("acuracy/level1/finetuned")

@@ -104,3 +104,44 @@ def test_greedy_selection_prefers_accurate_members_to_confident_ones() -> None:
     assert log_loss(labels, members[0]) > log_loss(labels, members[1])
     chosen = np.tensordot(voting.greedy_weights(members, labels), members, axes=1)
     assert accuracy_score(labels, chosen.argmax(1)) == 1.0
+
+
+@pytest.mark.parametrize("rule", ["weighted", "greedy"])
+def test_no_image_is_voted_on_with_weights_from_its_own_label(rule: VotingRule) -> None:
+    labels = RNG.integers(0, 10, 200)
+    votes = voting.cross_fitted(rule, LOGITS, labels)
+    held_out = np.arange(200) % voting.FOLDS == 3
+    changed = np.where(held_out, (labels + 1) % 10, labels)
+    again = voting.cross_fitted(rule, LOGITS, changed)
+    np.testing.assert_array_equal(again[held_out], votes[held_out])
+    weights = voting.weights(rule, LOGITS[:, ~held_out], labels[~held_out])
+    np.testing.assert_allclose(votes[held_out], voting.combine(rule, LOGITS[:, held_out], weights))
+
+
+@pytest.mark.parametrize("rule", ["soft-probabilities", "soft-logits", "hard"])
+def test_rules_that_fit_nothing_vote_on_validation_as_on_test(rule: VotingRule) -> None:
+    labels = RNG.integers(0, 10, 200)
+    np.testing.assert_array_equal(voting.cross_fitted(rule, LOGITS, labels), voting.combine(rule, LOGITS, EQUAL))
+
+
+def test_greedy_selection_does_not_flatter_itself() -> None:
+    """Members that all guess: fitted to the labels the vote seems better than chance, cross-fitted it does not."""
+    rng, fitted, honest = np.random.default_rng(1), [], []
+    for _ in range(20):
+        logits, labels = rng.normal(size=(8, 150, 4)), rng.integers(0, 4, 150)
+        vote = voting.combine("greedy", logits, voting.weights("greedy", logits, labels))
+        fitted.append((vote.argmax(1) == labels).mean())
+        honest.append((voting.cross_fitted("greedy", logits, labels).argmax(1) == labels).mean())
+    assert np.mean(fitted) > 0.29
+    assert np.mean(honest) == pytest.approx(0.25, abs=0.02)  # three standard errors
+
+
+def test_near_ties_are_not_broken_by_rounding() -> None:
+    """The same three members in another order, and in float32, are taken as often."""
+    labels = np.arange(120) % 4
+    logits = np.random.default_rng(2).normal(size=(3, 120, 4)).astype(np.float32)
+    weights = voting.weights("greedy", logits, labels)
+    for order in ([1, 2, 0], [2, 1, 0]):
+        np.testing.assert_array_equal(voting.weights("greedy", logits[order], labels), weights[order])
+    twins = voting.weights("greedy", np.concatenate([logits, logits]), labels)
+    np.testing.assert_array_equal(twins, np.append(weights, [0, 0, 0]))  # of equals the first is taken

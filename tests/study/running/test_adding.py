@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study import records
+from study import records, status
 from study.errors import StudyError
 from study.kinds import Added, JoinedVote
 from study.records import Predictions, Run
@@ -93,7 +93,7 @@ def test_another_seed_of_the_same_title_is_a_repetition(folder: Path) -> None:
 
 def test_seeds_without_predictions_are_not_pending(folder: Path) -> None:
     add(folder, _file(folder), "Mine", vote="level4/hard")
-    rows = {row["run"]: row["state"] for row in records.summary(folder) if row["run"].startswith("added")}
+    rows = {row["run"]: row["state"] for row in status.summary(folder) if row["run"].startswith("added")}
     assert rows == {"added/mine/seed-0": "complete", "added/mine-in-hard/seed-0": "to do"}
 
 

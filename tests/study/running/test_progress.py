@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from study.experiment import structured
 from study.kinds import Context, Kind, Scale
 from study.records import Outcome
 from study.running import progress
-from study.running.progress import Estimator, Reporter, duration, shared
+from study.running.progress import Estimator, Reporter, shared
+from study.status import UNDER_WAY, UnderWay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +45,6 @@ def estimator() -> Estimator:
 def reporter(lanes: int = 1, out: io.StringIO | None = None, **seconds: float) -> Reporter:
     runs = {name: Timed(name=name, seconds=cost) for name, cost in seconds.items()}
     return Reporter(runs, estimator(), lanes, Console(file=out or io.StringIO(), force_terminal=False))
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (59.4, "59 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")])
-def test_durations_read_naturally(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
 
 
 def report(console: Console) -> None:
@@ -144,3 +143,27 @@ def test_a_run_that_reports_nothing_goes_by_its_estimate(now: list[float]) -> No
     begin(shown, "vote")
     now[0] = 3.0
     assert shown.left() == 5.0
+
+
+def test_others_are_told_how_far_the_runs_are(now: list[float], tmp_path: Path) -> None:
+    runs = {"a": Timed(name="a", seconds=10.0), "silent": Timed(name="silent", seconds=8.0, reported=0)}
+    told = tmp_path / UNDER_WAY
+    with Reporter(runs, estimator(), 2, Console(file=io.StringIO()), tmp_path, "cpu") as shown:
+        begin(shown, "a")
+        now[0] = 1.0
+        shown.advance("a", 50)
+        shown.begin("silent", "another machine")
+        found = structured(json.loads(told.read_text()), dict[str, UnderWay])
+        assert found == {
+            "a": UnderWay("", "cpu", 0.5, 0.5 * (0.5 * 10 + 1)),
+            "silent": UnderWay("another machine", "cpu", None, 8.0),
+        }
+        now[0] = 2.0
+        shown.advance("a", 10)
+        assert json.loads(told.read_text())["a"]["done"] == 0.5, "not at every step"
+        now[0] = 9.0
+        shown.advance("a", 10)
+        assert json.loads(told.read_text())["a"]["done"] == 0.7
+        shown.end("a", "done", 9.0)
+        shown.fail("silent", "so be it", [])
+    assert not told.exists()

@@ -1,0 +1,139 @@
+"""`invoke diff`: which numbers and verdicts differ between two studies, or a study and a report kept from before."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis import formats
+from analysis.assemble import assemble
+from report import environment
+from report.build import CLAIMS, PROVENANCE
+from study.errors import StudyError
+from study.records import STUDY
+
+# Facts that say how a study was made, by name or the first part of it, and what they are about.
+MADE_OF = {
+    "study/commit": "code", "study/fingerprint": "data", "study/seed-list": "seeds", "study/device": "machine",
+    "study/threads": "machine", "study": "study", "version": "software", "recipe": "recipe", "setting": "recipe",
+    "answers": "recipe", "protocol": "statistics", "pass-mark": "challenge",
+}  # fmt: skip
+DATASET = "study/dataset"
+SIDES = ("first", "second")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What something is in the first and in the second study; empty where only the other has it."""
+
+    name: str
+    first: str
+    second: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Diff:
+    """How two studies differ: in what they were made of, in verdicts, and in numbers."""
+
+    made_of: list[Change]
+    verdicts: list[Change]
+    numbers: list[Change]
+
+    @property
+    def same_results(self) -> bool:
+        """Whether every verdict and number is the same."""
+        return not self.verdicts and not self.numbers
+
+    def tables(self) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
+        """Head and rows of a table for each kind of difference that there is, by title."""
+        made_of = [(part_of(each.name), each.name, each.first, each.second) for each in self.made_of]
+        verdicts = [(each.name, each.first, each.second) for each in self.verdicts]
+        numbers = [(each.name, each.first, each.second, each.by) for each in self.numbers]
+        titled: dict[str, tuple[tuple[str, ...], list[Any]]] = {
+            "What the studies were made of": (("part", "fact", *SIDES), made_of),
+            "Verdicts": (("finding", *SIDES), verdicts),
+            "Numbers": (("fact or cell", *SIDES, "by"), numbers),
+        }
+        return {title: table for title, table in titled.items() if table[1]}
+
+    def page(self, first: str, second: str) -> bytes:
+        """The tables as a page of HTML that needs nothing else."""
+        return environment.page("diff.html.jinja", first=first, second=second, tables=self.tables()).encode()
+
+
+@dataclass(frozen=True)
+class Side:
+    """Facts and cells by name, and the verdicts of findings."""
+
+    facts: dict[str, Mapping[str, Any]]
+    cells: dict[str, Mapping[str, Any]]
+    verdicts: dict[str, str]
+
+
+def part_of(name: str) -> str:
+    """What part of a study's making a fact is about; empty for one that is a result."""
+    return MADE_OF.get(name) or MADE_OF.get(name.partition("/")[0], "")
+
+
+def find(name: str, runs: Path) -> Path:
+    """The folder of a study by its name, or of a study or saved report by its path. StudyError when there is none."""
+    for folder in (runs / name, Path(name), Path(name).parent):
+        if any((folder / file).is_file() for file in (STUDY, PROVENANCE)):
+            return folder
+    raise StudyError(f"{name} is neither a study in {runs} nor a folder with a study or a saved report")
+
+
+def diff(first: Path, second: Path) -> Diff:
+    """Compare two folders, each of a study or of a saved report. StudyError when they are of different datasets."""
+    one, other = read(first), read(second)
+    of = [side.facts.get(DATASET, {}).get("text", "no known dataset") for side in (one, other)]
+    if of[0] != of[1]:
+        raise StudyError(f"{first} is of {of[0]} and {second} of {of[1]}; only studies of one dataset can be compared")
+    facts = list(_changes(one.facts, other.facts, one.facts.keys() | other.facts.keys()))
+    # A saved report holds only the cells of the tables in it.
+    cells = list(_changes(one.cells, other.cells, one.cells.keys() & other.cells.keys()))
+    made_of = [change for change in facts if part_of(change.name)]
+    numbers = [change for change in facts if change not in made_of] + cells
+    names = one.verdicts.keys() & other.verdicts.keys()
+    flips = [Change(name, one.verdicts[name], other.verdicts[name]) for name in sorted(names)]
+    return Diff(made_of, [flip for flip in flips if flip.first != flip.second], numbers)
+
+
+def read(folder: Path) -> Side:
+    """What the records of a study, or the lists of a saved report, say."""
+    if (folder / STUDY).is_file():
+        evidence = assemble(folder)
+        cells = [fact for table in evidence.tables.values() for fact in table.facts]
+        verdicts: dict[str, str] = {name: finding.verdict for name, finding in evidence.findings.items()}
+        return Side(_named(map(asdict, evidence.facts.values())), _named(map(asdict, cells)), verdicts)
+    try:
+        provenance, claims = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (PROVENANCE, CLAIMS))
+        verdicts = {finding["name"]: finding["verdict"] for finding in claims["findings"]}
+        return Side(_named(provenance["facts"]), _named(provenance["cells"]), verdicts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{folder} holds no whole report ({error!r}); write it again with `invoke report`") from error
+
+
+def _named(entries: Any) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401 - JSON
+    return {entry["name"]: entry for entry in entries if not entry["name"].startswith("caption/")}
+
+
+def _changes(
+    first: Mapping[str, Mapping[str, Any]], second: Mapping[str, Mapping[str, Any]], names: set[str]
+) -> Iterator[Change]:
+    for name in sorted(names):
+        one, other = first.get(name, {}), second.get(name, {})
+        if one.get("text") != other.get("text"):
+            yield Change(name, one.get("text", ""), other.get("text", ""), _by(one.get("value"), other.get("value")))
+
+
+def _by(first: object, second: object) -> str:
+    """How much more the second number is, relative to the first."""
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (first, second)) or not first:
+        return ""
+    return f"{formats.signed(100 * (second / first - 1), 1)} %"  # type: ignore[operator]

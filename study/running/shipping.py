@@ -1,0 +1,124 @@
+"""Records and data on their way between machines that share no folder, as archives that are checked before use."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from study import records
+from study.data import sources
+from study.errors import StudyError
+from study.running.progress import cache_file
+from study.running.recording import make_room
+from study.running.study import Study
+
+MOST_BYTES = 2**31  # of data that are shipped; more has to be put in place by hand
+
+
+def packed(root: Path, paths: Iterable[Path]) -> bytes:
+    """The files as a tar archive of their places below ``root``."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path in paths:
+            archive.add(path, path.relative_to(root), recursive=False)
+    return buffer.getvalue()
+
+
+def pack_records(root: Path, names: Iterable[str]) -> bytes:
+    """Complete runs of a study as one archive. StudyError when one is not complete."""
+    runs = [records.load_run(root / name) for name in names]
+    return packed(root, [run.folder / file for run in runs for file in (*run.files, records.RESULT)])
+
+
+def put_records(archive: bytes, root: Path, names: Iterable[str]) -> None:
+    """Put the runs of an archive in their places in a study, each at once, setting aside what other specs left there.
+
+    StudyError, with nothing changed, unless the archive holds just those runs with the digests they recorded.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=root, prefix=".arriving-") as folder:
+        arrived = Path(folder)
+        _unpack(archive, arrived)
+        runs = [records.load_run(arrived / name) for name in names]
+        for run, name in zip(runs, names, strict=True):
+            if run.name != name or records.digests(run.folder) != run.files:
+                raise StudyError(f"what arrived as {name} is another run; run the study again")
+        for run in runs:
+            make_room(root, run.spec)
+            place = root / run.name
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            run.folder.rename(place)
+
+
+def data_files(study: Study) -> tuple[Path, list[Path]]:
+    """The folder of a study's data, and their files below it; none where they come with a package."""
+    root = sources.folder_of(study.options.data)
+    pattern = sources.named(study.data.name).FILES
+    found = [path for each in (pattern, sources.OOD_FILES) if each for path in root.glob(each)]
+    return root, sorted(path for path in found if path.is_file())
+
+
+def pack_data(study: Study) -> bytes:
+    """The data's files as one archive. StudyError when there are none, or too many."""
+    root, paths = data_files(study)
+    size = sum(path.stat().st_size for path in paths)
+    if not paths or size > MOST_BYTES:
+        raise StudyError(
+            f"{study.data.title} is not there, and {size / 2**30:.1f} GB of it cannot be sent; copy it there"
+        )
+    return packed(root, paths)
+
+
+def put_data(archive: bytes, study: Study) -> None:
+    """Keep the data of a study on this machine, where ``located`` finds them."""
+    place = _kept_data(study)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place.parent, prefix=".arriving-") as folder:
+        _unpack(archive, Path(folder) / "data")
+        shutil.rmtree(place, ignore_errors=True)
+        (Path(folder) / "data").rename(place)
+
+
+def located(study: Study) -> Study:
+    """The study with its images in memory, from where its options say or from what was sent to this machine.
+
+    StudyError when neither holds the images with the study's fingerprint.
+    """
+    for data in (str(_kept_data(study)), study.options.data):
+        found = replace(study, options=replace(study.options, data=data))
+        if data_files(found)[1] or not sources.named(study.data.name).FILES:
+            try:
+                found.dataset  # noqa: B018 - StudyError unless it is the study's
+                return found
+            except StudyError:
+                continue
+    raise StudyError(f"it does not have {study.data.title} with the fingerprint {study.data.fingerprint[:12]}")
+
+
+def own_root(study: Study, name: str) -> Path:
+    """Where this machine carries out a run of a study whose folder it does not see; the same when it is tried again."""
+    return cache_file().parent / "nodes" / f"{study.folder}/{name}".strip("/").replace("/", "_")
+
+
+def _kept_data(study: Study) -> Path:
+    return cache_file().parent / "data" / study.data.fingerprint
+
+
+def _unpack(archive: bytes, folder: Path) -> None:
+    """Unpack what may not leave the folder, and have the disk keep it. StudyError for what is no such archive."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as held:
+            held.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise StudyError(f"an archive arrived damaged ({error}); run the study again") from error
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,76 @@
+"""A report that is left alone until something that it is made of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from report import pdf
+from report.build import build, stale
+from tests.evidence_samples import blank_drawing
+from tests.fabricate import experiments, fabricate
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A study of level 1 and its report, its figures left blank."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pdf, "has_latex", lambda: False)
+        patch.setattr("report.figures.draw", blank_drawing)
+        study = fabricate(tmp_path_factory.mktemp("study"), planned=experiments(1))
+        assert stale(study) == ["no report was written yet"]
+        build(study)
+        yield study
+
+
+def test_a_second_report_writes_nothing(study: Path) -> None:
+    pdf_file = study / "report" / "report.pdf"
+    before = pdf_file.stat().st_mtime_ns
+    assert build(study) == [] and stale(study) == []
+    assert pdf_file.stat().st_mtime_ns == before
+
+
+def test_settings_make_it_stale(study: Path) -> None:
+    path = study / "paper.toml"
+    path.write_text('title = "Another"')
+    assert stale(study) == ["settings"]
+    path.unlink()
+    assert stale(study) == []
+
+
+def test_another_engine_makes_it_stale(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "has_latex", lambda: True)
+    assert stale(study) == ["PDF engine"]
+
+
+def test_a_file_of_the_report_that_was_edited_makes_it_stale_and_is_written_again(study: Path) -> None:
+    page = study / "report" / "report.html"
+    before = page.read_bytes()
+    page.write_bytes(before + b" ")
+    assert stale(study) == ["report.html"]
+    assert build(study) and page.read_bytes() == before
+
+
+def test_changed_templates_make_it_stale(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "paper.jinja").write_text("")
+    monkeypatch.setattr("report.freshness.TEMPLATES", tmp_path)
+    assert stale(study) == ["templates"]
+
+
+def test_a_damaged_note_of_what_it_was_made_of_makes_it_stale(study: Path) -> None:
+    note = study / "report" / "build.json"
+    before = note.read_bytes()
+    note.write_bytes(b"{")
+    assert stale(study) == ["build.json is damaged"]
+    note.write_bytes(before)
+
+
+def test_a_run_that_changes_makes_it_stale(study: Path) -> None:
+    result = study / "level1" / "finetuned" / "seed-0" / "result.json"
+    before = result.read_text()
+    result.write_text(before.replace("{", "{ ", 1))
+    assert stale(study) == ["records"]
+    result.write_text(before)
+    assert stale(study) == []

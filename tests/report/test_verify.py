@@ -1,0 +1,195 @@
+"""A finished report beside its records: untouched, and with something changed in each of its documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+from markupsafe import escape
+
+from analysis.assemble import assemble
+from report import escaping, marks, pdf
+from report.build import HTML, LATEX, PDF, PROVENANCE, build, lookup_of, render
+from report.differences import Difference, in_pdf, in_source
+from report.environment import TEMPLATES
+from report.figures import Drawing
+from report.passages import passages
+from report.reading import pdf_text
+from report.verify import names_of, verify, without_source
+from study.errors import StudyError
+from tests.evidence_samples import blank_drawing, blank_drawings
+from tests.fabricate import fabricate
+
+FACT = "accuracy/level1/finetuned"
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A study's report: its folder, the sources as rendered anew with marks, and Typst's source."""
+
+    study: Path
+    folder: Path
+    marked: dict[str, str]
+    typst: str
+    drawings: dict[str, Drawing]
+    texts: dict[str, str]
+
+    def read(self, name: str) -> str:
+        """One of its files."""
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def source(self, name: str) -> str:
+        """What a document is made from: Typst's source for the PDF, itself for the others."""
+        return self.typst if name == PDF else self.read(name)
+
+    def differences(self, name: str, changed: str) -> list[Difference]:
+        """What is found in a document's changed source."""
+        if name == PDF:
+            (self.folder.parent / "changed.pdf").write_bytes(pdf.by_typst(changed, self.drawings))
+            return in_pdf(PDF, pdf_text(self.folder.parent / "changed.pdf"), self.marked["html"])
+        return list(in_source(name, self.marked["html" if name == HTML else "latex"], changed))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+    """The report of a fabricated study, its PDF by Typst and its figures left blank, which takes no time."""
+    study = fabricate(tmp_path_factory.mktemp("study"))
+    with pytest.MonkeyPatch.context() as patch:
+        evidence = assemble(study)
+        drawings = blank_drawings(evidence)
+        patch.setattr(pdf, "has_latex", lambda: False)
+        patch.setattr("report.figures.draw", blank_drawing)
+        folder = build(study)[0].parent
+        lookup = lookup_of(study)
+        marked = {kind: render(kind, lookup, drawings, marked=True) for kind in ("html", "latex")}
+        texts = {name: fact.text for name, fact in evidence.facts.items()}
+        yield Written(study, folder, marked, render("typst", lookup, drawings), drawings, texts)
+
+
+ESCAPES = {PDF: escaping.typst, HTML: escape, LATEX: escaping.latex}
+HEADINGS = {PDF: "[Conclusion]", HTML: "Conclusion</h2>", LATEX: "section{Conclusion}"}
+VERDICT = re.compile(r"\b(?:improves|lowers|meets|misses|too close|undecided|detected)\b")
+
+
+def _other(text: str) -> str:
+    """The text with its first digit another one."""
+    return re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), text, count=1)
+
+
+def _said_once(written: Written, document: str, kind: str) -> tuple[str, str]:
+    """The name and printed form of a fact ("fact") or cell ("table/") whose text comes only once in the document."""
+    page, spans = marks.lifted(written.marked["html"])
+    source = written.source(document)
+    for span in spans:
+        text = re.sub("<[^>]*>", "", page[span.start : span.end])
+        printed = str(ESCAPES[document](unescape(text)))
+        printed += {"fact": "</data>", "table/": "</td>"}[kind] if document == HTML else ""
+        of_kind = span.name in written.texts if kind == "fact" else span.name.startswith(kind)
+        if of_kind and len(re.findall(r"\d", text)) > 3 and source.count(printed) == 1:
+            return span.name, printed
+    raise AssertionError(f"no {kind} is unique in {document}")
+
+
+def test_untouched_report_says_what_the_records_say(written: Written) -> None:
+    assert verify(written.study) == []
+
+
+@pytest.mark.parametrize("kind", ["fact", "table/"])
+@pytest.mark.parametrize("document", [PDF, HTML, LATEX])
+def test_a_changed_digit_is_named_by_its_fact_or_cell(written: Written, document: str, kind: str) -> None:
+    name, text = _said_once(written, document, kind)
+    found = written.differences(document, written.source(document).replace(text, _other(text)))
+    assert [(each.document, each.name) for each in found] == [(document, name)]
+    assert _other(found[0].expected) == found[0].printed
+
+
+@pytest.mark.parametrize("document", [PDF, HTML, LATEX])
+def test_a_word_of_a_verdict_is_named_by_its_finding(written: Written, document: str) -> None:
+    page, spans = marks.lifted(written.marked["html"])
+    told = ((span.name, page[span.start : span.end]) for span in spans if span.name.startswith("finding"))
+    name, text = next((name, text) for name, text in told if VERDICT.search(re.sub("<[^>]*>", "", text)))
+    sentence = str(ESCAPES[document](unescape(re.sub("<[^>]*>", "", text))))
+    changed = written.source(document).replace(sentence, VERDICT.sub("betters", sentence, count=1), 1)
+    (found,) = written.differences(document, changed)
+    assert (found.name, found.printed) == (name, "betters") and VERDICT.match(found.expected)
+
+
+@pytest.mark.parametrize("document", [PDF, HTML, LATEX])
+def test_a_lost_minus_sign_is_named(written: Written, document: str) -> None:
+    minus, source = r"\ensuremath{-}" if document == LATEX else "−", written.source(document)
+    place = re.search(re.escape(minus) + r"\d", source[source.index("Introduction") :])
+    assert place
+    start = source.index("Introduction") + place.start()
+    (found,) = written.differences(document, source[:start] + source[start + len(minus) :])
+    assert found.name and found.expected.endswith(found.printed) and found.expected != found.printed
+
+
+@pytest.mark.parametrize("document", [PDF, HTML, LATEX])
+def test_a_number_typed_into_the_text_has_no_source(written: Written, document: str) -> None:
+    head = HEADINGS[document]
+    (found,) = written.differences(
+        document, written.source(document).replace(head, head.replace("Conclusion", "Conclusion 17"))
+    )
+    assert (found.name, found.expected, found.printed) == ("", "", "17")
+
+
+@pytest.mark.parametrize("document", [PDF, HTML, LATEX])
+def test_prose_may_be_edited(written: Written, document: str) -> None:
+    head, source = HEADINGS[document], written.source(document)
+    changed = source.replace(head, head.replace("Conclusion", "Closing words"))
+    assert changed != source and written.differences(document, changed) == []
+
+
+def test_facts_of_a_paragraph_that_is_gone_from_the_pdf_are_missing(written: Written) -> None:
+    name, text = _said_once(written, PDF, "fact")
+    (gone,) = (part for part in written.typst.split("\n\n") if text in part)
+    found = written.differences(PDF, written.typst.replace(gone, ""))
+    assert name in ", ".join(each.name for each in found)
+    assert not any(each.printed for each in found)
+
+
+def test_a_fact_changed_in_provenance_is_named(written: Written, tmp_path: Path) -> None:
+    folder = shutil.copytree(written.folder, tmp_path / "report")
+    lists = json.loads(written.read(PROVENANCE))
+    fact = next(each for each in lists["facts"] if each["name"] == FACT)
+    fact["text"] = _other(fact["text"])
+    (folder / PROVENANCE).write_text(json.dumps(lists), encoding="utf-8")
+    (found,) = verify(written.study, folder)
+    assert (found.document, found.name) == (PROVENANCE, f"fact {FACT}") and written.texts[FACT] in found.expected
+
+
+def test_a_number_typed_into_a_template_has_no_source(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = shutil.copytree(TEMPLATES, tmp_path / "templates")
+    with (changed / "sections" / "conclusion.jinja").open("a", encoding="utf-8") as section:
+        section.write("{% call paragraph() %}Accuracy rises by 3.2 points on CIFAR-10.{% endcall %}")
+    monkeypatch.setattr("report.environment.TEMPLATES", changed)
+    lookup = lookup_of(written.study)
+    page = render("html", lookup, written.drawings, marked=True)
+    (found,) = without_source(passages(page), names_of(lookup))
+    assert found.printed == "3.2" and "Accuracy rises" in found.near
+
+
+def test_without_a_report_the_user_is_told_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"no report.html in .*; write it with `invoke report` first"):
+        verify(fabricate(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "content"), [(PDF, b"no pdf"), (HTML, b"\xff\xfe"), (PROVENANCE, b"{"), (PDF, None)])
+def test_a_damaged_report_is_one_clear_error(
+    written: Written, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    folder = shutil.copytree(written.folder, tmp_path / "report")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(StudyError, match="invoke report") as raised:
+        verify(written.study, folder)
+    assert name in str(raised.value) and "\n" not in str(raised.value)
