@@ -193,7 +193,7 @@ class Figure:
         from analysis import style
 
         with style.paper():
-            return self.paint()
+            return style.mend(self.paint())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from analysis.statistics.comparison import Accuracy
@@ -23,6 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 LABEL = 26  # characters of a class's name
 LINES = ("-", "--", "-.", ":")
 BOLD: Any = {"family": ["cmb10", "STIXGeneral"]}
+MISPLACED = set('"<>\\^_`{|}~')  # of ASCII, in cmr10
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
     # The text's Computer Modern; what that font lacks, such as the minus sign, comes from STIX.
@@ -52,6 +54,14 @@ def paper() -> Iterator[None]:
     """Draw in the paper's style, leaving matplotlib's settings as they were."""
     with matplotlib.rc_context(SETTINGS):
         yield
+
+
+def mend(drawn: Canvas) -> Canvas:
+    """Set in STIX the labels with characters where Computer Modern's old encoding has others, such as in a_b."""
+    for text in drawn.findobj(Text):
+        if isinstance(text, Text) and MISPLACED & set(text.get_text()):
+            text.set_fontfamily("STIXGeneral")
+    return drawn
 
 
 def canvas(height: float, width: float = 1.0) -> Canvas:

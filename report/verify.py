@@ -17,9 +17,9 @@ from report.passages import Passage, passages
 from report.reading import pdf_text
 from study.errors import StudyError
 
-# Numbers that are part of a name, or that every study prints alike: the 95 % of intervals, levels, kernels.
+# Numbers that are part of a name, or that every study prints alike: the 95 % of intervals, levels, kernels, checklists.
 CONSTANTS = re.compile(
-    r"CIFAR-10H?|SHA-256|MobileNetV3|CompactCNN|float\d+|int8|F1|p(?:50|95)|95\s% CI|[Ll]evel \d|\d+×\d+"
+    r"CIFAR-10H?|SHA-256|\b[NR]\d+\b|MobileNetV3|CompactCNN|float\d+|int8|F1|p(?:50|95)|95\s% CI|[Ll]evel \d|\d+×\d+"
 )
 
 
@@ -72,10 +72,14 @@ def in_lists(document: str, computed: Mapping[str, Any], recorded: Mapping[str, 
     right = _by_name(json.loads(json.dumps(computed)))
     for name in dict.fromkeys((*right, *recorded)):
         ours, theirs = right.get(name, {}), recorded.get(name, {})
-        # As text, since a value may be NaN.
-        keys = [key for key in {**ours, **theirs} if json.dumps(ours.get(key)) != json.dumps(theirs.get(key))]
+        # As text, since a value may be NaN, and sorted, as it is written.
+        keys = [key for key in {**ours, **theirs} if _sorted(ours.get(key)) != _sorted(theirs.get(key))]
         if keys:
             yield Difference(document, name, *(_said(each, keys) for each in (ours, theirs)))
+
+
+def _sorted(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _said(entry: Mapping[str, Any], keys: Sequence[str]) -> str:
@@ -93,7 +97,7 @@ def names_of(lookup: Lookup) -> list[str]:
         *plan.dataset.classes,
     ]
     named += [level.title for level in plan.levels] + lookup.commands + lookup.settings.texts
-    return named + [name for each in plan.experiments for name in (each.title, each.differs, each.key)]
+    return named + [name for each in plan.experiments for name in (each.title, each.phrase, each.differs, each.key)]
 
 
 def without_source(printed: Sequence[Passage], names: Sequence[str]) -> Iterator[Difference]:

@@ -163,17 +163,6 @@ def _tested(judged: Judged) -> str:
     return f"adjusted {formats.p_phrase(judged.p)}, n = {formats.plural(judged.comparison.seeds, 'seed')}"
 
 
-@findings
-def summaries(results: Results) -> Iterator[Finding]:
-    """What a level's comparisons show together."""
-    for level in results.view.levels:
-        judged = results.judged_at(level)
-        if len(judged) == 1:
-            yield replace(_about(results, judged[0]), name=f"summary/level{level}")
-        elif judged:
-            yield summary_finding(f"summary/level{level}", judged, [results.view.phrase(j.key) for j in judged])
-
-
 def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
     """How many of several comparisons improve, lower, do nothing that matters, or are undecided, naming the decided.
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
-from analysis.captions import accuracy_cells, accuracy_interval, join, takeaway
+from analysis.captions import accuracy_cells, accuracy_interval, join
 from analysis.evidence import Fact, Figure, Findings, Origin, Table, facts, figure, table
 from analysis.results import Results
 
@@ -72,7 +72,7 @@ def curves(results: Results, findings: Findings) -> Figure | None:
     seeds = max(len(view.runs_of(key)) for key in keys)
     monitored = max(int(run.metrics["monitored_images"]) for key in keys for run in view.runs_of(key))
     caption = join(
-        takeaway(findings, f"summary/level{LEVEL}", f"pass-mark/level{LEVEL}"),
+        "The course of training at level 1.",
         f"Loss (left) and accuracy (right) over epochs on {formats.plural(monitored, 'validation image')} (solid) and "
         "on training images as augmented (dashed).",
         f"Thin lines are single runs, n = {formats.plural(seeds, 'seed')} each.",

@@ -210,4 +210,4 @@ def test_a_new_level_has_its_table_and_summary_without_being_registered(tmp_path
     evidence = assemble(study)
     assert evidence.tables["effects"].rows[-2][0] == "Level 6: size"
     assert evidence.tables["effects"].rows[-1][:2] == ("Larger", "Full recipe")
-    assert {"summary/level6", "pass-mark/level6", "open/level6", "difference/level6/larger"} <= set(evidence.findings)
+    assert {"pass-mark/level6", "open/level6", "difference/level6/larger"} <= set(evidence.findings)

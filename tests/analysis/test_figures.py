@@ -68,6 +68,14 @@ def test_accuracy_axis_is_linear_with_round_ticks() -> None:
     assert {round(tick % 5, 9) for tick in axes.get_yticks()} == {0.0}
 
 
+def test_characters_that_the_text_s_font_has_elsewhere_come_from_another() -> None:
+    canvas = Canvas()
+    axes = canvas.subplots()
+    axes.set_xticks([0, 1], ["a_b", "cat"])
+    style.mend(canvas)
+    assert [label.get_fontfamily() == ["STIXGeneral"] for label in axes.get_xticklabels()] == [True, False]
+
+
 def test_figures_are_set_in_the_fonts_of_the_text(evidence: Evidence) -> None:
     canvas = evidence.figures["levels"].draw()
     assert {text.get_fontfamily()[0] for text in shown_texts(canvas)} <= {"cmr10", "cmb10"}

@@ -122,7 +122,7 @@ def test_words_follow_the_accuracies(fabricated: Callable[..., Results]) -> None
     }
     finding = told["difference/level3/se-head"]
     assert finding.verdict == "contradicted"
-    assert finding.sentence.startswith("SE head lowers accuracy by")
+    assert finding.sentence.startswith("The network with the SE head lowers accuracy by")
 
 
 def test_finding_names_the_facts_it_rests_on(three_seeds: Results, named: Callable) -> None:
