@@ -12,6 +12,7 @@ from analysis import formats
 from analysis.evidence import Claim, Fact, Finding
 
 ALPHA = 0.05
+LEVELS = ("95", "80")  # of intervals and of power, in percent
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # Words that say that the effect is above its null, or below it.
 DIRECTIONS = {
@@ -56,7 +57,7 @@ def _wrong_direction(sentence: str, claim: Claim) -> str:
 def _unfounded(finding: Finding, claim: Claim, facts: Mapping[str, Fact]) -> str:
     """Numbers of the sentence that neither its facts nor its claim hold."""
     texts = [facts[name].text for name in finding.facts if name in facts]
-    known = {number for text in (*texts, *_numbers(claim), "95") for number in NUMBER.findall(text)}
+    known = {number for text in (*texts, *_numbers(claim), *LEVELS) for number in NUMBER.findall(text)}
     # A digit inside a word, such as int8, is part of a name.
     told = re.findall(r"(?<![\w.,])\d+(?:[.,]\d+)*(?![\w-])", finding.sentence)
     unknown = [number for number in told if number not in known]

@@ -29,6 +29,10 @@ def confidence_facts(results: Results) -> Iterator[Fact]:
         made = Origin(surely_wrong_finding, results.view.names(results.trust.model))
         yield made.count("calibration/errors", wrong)
         yield made.count("calibration/sure-errors", surely)
+        if compared := _ensemble(results, results.trust):
+            of_vote = Origin(ensemble_finding, results.view.names(results.trust.vote))
+            yield of_vote.percent("calibration/ece-ensemble", compared[1])
+            yield of_vote.percent("calibration/ece-members", compared[2])
 
 
 @findings
@@ -40,13 +44,10 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     yield surely_wrong_finding(*_surely_wrong(trust.before))
     flattered = flattering(trust.before, results.view.classes)
     if any(each.sign for each in flattered.values()):
-        finding = flattered_finding(flattered)
-        worst = max((each for each in flattered.values() if each.sign), key=lambda each: abs(each.difference))
-        keys: tuple[str, ...] = (trust.model,)
-        yield replace(finding, claim=claim("z test of confidence by answer", worst, results, finding.verdict, keys))
+        yield flattered_finding(flattered)
     if compared := _ensemble(results, trust):
         finding = ensemble_finding(*compared)
-        keys = (trust.vote, *results.ensemble.members) if results.ensemble else (trust.vote,)
+        keys: tuple[str, ...] = (trust.vote, *results.ensemble.members) if results.ensemble else (trust.vote,)
         tested = claim("z test of calibration errors", compared[0], results, finding.verdict, keys)
         yield replace(finding, claim=tested)
 
@@ -104,7 +105,7 @@ def flattered_finding(gaps: Mapping[str, Contrast]) -> Finding:
     words += f"({evidence(worst)})"
     if rest:
         words += f"; it is off for {formats.listing(rest)}, too"
-    return Finding("calibration/flattered", f"{words}.", "contradicted", ())
+    return Finding("calibration/flattered", f"{words}.", "contradicted", ("calibration/errors",))
 
 
 def _ensemble(results: Results, trust: Trust) -> tuple[Estimate, float, float] | None:
@@ -134,4 +135,4 @@ def ensemble_finding(difference: Estimate, voted: float, single: float) -> Findi
         f"{formats.percent(single)} % on average (difference {formats.points(difference.value)} points, 95 % CI "
         f"{formats.points_interval(interval.low, interval.high)}, {formats.p_phrase(difference.p)})."
     )
-    return Finding("calibration/ensemble", sentence, verdict, ())
+    return Finding("calibration/ensemble", sentence, verdict, ("calibration/ece-ensemble", "calibration/ece-members"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from analysis import formats
-from analysis.captions import claim, evidence
+from analysis.captions import evidence
 from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
@@ -95,10 +95,7 @@ def passed_on_facts(results: Results) -> Iterator[Fact]:
 def passed_on_findings(results: Results) -> Iterator[Finding]:
     """What each student has from its teacher."""
     for each in passed_on(results):
-        finding = passed_on_finding(each, results.view.phrase(each.key), results.view.phrase(each.control))
-        keys = (each.key, each.control)
-        agreement = claim("paired z test", each.differences[AGREEMENT], results, finding.verdict, keys)
-        yield replace(finding, claim=agreement)
+        yield passed_on_finding(each, results.view.phrase(each.key), results.view.phrase(each.control))
 
 
 def passed_on_finding(each: PassedOn, taught: str, untaught: str) -> Finding:

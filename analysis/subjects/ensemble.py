@@ -79,9 +79,7 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
         yield replace(finding, claim=claim(PAIRED, closest, results, finding.verdict, (voted, *others)))
     plain = next((vote.key for vote in results.view.of_kind(Vote) if vote.rule == PLAIN), "")
     if plain and (rules := _against(results, plain, [key for key in ensemble.votes if key != plain], reverse=True)):
-        finding = rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
-        widest = max(rules.values(), key=lambda each: abs(each.difference))
-        yield replace(finding, claim=claim(PAIRED, widest, results, finding.verdict, (plain, *rules)))
+        yield rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
     if ensemble.broken:
         yield introduced_finding(*_hesitation(results, ensemble), ensemble)
 
@@ -129,7 +127,7 @@ def rules_finding(rules: Mapping[str, Contrast], plain: str) -> Finding:
     )
     if parts:
         words = f"Of the {len(rules)} other rules, compared with {plain}, {'; '.join(parts)}."
-    return Finding("ensemble/rules", words, verdict, ())
+    return Finding("ensemble/rules", words, verdict, ("ensemble/members",))
 
 
 def _hesitation(results: Results, ensemble: Ensemble) -> tuple[float, float, Estimate]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -122,10 +121,9 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, r
 @findings
 def all_pass_marks(results: Results) -> Iterator[Finding]:
     """Which levels meet their pass marks."""
-    told = list(pass_marks(results))
-    if told:
-        finding = marks_finding({each.name.rpartition("level")[2]: each.verdict for each in told})
-        yield replace(finding, claim=next(each.claim for each in told if each.verdict == finding.verdict))
+    found = {each.name.rpartition("level")[2]: each.verdict for each in pass_marks(results)}
+    if found:
+        yield marks_finding(found)
 
 
 def marks_finding(found: Mapping[str, Verdict]) -> Finding:
@@ -145,7 +143,8 @@ def marks_finding(found: Mapping[str, Verdict]) -> Finding:
             level = "level" if len(levels) == 1 else "levels"
             told.append(f"{level} {formats.listing(levels)} {one if len(levels) == 1 else many}")
     worst = next(each for each in words if each in found.values())
-    return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, ())
+    named = tuple(f"pass-mark/level{level}" for level in found)
+    return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, named)
 
 
 @findings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
-from analysis.captions import claim, counted, join, over
+from analysis.captions import counted, join, over
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, contrasts
@@ -93,10 +93,7 @@ def change_facts(results: Results) -> Iterator[Fact]:
 def change_findings(results: Results) -> Iterator[Finding]:
     """Which classes each step helps and hurts."""
     for step in steps(results):
-        finding = change_finding(step, results.view.phrase(step.key), results.view.phrase(step.control))
-        largest = max(step.classes.values(), key=lambda change: abs(change.difference))
-        keys = (step.key, step.control)
-        yield replace(finding, claim=claim("paired z test by class", largest, results, finding.verdict, keys))
+        yield change_finding(step, results.view.phrase(step.key), results.view.phrase(step.control))
 
 
 def change_finding(step: Step, treated: str, control: str) -> Finding:
@@ -107,12 +104,21 @@ def change_finding(step: Step, treated: str, control: str) -> Finding:
     parts += [f"lowers {'that' if better else 'the recall'} of {_listed(worse)}"] if worse else []
     words = f"{formats.sentence_case(treated)} {formats.listing(parts)} against {control}"
     if not parts:
-        words = f"Between {treated} and {control} no class changes detectably"
+        name = max(step.classes, key=lambda name: abs(step.classes[name].difference))
+        largest = f"{name} ({formats.points(step.classes[name].difference)} points)"
+        words = f"Between {treated} and {control} no class changes detectably, {largest} most"
+        better = {name: step.classes[name]}
     elif unclear:
         words += f"; for the other {formats.plural(unclear, 'class', 'classes')} no change was detected"
     verdict: Verdict = "contradicted" if worse else "supported" if better else "inconclusive"
-    named = tuple(f"class-change/{step.key}/{name}" for name in (*better, *worse))
+    named = tuple(f"class-change/{step.key}/{name}" for name in (*_ends(better), *_ends(worse)))
     return Finding(f"class-change/{step.key}", f"{words}.", verdict, named)
+
+
+def _ends(changes: Mapping[str, Contrast]) -> list[str]:
+    """The classes that a sentence names: all, or of many the first and the last by the size of the change."""
+    ordered = sorted(changes, key=lambda name: -abs(changes[name].difference))
+    return ordered if len(ordered) <= NAMED else [ordered[0], ordered[-1]]
 
 
 def _listed(changes: Mapping[str, Contrast]) -> str:
@@ -120,13 +126,12 @@ def _listed(changes: Mapping[str, Contrast]) -> str:
 
     Of many, the number with the largest and the smallest change.
     """
-    ordered = sorted(changes.items(), key=lambda item: -abs(item[1].difference))
-    named = [f"{name} ({formats.points(change.difference)})" for name, change in ordered]
+    named = [f"{name} ({formats.points(changes[name].difference)})" for name in _ends(changes)]
     told = formats.listing(named)
-    if len(named) > NAMED:
-        told = f"{formats.count(len(named))} classes, from {named[0]} to {named[-1]}"
+    if len(changes) > NAMED:
+        told = f"{formats.count(len(changes))} classes, from {named[0]} to {named[-1]}"
     largest = max(change.p for change in changes.values())
-    if len(ordered) == 1:
+    if len(changes) == 1:
         return f"{told} points ({formats.p_phrase(largest, 'adjusted p')})"
     bound = formats.p_value(largest)
     return f"{told} points (each adjusted p {bound if bound.startswith('<') else f'≤ {bound}'})"

@@ -166,12 +166,12 @@ def uncertainty_finding(trust: Trust, gain: Estimate, runs: tuple[str, ...] = ()
     verdict, interval = _verdict_of_gain(gain), gain.interval()
     whose = f"{chosen.title[0].lower()}{chosen.title[1:]}"
     words = (
-        f"Between refusing images by {whose} and by entropy of the single model no difference in the errors left "
+        f"Between declining images by {whose} and by entropy of the single model no difference in the errors left "
         "was detected"
     )
     if verdict != "inconclusive":
         left = "fewer" if verdict == "supported" else "more"
-        words = f"Refusing images by {whose} leaves {left} errors than by entropy of the single model"
+        words = f"Declining images by {whose}, {left} errors are left than by entropy of the single model"
     bounds = f"95 % CI {formats.points_interval(-interval.high, -interval.low)} points"
     numbers = f"AURC {formats.percent(chosen.aurc)} % against {formats.percent(trust.before.aurc)} %"
     sentence = f"{words} ({numbers}; difference {bounds}, {formats.p_phrase(gain.p)})."

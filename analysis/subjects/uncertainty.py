@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
-from analysis.captions import averaged, claim, join
+from analysis.captions import averaged, join
 from analysis.evidence import Figure, Finding, Findings, Table, Verdict, figure, findings, table
 from analysis.results import Results
 from analysis.statistics import influence
@@ -44,15 +43,10 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
         others = [name for name in trust.uncertainties if name != "entropy"]
         titles = {name: _within(trust.uncertainties[name].title) for name in others}
         gains = contrasts({titles[name]: detection(trust, name) - own for name in others})
-        finding = equal_finding(gains, float(own.mean()))
-        widest = max(gains.values(), key=lambda each: abs(each.difference))
-        tested = claim("z test of AUROCs", widest, results, finding.verdict, trust.sources, "number")
-        yield replace(finding, claim=tested)
+        yield equal_finding(gains, float(own.mean()))
         found = {titles.get(name, "its entropy"): estimate_of(detection(trust, name)) for name in trust.uncertainties}
         if poor := {title: each for title, each in found.items() if each.interval().low <= 0.5}:
-            least = min(poor.values(), key=lambda each: each.value)
-            tested = claim("z interval of AUROC", least, results, "contradicted", trust.sources, "number", null=0.5)
-            yield replace(chance_finding(poor), claim=replace(tested, p=None))
+            yield chance_finding(poor)
     yield selective_finding(trust.uncertainties[trust.chosen])
 
 
@@ -75,7 +69,7 @@ def equal_finding(gains: Mapping[str, Contrast], own: float) -> Finding:
             f"; no other score differs detectably, the largest difference being that of {name} ({_numbers(widest)})."
         )
     verdict: Verdict = "supported" if better else "contradicted" if worse else "inconclusive"
-    return Finding("uncertainty/equal", sentence, verdict, ())
+    return Finding("uncertainty/equal", sentence, verdict, ("uncertainty/auroc-entropy",))
 
 
 def _extreme(found: Mapping[str, Contrast], which: int) -> str:
@@ -98,7 +92,7 @@ def chance_finding(poor: Mapping[str, Estimate]) -> Finding:
         bounds = f"95 % CI {formats.number(interval.low)} to {formats.number(interval.high)}"
         told.append(f"{name} (AUROC {formats.number(each.value)}, {bounds})")
     sentence = f"Not shown to be better than chance: {formats.listing(told)}."
-    return Finding("uncertainty/chance", sentence, "contradicted", ())
+    return Finding("uncertainty/chance", sentence, "contradicted", ("uncertainty/auroc-entropy",))
 
 
 def selective_finding(chosen: Uncertainty) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.results import Results
 from analysis.subjects.architecture import architecture, details, distinct
+from analysis.subjects.protocol import network_name
 
 
 def test_details_omit_parameters_where_there_are_none() -> None:
@@ -15,7 +16,9 @@ def test_networks_of_level_3_are_shown_once_each_with_what_their_runs_recorded(r
     shown = distinct(results)
     assert list(shown) == ["SE head", "CompactCNN", "Small CompactCNN"]
     recorded = results.view.runs_of("level3/se-head")[0].metrics["blocks"]
-    assert shown["SE head"] == [(name, details(shape, parameters)) for name, shape, parameters in recorded]
+    assert shown["SE head"] == [
+        (network_name(name), details(shape, parameters)) for name, shape, parameters in recorded
+    ]
     assert ("SE attention", "1280×2×2\n90.0 k") in shown["SE head"]
 
 
