@@ -68,7 +68,7 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     if ensemble is None:
         return
     if judged := results.judged.get(ensemble.best_vote):
-        treated, control = "the ensemble", f"its best member, {results.view.phrase(ensemble.best_member)},"
+        treated, control = "the ensemble", f"{results.view.phrase(ensemble.best_member)}, its best member"
         runs = results.view.names(judged.key, judged.control)
         finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
         yield replace(finding, sentence=formats.sentence_case(finding.sentence))
@@ -112,8 +112,9 @@ def members_finding(others: Mapping[str, Contrast]) -> Finding:
 def rules_finding(rules: Mapping[str, Contrast], plain: str) -> Finding:
     """Whether any rule differs from the plain mean; rules by phrase."""
     parts = [
-        f"{verb} it: {formats.listing([f'{name} ({evidence(rules[name])})' for name in found])}"
-        for sign, verb in ((1, "is more accurate than"), (-1, "is less accurate than"))
+        f"{formats.count(len(found))} {'is' if len(found) == 1 else 'are'} {how} accurate than {plain}: "
+        + formats.listing([f"{name} ({evidence(rules[name])})" for name in found])
+        for sign, how in ((1, "more"), (-1, "less"))
         if (found := [name for name, each in rules.items() if each.sign == sign])
     ]
     verdict: Verdict = "inconclusive"
@@ -126,7 +127,7 @@ def rules_finding(rules: Mapping[str, Contrast], plain: str) -> Finding:
         f"No other rule differs detectably from {plain}; the largest difference is that of {name} ({evidence(widest)})."
     )
     if parts:
-        words = f"Of the {len(rules)} other rules, compared with {plain}, {'; '.join(parts)}."
+        words = f"Of the {len(rules)} other rules, {'; '.join(parts)}."
     return Finding("ensemble/rules", words, verdict, ("ensemble/members",))
 
 

@@ -35,7 +35,14 @@ def members(preset: Preset) -> tuple[str, ...]:
 def experiments(preset: Preset) -> tuple[Kind, ...]:
     """One vote per rule, after the partner, a second pretrained architecture trained by level 2's full recipe."""
     votes = tuple(
-        Vote(level=4, name=rule, title=title, phrase=f"the {title.lower()}", rule=rule, members=members(preset))
+        Vote(
+            level=4,
+            name=rule,
+            title=title,
+            phrase=title.lower() if rule == "greedy" else f"the {title.lower()}",
+            rule=rule,
+            members=members(preset),
+        )
         for rule, title in RULES.items()
     )
     if not preset.partner:

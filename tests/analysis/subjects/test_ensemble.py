@@ -31,7 +31,7 @@ def test_finding_compares_the_chosen_vote_with_the_best_member(results: Results)
     finding = next(found for found in ensemble_findings(results) if found.name == "ensemble/gain")
     assert results.ensemble is not None
     assert finding.verdict == results.judged[results.ensemble.best_vote].verdict
-    assert f"its best member, {results.view.phrase(results.ensemble.best_member)}" in finding.sentence
+    assert f"{results.view.phrase(results.ensemble.best_member)}, its best member" in finding.sentence
     assert finding.sentence[0].isupper()
 
 
@@ -61,7 +61,10 @@ def test_rules_that_do_not_differ_from_the_plain_mean_are_told_by_the_largest_di
     assert told.verdict == "inconclusive"
     assert "No other rule differs detectably from the mean; the largest difference is that of b (−0.20" in told.sentence
     told = rules_finding({"a": Contrast(0.01, 0, 0.1, 0.01), "b": Contrast(-0.02, -0.1, 0, 0.01)}, "the mean")
-    assert told.verdict == "supported" and "is more accurate than it: a (+1.00" in told.sentence
+    assert (
+        told.verdict == "supported"
+        and "Of the 2 other rules, 1 is more accurate than the mean: a (+1.00" in told.sentence
+    )
 
 
 def test_errors_that_a_vote_introduces_are_where_its_best_member_was_unsure(results: Results) -> None:
