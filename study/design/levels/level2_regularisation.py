@@ -100,7 +100,7 @@ def _without(full: Training, name: str, what: str, recipe: Recipe) -> Training:
     return replace(
         full,
         name=name,
-        title=f"{full.title} without {what}",
+        title=f"{full.title.removesuffix(' recipe')}, no {what.replace('weight decay', 'decay')}",
         phrase=f"{full.phrase} without {what}",
         control=full.key,
         differs=f"leaving out {what}",
