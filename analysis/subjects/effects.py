@@ -14,7 +14,7 @@ from study.kinds import Vote
 
 RECIPES = (1, 2, 3)  # levels that train networks one by one
 MARGIN = 0.03  # of the strip's width, left free at both ends
-HEAD = ("Experiment", "Control", "Difference, points (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
+HEAD = ("Experiment", "Control", "Difference (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
 
 
 @table
@@ -32,8 +32,8 @@ def effects(results: Results, findings: Findings) -> Table | None:
         rows += [_row(results, each, strips[each.key]) for each in judged]
     caption = join(
         takeaway(results),
-        "Difference in test accuracy from the control. Drawn: the same interval on one scale for all rows, the line at "
-        "zero; filled: adjusted p below 0.05. Detectable: the true difference, in points, found with power 0.8. "
+        "Difference in test accuracy from the control, in points. Drawn: the same interval on one scale for all rows, "
+        "the line at zero; filled: adjusted p below 0.05. Detectable: the true difference found with power 0.8. "
         "Training: time of the treated networks, for a vote of all members.",
         counted(results),
         f"Each interval is of one comparison; p is adjusted for all {len(results.judged)}.",
