@@ -84,7 +84,7 @@ def test_figures_are_set_in_the_fonts_of_the_text(evidence: Evidence) -> None:
 def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) -> None:
     canvas = evidence.figures["architecture"].draw()
     written = " ".join(text.get_text() for text in shown_texts(canvas))
-    assert "SE attention" in written and "compact_cnn_small" in written and "CompactCNN" in written
+    assert "SE attention" in written and "Small CompactCNN" in written
 
 
 @pytest.mark.parametrize(
