@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,34 +14,65 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from invoke import Collection, Context, task
+from invoke import Collection, Context, Exit, Program, task
 
 from study.running.options import Options
 
 RUNS = "runs"
 LINES = 40  # of a list or table shown in the terminal
+LARGEST = 2**31
 
 
 def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
-    """Turn what the user can put right into one line and its exit code, and Ctrl-C into exit code 130.
+    """Turn what the user can put right into one line and its exit code, Ctrl-C into exit code 130, SIGTERM into 143.
 
     The operating system's refusals (a full disk, a folder without permission) are the user's to put right too.
     """
 
     @functools.wraps(body)
     def guarded(*arguments: object, **flags: object) -> None:
-        from study.errors import StudyError
+        from study.errors import StudyError, printable
 
+        signal.signal(signal.SIGTERM, _terminated)
         try:
             body(*arguments, **flags)
         except (StudyError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(str(error))}", file=sys.stderr)
             raise SystemExit(getattr(error, "exit_code", 2)) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             print("interrupted; the same command goes on from here", file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)) from None
 
     return guarded
+
+
+def _terminated(number: int, _: object) -> None:
+    raise KeyboardInterrupt(number)
+
+
+def refusing(step: Callable[[Program], None]) -> Callable[[Program], None]:
+    """A step of reading the command line that leaves with one line and exit code 2 at what it cannot make sense of.
+
+    `invoke` itself leaves with code 1, for some flags with a traceback.
+    """
+
+    @functools.wraps(step)
+    def guarded(program: Program) -> None:
+        try:
+            step(program)
+        except Exception as error:  # each of invoke's parsers has its own
+            from study.errors import printable
+
+            if not (said := error.message if isinstance(error, Exit) else str(error)):
+                raise
+            raise Exit(f"error: {printable(said)} See `invoke --list` and `invoke --help TASK`.", 2) from None
+
+    return guarded
+
+
+# The program under way has looked for this file and will look these up next.
+for _step in ("parse_tasks", "parse_cleanup", "update_config"):
+    setattr(Program, _step, refusing(getattr(Program, _step)))
 
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
@@ -49,8 +82,8 @@ def _numbers(text: str, what: str) -> tuple[int, ...]:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise StudyError(f"--{what} takes numbers separated by commas, e.g. --{what} 1,2; not {text!r}") from None
-    if any(number < 0 for number in numbers):
-        raise StudyError(f"--{what} takes numbers from 0 upwards, not {text!r}")
+    if any(not 0 <= number < LARGEST for number in numbers):
+        raise StudyError(f"--{what} takes numbers from 0 upwards, below {LARGEST}, not {text!r}")
     return tuple(dict.fromkeys(numbers))
 
 
@@ -101,7 +134,12 @@ def study(_: Context, **flags: Any) -> None:  # noqa: ANN401 - the fields of Opt
     """Run the five levels and record every run; go on where an earlier call stopped."""
     from study.running import runner
 
-    runner.run(_options(flags))
+    options = _options(flags)
+    folder = runner.run(options)
+    if options.dry_run:
+        from analysis.outlook import outlook
+
+        print("\n".join(outlook(folder)))
 
 
 study.__signature__ = STUDY_SIGNATURE  # type: ignore[attr-defined]
@@ -111,9 +149,10 @@ def _study_folder(study: str, runs: str) -> Path:
     """The named study, or the one that ran last, to be read. StudyError when there is none."""
     from study import kinds  # noqa: F401 - whose files make known what records are read back as
     from study.errors import StudyError
+    from study.files import inside
 
     if study:
-        return Path(runs) / study
+        return inside(Path(runs), study)
     plans = sorted(Path(runs).glob("*/study.json"), key=lambda path: path.stat().st_mtime)
     if not plans:
         raise StudyError(f"no study in {runs}; run `invoke study` first")
@@ -191,11 +230,14 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
     """Show which runs of a study are complete, with their accuracies and times."""
     from tabulate import tabulate
 
-    from study.status import summary
+    from study.records import current_runs, read_plan
+    from study.status import problems, summary
 
     folder = _study_folder(study, runs)
     print(folder)
     print(tabulate(summary(folder), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f")))
+    for line in problems(folder, plan := read_plan(folder), current_runs(folder, plan)):
+        print(line)
 
 
 @task(
@@ -245,35 +287,68 @@ def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str 
         print(prediction)
 
 
+def _require_expression(keyword: str) -> None:
+    """StudyError for what pytest's -k would not understand: names, joined by and, or, not and brackets."""
+    from study.errors import StudyError
+
+    plain = re.sub(r"[^\s()]+", lambda name: name[0] if name[0] in ("and", "or", "not") else "x", keyword)
+    try:
+        if keyword and ("x (" in plain or "()" in plain or not re.fullmatch(r"[\w:+.\[\]\\/=()\s-]+", keyword)):
+            raise SyntaxError
+        compile(plain or "x", "--keyword", "eval")
+    except SyntaxError:
+        raise StudyError(f"--keyword takes names joined by and, or, not and brackets, not {keyword!r}") from None
+
+
 @task(help={"all": "run the slow tests too, as CI does", "keyword": "only tests whose name matches (pytest -k)"})
+@one_line_errors
 def test(context: Context, all: bool = False, keyword: str = "") -> None:
     """Run the tests; the quick suite unless --all."""
+    _require_expression(keyword)
     chosen = [] if all else ["-m", "not slow"]
     workers = ["-n", "2", "--dist", "loadgroup"]
     # Work this small gains nothing from threads, and two workers' threads would get in each other's way.
     environment = {"OMP_NUM_THREADS": "1"}
     _run(
-        context, [sys.executable, "-m", "pytest", *workers, *chosen, *(["-k", keyword] if keyword else [])], environment
+        context,
+        [sys.executable, "-m", "pytest", *workers, *chosen, *([f"-k{keyword}"] if keyword else [])],
+        environment,
     )
 
 
-@task
-def bench(context: Context) -> None:
+@task(
+    help={
+        "race": "train CompactCNN and a public baseline for as much work instead, and print time and accuracy of both",
+        "epochs": "how many epochs CompactCNN races; default those of cpu",
+        "images": "how many training images, and at most as many for validation, the race has; default all",
+    }
+)
+def bench(context: Context, race: bool = False, epochs: str = "", images: str = "") -> None:
     """Measure the trainer against a bare loop on the same batch; ratios as a table and as JSON lines."""
-    _run(context, [sys.executable, "-m", "study.running.bench"])
+    flags = [f"--{name}={value}" for name, value in (("epochs", epochs), ("images", images)) if value]
+    _run(context, [sys.executable, "-m", f"study.running.{'race' if race else 'bench'}", *flags])
 
 
 @task
 def lint(context: Context) -> None:
-    """Check style with ruff and types with mypy."""
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
+    """Check style with ruff, types with mypy, and security with bandit."""
+    bandit = ["bandit", "-q", "-c", "pyproject.toml", "-r", "study", "analysis", "report", "templates", "tasks.py"]
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], bandit):
         _run(context, [sys.executable, "-m", *command])
 
 
-def _run(context: Context, command: list[str], environment: dict[str, str] | None = None) -> None:
+def _run(
+    context: Context, command: list[str], environment: dict[str, str] | None = None, says: dict[int, str] | None = None
+) -> None:
+    """Run a command and leave with its failure; ``says`` are the exit codes that are the user's to put right."""
     import shlex
 
-    if not context.run(shlex.join(command), env=environment or {}, warn=True, pty=False).ok:
+    from study.errors import StudyError
+
+    done = context.run(shlex.join(command), env=environment or {}, warn=True, pty=False)
+    if says and done.exited in says:
+        raise StudyError(says[done.exited])
+    if not done.ok:
         raise SystemExit(1)
 
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analysis import subjects
+from analysis import fonts, subjects
 from analysis.evidence import MAKES, Evidence, Figure, Findings, Origin, Table
 from analysis.results import Results, results_of
-from analysis.view import StudyView, view_study
+from analysis.view import StudyView, drawable, view_study
 
 Shown = TypeVar("Shown", Table, Figure)
 
@@ -28,7 +28,7 @@ def assemble(study: Path) -> Evidence:
     results = results_of(view)
     facts = [fact for maker in makers("facts") for fact in maker(results)]
     findings = {finding.name: finding for maker in makers("findings") for finding in maker(results)}
-    tables, figures = (dict(_made(what, results, findings)) for what in ("table", "figure"))
+    tables, figures = dict(_made("table", results, findings)), _drawn(results, findings)
     made = {f"table/{name}": each for name, each in tables.items()}
     made |= {f"figure/{name}": each for name, each in figures.items()}
     return Evidence(
@@ -74,6 +74,16 @@ def runs_named(view: StudyView, text: str) -> tuple[str, ...]:
     longest_first = sorted(map(re.escape, called), key=len, reverse=True)
     found = re.findall(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", text)
     return view.names(*(called[name] for name in found))
+
+
+def _drawn(results: Results, findings: Findings) -> dict[str, Any]:
+    """The figures: captions have the names of classes and experiments as they are, drawings as fonts can show them."""
+    figures, names = dict(_made("figure", results, findings)), results.view.names_shown
+    if all(fonts.drawable(name) == name and not fonts.families([name]) for name in names):
+        return figures
+    painted = dict(_made("figure", replace(results, view=drawable(results.view)), findings))
+    families = fonts.families(map(fonts.drawable, names))
+    return {name: made and replace(made, paint=painted[name].paint, fonts=families) for name, made in figures.items()}
 
 
 def _present(made: dict[str, Shown | None], notice: str) -> dict[str, Shown]:

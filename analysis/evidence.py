@@ -166,7 +166,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 class Figure:
     """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width.
 
-    ``data`` holds what is drawn, by column, where it is numbers.
+    ``data`` holds what is drawn, by column, where it is numbers; ``fonts`` are families beside the style's.
     """
 
     name: str
@@ -176,6 +176,7 @@ class Figure:
     width: float = 1.0
     data: Mapping[str, Sequence[object]] = field(default_factory=dict)
     origin: Origin | None = None
+    fonts: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -192,7 +193,7 @@ class Figure:
         """The matplotlib figure in the paper's style."""
         from analysis import style
 
-        with style.paper():
+        with style.paper(self.fonts):
             return style.mend(self.paint())
 
 

@@ -27,7 +27,7 @@ from analysis.statistics.deployment import deployment_frame
 from analysis.statistics.ensemble import Ensemble, ensemble_of
 from analysis.statistics.trust import Trust, trust_of
 from analysis.view import StudyView
-from study.experiment import Expectation
+from study.experiment import Expectation, Experiment
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,14 @@ def _pairs(view: StudyView, controls: Mapping[str, str]) -> list[Pair]:
 
 def _pair(view: StudyView, key: str, control: str) -> Pair:
     experiment = view.experiments[key]
-    retrained = experiment.retrained or control not in experiment.needs
+    retrained = experiment.retrained or not _builds_on(experiment, view.experiments[control])
     correct = paired_correct(*view.paired(key, control))
     return Pair(key, control, *correct, retrained, experiment.expects, experiment.margin)
+
+
+def _builds_on(experiment: Experiment, control: Experiment) -> bool:
+    """Whether it makes its predictions with the control's own networks, as a vote with its members does."""
+    return control.key in experiment.needs or bool(control.needs) and {*control.needs} <= {*experiment.needs}
 
 
 def _repeated(view: StudyView) -> Chance | None:
@@ -202,13 +207,14 @@ def _judged(pairs: Sequence[Pair], chance: Chance | None) -> dict[str, Judged]:
     """Each pair's comparison by its treated experiment, with what it could have seen."""
     trained: dict[tuple[str, ...], int] = {(pair.key, pair.control): 1 for pair in pairs if pair.retrained}
     per_seed = degrees_together(trained) if trained else 1.0
-    seen = [resolution(p.treated, p.untreated, p.retrained, chance, per_seed, ALPHA / len(pairs)) for p in pairs]
+    alpha = ALPHA / max(1, len(pairs))
+    seen = [resolution(p.treated, p.untreated, p.retrained, chance, per_seed, alpha, p.margin) for p in pairs]
     return {j.key: dataclasses.replace(j, resolution=r) for j, r in zip(judge(pairs, chance), seen, strict=True)}
 
 
 def _steps(view: StudyView, best: Mapping[int, str]) -> list[Pair]:
-    """Each level's selected model and that of the level before, for the levels with a pass mark."""
-    marked = [level for level in sorted(best) if view.level[level].pass_mark is not None]
+    """Each level's selected model and that of the level before, for the levels that are steps."""
+    marked = [level for level in sorted(best) if view.level[level].step]
     return _pairs(view, {best[later]: best[earlier] for earlier, later in zip(marked, marked[1:], strict=False)})
 
 

@@ -9,6 +9,7 @@ on all hard images at once, by a normal ``shift`` in accuracy. int8 models toss 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -200,22 +201,20 @@ def _ece(seen: Answers) -> np.ndarray:
     return np.stack([influence.of_ece(*each) for each in zip(sure, labels, strict=True)])
 
 
-def tables(number: int, rng: np.random.Generator) -> Iterator[tuple[str, list[dict[str, float]]]]:
-    """Title and rows of every table, rates in percent, effects in points."""
-    rows, measured = [], []
+def of_comparisons(number: int, rng: np.random.Generator) -> Iterator[dict[str, float]]:
+    """A row per number of seeds and shift, rates in percent, effects in points."""
     for seeds, shift in product(SEEDS, SHIFTS):
         world = World(seeds=seeds, shift=shift)
-        row = {"seeds": float(seeds), "shift": shift} | verdicts(world, number, rng)
-        rows.append(row | (power(world, number, rng) if seeds >= MIN_SEEDS else {}))
+        row = {"shift": shift} | verdicts(world, number, rng)
+        row |= power(world, number, rng) if seeds >= MIN_SEEDS else {}
+        yield {"seeds": seeds} | {name: 100 * value for name, value in row.items()}
+
+
+def of_scores(number: int, rng: np.random.Generator) -> Iterator[dict[str, float]]:
+    """A row per number of networks and of images, rates in percent."""
     for seeds, images in product((1, 3), (500, 10_000)):
-        world = World(images=images, seeds=seeds)
-        measured.append({"seeds": float(seeds), "images": float(images)} | scores(world, number, rng))
-    yield "Comparisons of recipes, of networks, and accuracies", [_in_percent(row) for row in rows]
-    yield "Scores of confidence", [_in_percent(row) for row in measured]
-
-
-def _in_percent(row: dict[str, float]) -> dict[str, float]:
-    return {name: value if name in ("seeds", "images") else 100 * value for name, value in row.items()}
+        rates = scores(World(images=images, seeds=seeds), number, rng)
+        yield {"seeds": seeds, "images": images} | {name: 100 * value for name, value in rates.items()}
 
 
 def main() -> None:
@@ -226,9 +225,14 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=500, help="made-up studies per row; default 500")
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers; default 0")
     told = parser.parse_args()
-    for title, rows in tables(told.studies, np.random.default_rng(told.seed)):
-        print(f"{title} ({told.studies} studies per row; %, points)")
-        print(tabulate(rows, headers="keys", floatfmt=".2f"), end="\n\n", flush=True)
+    rng = np.random.default_rng(told.seed)
+    for title, rows in ((f"{len(plan())} comparisons", of_comparisons), ("Scores of confidence", of_scores)):
+        found = []
+        for row in rows(told.studies, rng):
+            found.append(row)
+            print(row, file=sys.stderr, flush=True)  # hours may pass before the whole table
+        print(f"{title}, {told.studies} studies per row; % and points")
+        print(tabulate(found, headers="keys", floatfmt=".2f"), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from analysis import fonts
 from analysis.statistics.comparison import Accuracy
 from analysis.view import StudyView
 from study.kinds import Quantization, Vote
@@ -23,12 +24,12 @@ TEXT_WIDTH = 6.3  # inches
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
 LABEL = 26  # characters of a class's name
 LINES = ("-", "--", "-.", ":")
+# The text's Computer Modern; what that font lacks, such as the minus sign, comes from STIX.
+TEXT = ("cmr10", "STIXGeneral")
 BOLD: Any = {"family": ["cmb10", "STIXGeneral"]}
 MISPLACED = set('"<>\\^_`{|}~')  # of ASCII, in cmr10
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
-    # The text's Computer Modern; what that font lacks, such as the minus sign, comes from STIX.
-    "font.family": ["cmr10", "STIXGeneral"],
     "axes.formatter.use_mathtext": True,  # which only silences a warning: no axis here has an offset
     "font.size": 8,
     "legend.frameon": False,
@@ -50,9 +51,9 @@ SETTINGS: Any = {
 
 
 @contextmanager
-def paper() -> Iterator[None]:
-    """Draw in the paper's style, leaving matplotlib's settings as they were."""
-    with matplotlib.rc_context(SETTINGS):
+def paper(families: Sequence[str] = ()) -> Iterator[None]:
+    """Draw in the paper's style, leaving matplotlib's settings as they were; ``families`` have what its font lacks."""
+    with matplotlib.rc_context(SETTINGS | {"font.family": [*TEXT, fonts.BASE, *families]}):
         yield
 
 
@@ -105,7 +106,8 @@ def short(name: str, length: int = LABEL) -> str:
     >>> short("a name that goes on for longer than a label can")
     'a name that goes on for l…'
     """
-    return name if len(name) <= length else f"{name[: length - 1]}\N{HORIZONTAL ELLIPSIS}"
+    cut = name[: length - 1].rstrip("\\")  # half of what stands for a dollar sign
+    return name if len(name) <= length else f"{cut}\N{HORIZONTAL ELLIPSIS}"
 
 
 def grid(axes: Axes, axis: Literal["x", "y"]) -> None:

@@ -8,21 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from analysis import fonts
+from study.description import Level
 from study.experiment import Experiment, run_name
 from study.files import read_json
 from study.kinds import Vote
-from study.records import (
-    PREDICTIONS,
-    SUPERSEDED,
-    TRIALS,
-    Level,
-    Plan,
-    Predictions,
-    Run,
-    current_runs,
-    read_failure,
-    read_plan,
-)
+from study.records import PREDICTIONS, SUPERSEDED, TRIALS, Plan, Predictions, Run, current_runs, read_failure, read_plan
 
 Kind = TypeVar("Kind", bound=Experiment)
 
@@ -45,6 +36,11 @@ class StudyView:
     def classes(self) -> list[str]:
         """Class names in label order."""
         return list(self.plan.dataset.classes)
+
+    @property
+    def names_shown(self) -> list[str]:
+        """Names in figures that users choose: of the classes and of what they added."""
+        return [*self.classes, *(experiment.title for experiment in self.experiments.values())]
 
     @cached_property
     def pending(self) -> tuple[str, ...]:
@@ -149,6 +145,14 @@ class StudyView:
         present = self.at(level)
         votes = [experiment.key for experiment in present if isinstance(experiment, Vote)]
         return self.best(votes or (experiment.key for experiment in present if experiment.trained))
+
+
+def drawable(view: StudyView) -> StudyView:
+    """The study with the names of classes and experiments as figures can show them."""
+    experiments = tuple(replace(each, title=fonts.drawable(each.title)) for each in view.plan.experiments)
+    dataset = replace(view.plan.dataset, classes=tuple(map(fonts.drawable, view.plan.dataset.classes)))
+    plan = replace(view.plan, experiments=experiments, dataset=dataset)
+    return replace(view, plan=plan, experiments={experiment.key: experiment for experiment in experiments})
 
 
 def view_study(study: Path) -> StudyView:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.assemble import assemble
+from analysis.fonts import font_of, legible, plain
 from report import freshness, html, pdf
 from report.bibliography import Bibliography
+from report.escaping import in_latex
 from report.figures import Drawing, Drawings
 from report.lookup import Lookup
 from report.paper import Paper
@@ -31,6 +33,7 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
     if not freshness.changes(folder, made_of):
         return []
     lookup = lookup_of(study, settings)
+    _tell_of_missing_fonts(_names(lookup))
     drawings = Drawings(lookup.evidence.figures)
     page, source = (render(kind, lookup, drawings).encode() for kind in ("html", "latex"))
     files = pdf.bundle(source, drawings)
@@ -47,7 +50,8 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
 
 
 def stale(study: Path, output: Path | None = None, settings: Path | None = None) -> list[str]:
-    """What changed since the study's report was written; nothing where it is fresh. StudyError when there is none."""
+    """What changed since the study's report was written; nothing where it is fresh. StudyError as for ``build``."""
+    read_settings(settings or study / PAPER, required=settings is not None)
     return freshness.changes(output or study / "report", freshness.inputs(study, settings or study / PAPER))
 
 
@@ -64,10 +68,28 @@ def render(kind: str, lookup: Lookup, drawings: Mapping[str, Drawing], marked: b
 
 
 def _pdf(files: Mapping[str, bytes], lookup: Lookup, drawings: Mapping[str, Drawing]) -> bytes:
-    """LaTeX's PDF, or Typst's where LaTeX is not installed or fails, which it then says."""
-    if pdf.has_latex():
+    """LaTeX's PDF, or Typst's where LaTeX is not installed, fails or cannot print all names, which it then says."""
+    lacking = [name for name in _names(lookup) if not all(map(in_latex, name)) and legible(name) == name]
+    if lacking and pdf.has_latex():
+        print(f"LaTeX's fonts lack characters of {lacking[0]!r}; report.pdf comes from Typst instead", file=sys.stderr)
+    elif pdf.has_latex():
         try:
             return pdf.by_latex(files)
         except StudyError as error:
             print(f"{error}; report.pdf comes from Typst instead", file=sys.stderr)
     return pdf.by_typst(render("typst", lookup, drawings), drawings)
+
+
+def _names(lookup: Lookup) -> list[str]:
+    """Names that users choose, in whatever script."""
+    return [*lookup.plan.dataset.classes, *(experiment.title for experiment in lookup.plan.experiments)]
+
+
+def _tell_of_missing_fonts(names: list[str]) -> None:
+    lacking = sorted({character for name in names for character in plain(name) if font_of(character) is None})
+    if lacking:
+        shown = " ".join(lacking[:8]) + (" ..." if len(lacking) > 8 else "")
+        print(
+            f"no font here has {shown}; PDF and figures print codes instead: install one that has them, e.g. Noto Sans",
+            file=sys.stderr,
+        )

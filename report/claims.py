@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -12,12 +11,16 @@ from analysis import formats
 from analysis.evidence import Claim, Fact, Finding
 
 ALPHA = 0.05
-LEVELS = ("95", "80")  # of intervals and of power, in percent
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-# Words that say that the effect is above its null, or below it.
+# Numbers that are part of a name, or that every study prints alike: the 95 % of intervals, levels, kernels.
+CONSTANTS = re.compile(
+    r"\b[NR]\d+\b|CIFAR-10H?|SHA-256|"
+    r"MobileNetV3|CompactCNN|float\d+|int8|F1|p(?:50|95)|95\s% CI|80\s% power|[Ll]evel \d|\d+×\d+"
+)
+# Words for an effect that is better than its null, which claims give as above it, and for one that is worse.
 DIRECTIONS = {
-    1: re.compile(r"\b(?:improves?|raises?|meets?|leaves more)\b"),
-    -1: re.compile(r"\b(?:lowers?|misses|leaves fewer)\b"),
+    1: re.compile(r"\b(?:improves? accuracy|meets|lowers the negative|leaves fewer)\b"),
+    -1: re.compile(r"\b(?:lowers? accuracy|misses|raises the negative|leaves more)\b"),
 }
 UNDECIDED = re.compile(
     r"\bundecided\b|\bno difference in|\bno difference was detected\b|\btoo close to\b|\bnot detectably\b"
@@ -31,37 +34,36 @@ def listed(finding: Finding) -> dict[str, Any]:
 
 
 def contradiction(finding: Finding, facts: Mapping[str, Fact]) -> str:
-    """Why the finding's words do not follow from its claim; empty when they do, or when it claims no test."""
+    """What the finding's words contradict; empty when they follow from its claim, or when it claims no test."""
     claim = finding.claim
     if claim is None:
         return ""
     if finding.verdict != claim.verdict:
-        return f"a verdict of {claim.verdict}"
-    return _wrong_direction(finding.sentence, claim) or _unfounded(finding, claim, facts)
+        return f"its claim is {claim.verdict}"
+    return _wrong_words(finding.sentence, claim) or _unfounded(finding, claim, facts)
 
 
-def _wrong_direction(sentence: str, claim: Claim) -> str:
-    """Where words and numbers point in different directions."""
-    above = int(math.copysign(1, claim.effect - claim.null))
-    if EQUIVALENT.search(sentence) and claim.verdict != "equivalent":
-        return f"words for {claim.verdict}, not for equivalent"
-    if UNDECIDED.search(sentence) and claim.verdict in ("supported", "contradicted"):
-        return f"words for {claim.verdict}, not for undecided"
-    if DIRECTIONS[-above].search(sentence):
-        return f"words for an effect {'above' if above > 0 else 'below'} {claim.null:g}"
-    if DIRECTIONS[above].search(sentence) and claim.p is not None and not claim.p < ALPHA:
-        return f"words for an effect that p = {claim.p:.2g} does not show"
+def _wrong_words(sentence: str, claim: Claim) -> str:
+    """What words for another verdict or direction contradict."""
+    sign = 1 if claim.effect > claim.null else -1
+    decided = claim.verdict in ("supported", "contradicted")
+    if (EQUIVALENT.search(sentence) and claim.verdict != "equivalent") or (UNDECIDED.search(sentence) and decided):
+        return f"its claim is {claim.verdict}"
+    if DIRECTIONS[-sign].search(sentence):
+        return f"its effect of {claim.effect:.2g} is {'better' if sign > 0 else 'worse'} than {claim.null:.2g}"
+    if DIRECTIONS[sign].search(sentence) and claim.p is not None and not claim.p < ALPHA:
+        return f"its p is {claim.p:.2g}"
     return ""
 
 
 def _unfounded(finding: Finding, claim: Claim, facts: Mapping[str, Fact]) -> str:
     """Numbers of the sentence that neither its facts nor its claim hold."""
     texts = [facts[name].text for name in finding.facts if name in facts]
-    known = {number for text in (*texts, *_numbers(claim), *LEVELS) for number in NUMBER.findall(text)}
-    # A digit inside a word, such as int8, is part of a name.
-    told = re.findall(r"(?<![\w.,])\d+(?:[.,]\d+)*(?![\w-])", finding.sentence)
+    known = {number for text in (*texts, *_numbers(claim)) for number in NUMBER.findall(text)}
+    # A digit inside a word is part of a name.
+    told = re.findall(r"(?<![\w.,])\d+(?:[.,]\d+)*(?![\w-])", CONSTANTS.sub("", finding.sentence))
     unknown = [number for number in told if number not in known]
-    return f"a source for {formats.listing(unknown)}" if unknown else ""
+    return f"neither its claim nor its facts hold {formats.listing(unknown)}" if unknown else ""
 
 
 def _numbers(claim: Claim) -> Iterator[str]:

@@ -27,7 +27,8 @@ class Difference:
     """What a document prints where the records say otherwise.
 
     ``expected`` is empty for what has no source, ``printed`` for what is missing; ``name`` is that of a fact, cell,
-    caption or finding, empty in between; ``near`` are the words around it.
+    caption or finding, empty in between; ``near`` are the words around it, ``contradicts`` what the words are not true
+    of.
     """
 
     document: str
@@ -35,10 +36,13 @@ class Difference:
     expected: str
     printed: str
     near: str = ""
+    contradicts: str = ""
 
     def __str__(self) -> str:
         where = f"{self.document}: {self.name or 'text'}"
-        if not self.expected:
+        if self.contradicts:
+            told = f"{self.printed!r} is printed, but {self.contradicts}"
+        elif not self.expected:
             told = f"{self.printed!r} has no source"
         elif not self.printed:
             told = f"{self.expected!r} is missing"

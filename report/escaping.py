@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+
+from analysis.fonts import legible, marked, plain
 
 if TYPE_CHECKING:
     from pylatexenc.latexencode import UnicodeToLatexEncoder
@@ -18,18 +19,27 @@ BREAKLESS = re.compile(
     r"|(?<=\d) (?=to [\d+\N{MINUS SIGN}])|(?<=\d to) (?=[\d+\N{MINUS SIGN}])"  # intervals
     r"|(?<=\d) (?=(?:px|ms|MB|GB|min|s|h|k|M|G|points)\b)"  # units
 )
-# Spaces that TeX does not know, or reads as ordinary characters.
-TEX_SPACES = {
+# What TeX does not know, reads as an ordinary character, or takes for a part of a command.
+TEX_OWN = {
+    "[": "{[}",
+    "]": "{]}",
     "\N{ZERO WIDTH SPACE}": r"\allowbreak{}",
     "\N{NARROW NO-BREAK SPACE}": r"\,",
     "\N{THIN SPACE}": r"\,",
     "\N{NO-BREAK SPACE}": "~",
 }
-
-
-def plain(text: str) -> str:
-    """One line of printable text: control characters and lone surrogates and private characters become spaces."""
-    return "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Co") else c for c in text)
+# What pdfLaTeX prints with the packages of this paper, tried character by character: Latin and Greek, punctuation,
+# currencies, arrows and mathematical signs, but for those that need a package of their own.
+TEX_BLOCKS = (
+    ("\n", "\n"),
+    (" ", "\u024f"),
+    ("\u0370", "\u03ff"),
+    ("\u1e00", "\u1eff"),
+    ("\u2000", "\u206f"),
+    ("\u2074", "\u2079"),
+    ("\u20a0", "\u22ff"),
+)
+TEX_LACKS = frozenset("ŉƕƞΐϒℋℐℒℛℬℰℱℳ⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↜↝⇅⇵∟∯∰∱∻∾≆≋≌≙≛≸≹⊧⊨⊫⊶⊷⊹⊾⋘⋙⋨⋰")
 
 
 def unbroken(text: str) -> str:
@@ -45,20 +55,32 @@ def unbroken(text: str) -> str:
 def _encoder() -> UnicodeToLatexEncoder:
     from pylatexenc.latexencode import UnicodeToLatexEncoder
 
-    return UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
+    return UnicodeToLatexEncoder(unknown_char_policy="fail", unknown_char_warning=False)
 
 
 @lru_cache(maxsize=4096)
 def latex(text: str) -> Markup:
-    """Escape for LaTeX text mode; characters that pdfLaTeX's fonts lack become a bold question mark."""
-    parts = re.split(f"([{''.join(TEX_SPACES)}])", text)
-    encoded = "".join(TEX_SPACES.get(part) or _encoder().unicode_to_latex(part) for part in parts)
+    """Escape for LaTeX text mode; characters that pdfLaTeX's fonts lack have their codes."""
+    parts = re.split(f"([{re.escape(''.join(TEX_OWN))}])", marked(text, in_latex))
+    encoded = "".join(TEX_OWN.get(part) or _encoder().unicode_to_latex(part) for part in parts)
     return Markup(encoded.replace("--", "-{}-"))  # two hyphens are no dash
 
 
+@lru_cache(maxsize=4096)
+def in_latex(character: str) -> bool:
+    """Whether pdfLaTeX prints the character with the packages of this paper."""
+    if character in TEX_LACKS or not any(first <= character <= last for first, last in TEX_BLOCKS):
+        return False
+    try:
+        return character in TEX_OWN or bool(_encoder().unicode_to_latex(character))
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=4096)
 def typst(text: str) -> Markup:
-    """Escape for Typst markup: every ASCII punctuation mark loses its meaning."""
-    return Markup(ASCII_PUNCTUATION.sub(r"\\\1", text))
+    """Escape for Typst markup: every ASCII punctuation mark loses its meaning; what no font has gets its code."""
+    return Markup(ASCII_PUNCTUATION.sub(r"\\\1", legible(text)))
 
 
 def typst_string(text: str) -> Markup:

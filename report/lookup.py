@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,9 +12,10 @@ from typing import Any, TypeVar
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
 from report.claims import listed
 from report.settings import Settings
+from study.description import Level
 from study.errors import StudyError
 from study.experiment import Experiment
-from study.records import Level, Plan
+from study.records import Plan
 
 Found = TypeVar("Found")
 Float = TypeVar("Float", Table, Figure)
@@ -185,7 +187,8 @@ class Lookup:
         """The commands that rerun the study and rebuild the paper."""
         plan = self.plan
         seeds = ",".join(map(str, plan.seeds))
-        options = f"--preset {plan.preset} --seeds {seeds} --dataset {plan.dataset.name}"
+        options = f"--preset {plan.preset} --seeds {seeds} --dataset {shlex.quote(plan.dataset.source)}"
+        options += f" --ood {shlex.quote(plan.dataset.ood_from)}" if plan.dataset.ood_from else ""
         return [f"invoke study {options} --study {plan.study}", f"invoke report --study {plan.study}"]
 
 

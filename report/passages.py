@@ -12,7 +12,13 @@ from report import marks
 Role = Literal["", "reference", "citation"]
 BLOCKS = {"section", "h1", "h2", "h3", "p", "li", "figcaption", "tr", "pre"}
 SILENT = {"script", "style", "svg", "math", "nav", "button", "template"}  # drawings, equations, furniture of the page
-WEB_ONLY = {"web-only", "references"}  # classes of what only the page has, or has in its own words
+WEB_ONLY = {
+    "web-only",
+    "tools",
+    "files",
+    "anchor",
+    "references",
+}  # classes of what only the page has, or has in its own words
 VOID = {"meta", "link", "hr", "br", "img", "input", "wbr", "col"}
 
 

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from analysis.fonts import folders
 from report.bibliography import REFERENCES
 from report.figures import Drawing
 from study.errors import StudyError
@@ -77,13 +78,17 @@ def _first_error(folder: Path) -> str:
 
 
 def by_typst(source: str, drawings: Mapping[str, Drawing]) -> bytes:
-    """Compile Typst source. StudyError for an error or a warning, such as a font that is missing."""
+    """Compile Typst source with the fonts that its characters need.
+
+    StudyError for an error or a warning, such as a font that is missing.
+    """
     import typst
 
     files = {"main.typ": source.encode(), REFERENCES.name: REFERENCES.read_bytes()}
     files |= {f"figures/{drawing.slug}.svg": drawing.svg.encode() for drawing in drawings.values()}
     try:
-        content, warnings = typst.compile_with_warnings(files)  # type: ignore[call-overload]  # as in report.figures
+        fonts = folders([source])
+        content, warnings = typst.compile_with_warnings(files, font_paths=fonts)  # type: ignore[call-overload]
     except typst.TypstError as error:
         raise StudyError(f"Typst failed: {error}") from error
     if warnings:

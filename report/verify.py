@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from report.build import CLAIMS, HTML, LATEX, PDF, PROVENANCE, lookup_of, render
-from report.claims import contradiction
+from report.claims import CONSTANTS, contradiction
 from report.differences import Difference, in_pdf, in_source
 from report.figures import Drawing
 from report.lookup import Lookup
@@ -17,26 +17,23 @@ from report.passages import Passage, passages
 from report.reading import pdf_text
 from study.errors import StudyError
 
-# Numbers that are part of a name, or that every study prints alike: the 95 % of intervals, levels, kernels, checklists.
-CONSTANTS = re.compile(
-    r"CIFAR-10H?|SHA-256|\b[NR]\d+\b|MobileNetV3|CompactCNN|float\d+|int8|F1|p(?:50|95)|95\s% CI|[Ll]evel \d|\d+×\d+"
-)
-
 
 def verify(study: Path, folder: Path | None = None, settings: Path | None = None) -> list[Difference]:
     """Compare a study's report, or the one in ``folder``, with what the records say now.
 
     Facts, cells, captions and findings are computed anew and the paper is rendered anew; numbers and findings are then
-    read back out of the PDF, the HTML page and the LaTeX source. StudyError when there is no study or no report, or
-    when one of its files cannot be read.
+    read back out of the PDF, the HTML page and the LaTeX source. StudyError when there is no study or no report, when
+    one of its files cannot be read, or when a run that it tells of is gone or damaged.
     """
     lookup, folder = lookup_of(study, settings), folder or study / "report"
     printed = {name: _text(folder / name) for name in (HTML, LATEX, PROVENANCE, CLAIMS)}
+    recorded = {name: _listed(printed[name], folder / name) for name in (PROVENANCE, CLAIMS)}
+    _all_there(recorded[PROVENANCE], lookup)
     blank = {name: Drawing(name, "<svg></svg>", b"") for name in lookup.evidence.figures}
     page, source = (render(kind, lookup, blank, marked=True) for kind in ("html", "latex"))
     return [
-        *in_lists(PROVENANCE, lookup.provenance, _listed(printed[PROVENANCE], folder / PROVENANCE)),
-        *in_lists(CLAIMS, lookup.claims, _listed(printed[CLAIMS], folder / CLAIMS)),
+        *in_lists(PROVENANCE, lookup.provenance, recorded[PROVENANCE]),
+        *in_lists(CLAIMS, lookup.claims, recorded[CLAIMS]),
         *in_pdf(PDF, pdf_text(folder / PDF), page),
         *in_source(HTML, page, printed[HTML]),
         *in_source(LATEX, source, printed[LATEX]),
@@ -62,9 +59,21 @@ def _listed(text: str, path: Path) -> dict[str, dict[str, Any]]:
         raise StudyError(f"{path} is damaged ({error}); write it again with `invoke report`") from error
 
 
+def _all_there(recorded: Mapping[str, Any], lookup: Lookup) -> None:
+    """StudyError when a run that the report tells of is not complete any more."""
+    told = {run for entry in recorded.values() for run in entry.get("runs", ())}
+    if gone := sorted(told & {*lookup.evidence.pending}):
+        others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise StudyError(
+            f"{gone[0]}{others}, which the report tells of, is missing, damaged or out of date; run the study again, "
+            "then `invoke report`"
+        )
+
+
 def _by_name(lists: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """All entries by the name of their list and their own, a claim's fields among those of its finding."""
     shelves = ((shelf, each) for shelf, entries in lists.items() if isinstance(entries, list) for each in entries)
-    return {f"{shelf[:-1]} {each['name']}": each for shelf, each in shelves}
+    return {f"{shelf[:-1]} {each['name']}": each | (each.get("claim") or {}) | {"claim": ""} for shelf, each in shelves}
 
 
 def in_lists(document: str, computed: Mapping[str, Any], recorded: Mapping[str, Any]) -> Iterator[Difference]:
@@ -72,8 +81,7 @@ def in_lists(document: str, computed: Mapping[str, Any], recorded: Mapping[str, 
     right = _by_name(json.loads(json.dumps(computed)))
     for name in dict.fromkeys((*right, *recorded)):
         ours, theirs = right.get(name, {}), recorded.get(name, {})
-        # As text, since a value may be NaN, and sorted, as it is written.
-        keys = [key for key in {**ours, **theirs} if _sorted(ours.get(key)) != _sorted(theirs.get(key))]
+        keys = [key for key in {**ours, **theirs} if _json(ours.get(key)) != _json(theirs.get(key))]
         if keys:
             yield Difference(document, name, *(_said(each, keys) for each in (ours, theirs)))
 
@@ -83,20 +91,19 @@ def _sorted(value: object) -> str:
 
 
 def _said(entry: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key} {json.dumps(entry[key], ensure_ascii=False)}" for key in keys if key in entry)
+    return ", ".join(f"{key} {_json(entry[key])}" for key in keys if key in entry)
+
+
+def _json(value: object) -> str:
+    """As text, in which even a number that is none equals itself."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def names_of(lookup: Lookup) -> list[str]:
     """What the plan and the reader's settings call things, which may hold digits."""
-    plan = lookup.plan
-    named = [
-        plan.study,
-        plan.dataset.title,
-        plan.dataset.notice,
-        f"{plan.dataset.image_size} px",
-        *plan.dataset.classes,
-    ]
-    named += [level.title for level in plan.levels] + lookup.commands + lookup.settings.texts
+    plan, data, own = lookup.plan, lookup.plan.dataset, lookup.settings.texts
+    named = [*own, *lookup.commands, *data.classes, plan.study, data.title, data.notice, f"{data.image_size} px"]
+    named += [level.title for level in plan.levels]
     return named + [name for each in plan.experiments for name in (each.title, each.phrase, each.differs, each.key)]
 
 
@@ -116,4 +123,4 @@ def contradicted(lookup: Lookup) -> Iterator[Difference]:
     """Findings whose words do not follow from their claim."""
     for name, finding in sorted(lookup.told.items()):
         if reason := contradiction(finding, lookup.evidence.facts):
-            yield Difference(CLAIMS, f"finding {name}", reason, finding.sentence)
+            yield Difference(CLAIMS, f"finding {name}", "", finding.sentence, contradicts=reason)

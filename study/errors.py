@@ -22,3 +22,8 @@ class RunsFailed(StudyError):
     """The study went on as far as it could, but without runs that failed."""
 
     exit_code = 1
+
+
+def printable(text: str) -> str:
+    """The text as one line with control characters escaped, so that a hostile name cannot steer the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -20,9 +20,12 @@ Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Auxiliary = Literal["", "superclass", "rotation"]
 Expectation = Literal["gain", "loss", "no difference"]
+Views = Literal[1, 2, 6]
 
 ADDED = "added"  # where experiments of no level live
 SIZE_STEP = 4
+LENGTHS_FOR = 32
+FEWEST_OF_A_CLASS = (8, 3, 5)  # training, validation and test images in a subset
 # What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
 # biases have, which follow by NAdamW (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.8, 3, 0.05
@@ -39,14 +42,20 @@ class Subset:
     validation: int | None = None
     test: int | None = None
 
+    def of(self, classes: int) -> Subset:
+        """The same for that many classes: large enough for a few images of each."""
+        kept = (self.train, self.validation, self.test)
+        least = (classes * each for each in FEWEST_OF_A_CLASS)
+        return Subset(*(None if size is None else max(size, few) for size, few in zip(kept, least, strict=True)))
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """Random transforms drawn afresh for every image; a zero switches one off.
 
     With ``flip`` an image is mirrored every other time it is seen, half of all images the first time.
-    Lengths are pixels of the stored 32 px image, angles degrees; ``jitter`` is the half-width of
-    the uniform factor for brightness, contrast and saturation.
+    Lengths are pixels of an image stored at ``LENGTHS_FOR`` px and grow with it, angles degrees; ``jitter`` is the
+    half-width of the uniform factor for brightness, contrast and saturation.
     """
 
     flip: bool = False
@@ -55,13 +64,19 @@ class Augmentation:
     jitter: float = 0.0
     cutout: int = 0
 
+    def at(self, side: int) -> Augmentation:
+        """The same with lengths in pixels of images stored at ``side`` px."""
+        crop, cutout = (round(length * side / LENGTHS_FOR) for length in (self.crop, self.cutout))
+        return replace(self, crop=crop, cutout=cutout)
+
 
 @dataclass(frozen=True)
 class Architecture:
     """A backbone with the head this study puts on it.
 
     ``backbone`` is a timm name or one of this package's own networks (``study.models.compact_cnn``).
-    ``attention`` is a timm attention module between feature map and pooling ("se", "eca", "cbam").
+    ``attention`` is a timm attention module between feature map and pooling ("se", "eca", "cbam"). ``coarse`` is the
+    number of each class's super-class, which the auxiliary head of that name learns.
     """
 
     backbone: str
@@ -69,6 +84,7 @@ class Architecture:
     attention: str = ""
     dropout: float = 0.0
     auxiliary: Auxiliary = ""
+    coarse: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,9 @@ class Stage:
     ``learning_rate`` is the peak, reached linearly over the fraction ``warmup`` of the steps;
     ``mixup`` is α of its Beta(α, α), 0 for none; ``trains="head"`` freezes the backbone, its batch
     statistics included. ``frozen_groups`` freezes that many leading layer groups of a timm backbone in the
-    same way (the stem is the first); ``frozen_depthwise`` keeps the weights of depthwise convolutions.
+    same way (the stem is the first); ``frozen_depthwise`` keeps the weights of depthwise convolutions. The stem of one
+    of this study's networks is frozen after ``stem_epochs``, 0 for never: by then it has settled, and below it
+    nothing needs a gradient (as Jordan 2024 freezes the whitening layer's bias, https://arxiv.org/abs/2404.00498).
     """
 
     epochs: int
@@ -93,6 +111,7 @@ class Stage:
     warmup: float = 0.0
     frozen_groups: int = 0
     frozen_depthwise: bool = False
+    stem_epochs: int = 0
     first_size: int = 0
 
     def at(self, epoch: int) -> Stage:
@@ -109,9 +128,15 @@ class Recipe:
     """How a network is trained.
 
     ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
-    requested; a device without fast support for it computes in float32 and the run says so. With ``flip_tta``
-    (test-time augmentation) the logits of mirrored images are averaged in at test. Images are augmented afresh in
-    every epoch, or, with ``fixed_views`` K, as K random views of each image that epochs take in turn.
+    requested; a device without fast support for it computes in float32 and the run says so. At test the
+    logits of ``test_views`` of an image are averaged (test-time augmentation): itself; its mirror image; both also
+    shifted (six, as in Jordan 2024). Images are augmented afresh in every epoch, or, with ``fixed_views`` K, as K
+    random views of each image that epochs take in turn.
+
+    With ``layer_decay`` each layer of a pretrained backbone has that share of the next one's rate, 0 for the same
+    rate everywhere (Howard & Ruder 2018, https://arxiv.org/abs/1801.06146). With ``averaging``, the decay per step of
+    an exponential moving average of the weights, that average is the network that is evaluated and kept, 0 for
+    none (Polyak & Juditsky 1992, https://doi.org/10.1137/0330046).
     """
 
     stages: tuple[Stage, ...]
@@ -121,8 +146,10 @@ class Recipe:
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.3
     precision: Precision = "float32"
-    flip_tta: bool = False
+    test_views: Views = 1
     fixed_views: int = 0
+    layer_decay: float = 0.0
+    averaging: float = 0.0
 
     @property
     def epochs(self) -> int:

@@ -22,6 +22,7 @@ from study.experiment import Precision
 # mallopt's parameter numbers in glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK_KEPT = 2**30
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "onnxruntime", "optuna", "grad-cam")
 
 
@@ -145,6 +146,18 @@ def free_memory_bytes() -> float:
     lines = info.read_text().splitlines() if info.is_file() else []
     free = [1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     return free[0] if free else math.inf
+
+
+def memory_bytes(machine: Machine) -> int | None:
+    """Memory of the GPU, or of the computer or the container on it, whichever is less; None where that is not known."""
+    if machine.device.type == "cuda":
+        return torch.cuda.get_device_properties(machine.device).total_memory
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows, macOS
+        return None
+    told = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.is_file() else ""
+    return min(whole, int(told)) if told.isdigit() else whole
 
 
 def processor() -> str:

@@ -9,6 +9,7 @@ complete when result.json is there and its digests hold; it is current when its 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import traceback
 from collections.abc import Callable, Mapping
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
+from study.description import DataDescription, Level
 from study.errors import StudyError
 from study.experiment import Experiment, Trained, from_data, run_name, structured, to_data
-from study.files import JSON, read_json, sha256, write_arrays, write_bytes, write_json
+from study.files import JSON, inside, read_json, sha256, write_arrays, write_bytes, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,53 +71,6 @@ class Failure:
         first_line = str(error).strip().partition("\n")[0]
         said = first_line if isinstance(error, StudyError) else f"{type(error).__name__}: {first_line}"
         return cls(said, "".join(traceback.format_exception(error)))
-
-
-@dataclass(frozen=True)
-class DataDescription:
-    """What a study's images are.
-
-    ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
-    out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
-    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do.
-    """
-
-    name: str
-    title: str
-    fingerprint: str
-    splits: str
-    classes: tuple[str, ...]
-    sizes: dict[str, int]
-    notice: str = ""
-    image_size: int = 32
-    folder: str = ""
-    subset: bool = False
-    ood: str = ""
-    stamp: str = ""
-
-    @property
-    def stand_in(self) -> bool:
-        """Whether the images stand in for those that the study is about."""
-        return bool(self.notice)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a published answer to the challenge reached at a level."""
-
-    label: str
-    accuracy: float
-    latency_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Level:
-    """A level of the study: its number, what it is about, the challenge's pass mark, what was published."""
-
-    number: int
-    title: str
-    pass_mark: float | None = None
-    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +134,10 @@ class Plan:
         return Spec(experiment, seed, self.preset, data.fingerprint, data.splits, upstream, ood)
 
 
+class OtherVersion(StudyError):
+    """A record is of another version of this package."""
+
+
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a run except result.json and leftovers of interrupted writes."""
     files = (p for p in sorted(folder.rglob("*")) if p.is_file())
@@ -193,7 +152,7 @@ def write_spec(folder: Path, spec: Spec) -> None:
 
 def read_spec(folder: Path) -> Spec:
     """The spec of a run. StudyError when spec.json is missing, damaged, or of another version."""
-    return _read(folder / SPEC, Spec, "experiment", from_data, {"level": 0, "name": ""})
+    return _read(folder / SPEC, Spec, "experiment", _experiment, {"level": 0, "name": ""})
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -206,14 +165,21 @@ def read_plan(folder: Path) -> Plan:
     """What a study set out to do. StudyError when there is none, or one that another version recorded."""
     if not (folder / STUDY).is_file():
         raise StudyError(f"no study in {folder}; run `invoke study` first, or name one with --study")
-    return _read(folder / STUDY, Plan, "experiments", lambda stored: tuple(map(from_data, stored)), [])
+    return _read(folder / STUDY, Plan, "experiments", lambda stored: tuple(map(_experiment, stored)), [])
+
+
+def _experiment(data: Mapping[str, JSON]) -> Experiment:
+    """What a record says of an experiment. StudyError when it is not understood, or its run would lie elsewhere."""
+    experiment = from_data(data)
+    inside(Path(), experiment.name)
+    return experiment
 
 
 def _read(path: Path, kind: type[Stored], held: str, read: Callable[[JSON], Any], blank: JSON) -> Stored:
     """A dataclass whose field ``held`` holds experiments, which ``read`` reads; ``blank`` stands there meanwhile."""
     data = read_json(path)
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-        raise StudyError(
+        raise OtherVersion(
             f"{path.parent} was recorded by another version; run the study again: it redoes what is out of date"
         )
     try:
@@ -226,8 +192,15 @@ def finish(folder: Path, outcome: Outcome) -> None:
     """Complete a run: write its arrays, then result.json last, then drop the checkpoint."""
     if outcome.arrays:
         write_arrays(folder / PREDICTIONS, outcome.arrays)
-    write_json(folder / RESULT, {"metrics": outcome.metrics, "durations": outcome.durations, "files": digests(folder)})
+    result = {"metrics": outcome.metrics, "durations": outcome.durations, "files": digests(folder)}
+    write_json(folder / RESULT, result | {"digest": _digest(result)})
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _digest(result: JSON) -> str:
+    """SHA-256 (hex) of what result.json says, by which it vouches for itself."""
+    read_back = json.loads(json.dumps(result))
+    return hashlib.sha256(json.dumps(read_back, sort_keys=True).encode()).hexdigest()
 
 
 def write_failure(folder: Path, failure: Failure) -> None:
@@ -306,11 +279,13 @@ class Run:
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array of predictions.npz by name; empty when the run predicts nothing."""
-        path = self.folder / PREDICTIONS
-        if not path.is_file():
+        if PREDICTIONS not in self.files:
             return {}
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        try:
+            with np.load(self.folder / PREDICTIONS, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except Exception as error:  # numpy and zipfile have one for everything
+            raise StudyError(f"{self.folder / PREDICTIONS} holds no arrays ({error}); run the study again") from error
 
     @property
     def digest(self) -> str:
@@ -352,18 +327,24 @@ def write_epochs(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def load_run(folder: Path) -> Run:
-    """Read a complete run. StudyError when it is incomplete, its files were changed, or its version is another."""
+    """Read a complete run. StudyError names the file that is missing, damaged, altered or of another version."""
     spec = read_spec(folder)
     result = read_json(folder / RESULT)
     try:
-        files = result["files"]
-        whole = all((folder / name).is_file() and sha256(folder / name) == value for name, value in files.items())
-        run = Run(folder, spec, result["metrics"], result["durations"], files)
-    except (KeyError, TypeError, AttributeError) as error:
+        digest = result.pop("digest")
+        run = Run(folder, spec, result["metrics"], result["durations"], result["files"])
+        altered = [name for name, value in run.files.items() if not _holds(folder / name, value)]
+        if digest != _digest(result) or len(altered) == len(run.files):
+            altered = [RESULT]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise StudyError(f"{folder / RESULT} is damaged; run the study again to redo the run") from error
-    if not whole:
-        raise StudyError(f"{folder} is incomplete or was altered; run the study again to redo it")
+    if altered:
+        raise StudyError(f"{folder / altered[0]} is missing or was altered; run the study again to redo the run")
     return run
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path) == digest
 
 
 def current_runs(folder: Path, plan: Plan) -> dict[str, Run]:

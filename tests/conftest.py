@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,18 @@ TINY = replace(
     name="tiny",
     purpose="tests",
     subset=Subset(80, 40, 70),
-    transfer=replace(QUICK.transfer, stage=replace(QUICK.transfer.stage, image_size=32), head_epochs=2, batch_size=20),
-    ablations=replace(QUICK.ablations, epochs=3, batch_size=20),
+    transfer=replace(
+        QUICK.transfer,
+        stage=replace(QUICK.transfer.stage, image_size=32),
+        head_epochs=2,
+        batch_size=20,
+        test_views=2,
+        layer_decay=0.95,
+        averaging=0.2,
+    ),
+    ablations=replace(QUICK.ablations, epochs=6, batch_size=20),
     search=presets.SearchBudget(trials=3, epochs=2, images=40),
-    scratch=replace(QUICK.scratch, epochs=2, batch_size=20),
+    scratch=replace(QUICK.scratch, epochs=2, batch_size=20, test_views=6),
     multi_task=replace(QUICK.multi_task, epochs=1),
     mobile_student=replace(
         QUICK.mobile_student, stage=replace(QUICK.mobile_student.stage, epochs=1, image_size=32), batch_size=20
@@ -41,7 +50,7 @@ TINY = replace(
 )
 
 
-TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium"}
+TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium", "needs_ray": "ray"}  # commands, or packages
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
@@ -58,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def skip_without_tools(items: list[pytest.Item]) -> None:
     """Skip what needs a tool this machine lacks, saying which; with NO_SKIPS set, fail instead."""
     for marker, command in TOOLS.items():
-        if shutil.which(command):
+        if shutil.which(command) or find_spec(command):
             continue
         if os.environ.get("NO_SKIPS"):
             raise pytest.UsageError(f"{command} is missing, and NO_SKIPS asks for every test")

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure as Canvas
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
 from report.escaping import slug
 from report.figures import Drawing
+from study.description import DataDescription, Level
 from study.kinds import Vote
-from study.records import DataDescription, Level, Plan
+from study.records import Plan
 
 KEYS = ("level1/finetuned", "level2/augmented")
 

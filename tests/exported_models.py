@@ -12,13 +12,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from study.experiment import Architecture
+from study.experiment import Architecture, Views
 from study.inference.export import to_onnx
 from study.models.classifier import Classifier, build
 
 MOBILENET, OWN = "mobilenetv3_small_100", "compact_cnn_small"
 SIZES = {MOBILENET: 48, OWN: 32}
-FLIPS = {MOBILENET: False, OWN: True}
+VIEWS: dict[str, Views] = {MOBILENET: 1, OWN: 6}
 
 
 def random_images(count: int, seed: int = 0) -> np.ndarray:
@@ -51,7 +51,7 @@ def exported(name: str) -> bytes:
     """The ONNX file of ``classifier(name)``, exported once per session because that takes seconds."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        to_onnx(classifier(name), SIZES[name], path, flip=FLIPS[name])
+        to_onnx(classifier(name), SIZES[name], path, 32, VIEWS[name])
         return path.read_bytes()
 
 

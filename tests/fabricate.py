@@ -17,17 +17,19 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
 from study import records
+from study.data.descriptions import shipped
+from study.description import DataDescription
 from study.design import levels, presets
 from study.experiment import Experiment, run_name
 from study.files import write_bytes, write_json
 from study.kinds import GradCam, Latency, McDropout, OutOfDistribution, Quantization, Search, TeacherAnswers, Vote
 from study.kinds.gradcam import ABSENT, MOST_CLASSES
 from study.metrics.uncertainty import of_samples
-from study.records import OOD, SPLITS, DataDescription, Outcome, Plan, Run
+from study.records import OOD, SPLITS, Outcome, Plan, Run
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # The preset with most to tell: a small network for the second tasks, int8 teachers, growing images.
-PRESET = replace(presets.CPU, name="quick", partner="efficientnet_b0")
+PRESET = replace(presets.CPU, name="quick", partners=("efficientnet_b0",), coarse=(0, 0, 1, 1, 1, 1, 1, 1, 0, 0))
 ACCURACY = {
     "level1/head-only": 0.79,
     "level1/finetuned": 0.88,
@@ -336,6 +338,7 @@ def plan(
     planned: Sequence[Experiment] | None = None,
 ) -> Plan:
     """What study.json of a fabricated study holds."""
+    description = shipped("digits" if stand_in else "cifar10")
     dataset = DataDescription(
         name="digits" if stand_in else "cifar10",
         title="Digits" if stand_in else "CIFAR-10",
@@ -346,10 +349,13 @@ def plan(
         notice="Stand-in data: the bundled digits, not CIFAR-10." if stand_in else "",
         subset=True,
         ood="1" * 64,
+        source="digits" if stand_in else "cifar10",
+        cut="the official test images" * (not stand_in),
+        description=description,
     )
     chosen = tuple(experiments() if planned is None else planned)
     name = f"{PRESET.name}-{dataset.name}"
-    return Plan(name, PRESET.name, "tests", tuple(seeds), "cpu", dataset, levels.described(), chosen)
+    return Plan(name, PRESET.name, "tests", tuple(seeds), "cpu", dataset, levels.described(description), chosen)
 
 
 def fabricate(

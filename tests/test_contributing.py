@@ -23,6 +23,7 @@ from report.figures import draw
 from report.lookup import Lookup
 from study import kinds, records
 from study.data import datasets, sources
+from study.description import Description, read_description
 from study.design import levels
 from study.design.levels import level3_architecture
 from study.experiment import Experiment
@@ -179,10 +180,18 @@ def test_a_new_dataset_is_loaded_by_its_name_and_split(tmp_path: Path, add: Add)
     assert np.array_equal(flowers.images.numpy(), images)
 
 
+def test_a_description_is_read_as_it_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "description.json"
+    path.write_text(example("Add a dataset", "json"))
+    told = read_description(path)
+    assert told.coarse(("daisy", "rose", "tulip")) == (0, 1, 1) and told.levels[1].pass_mark == 0.9
+
+
 def test_the_paper_of_a_new_dataset_takes_it_for_no_other(tmp_path: Path) -> None:
     study = fabricate(tmp_path)
     plan = read_plan(study)
-    records.write_plan(study, replace(plan, dataset=replace(plan.dataset, name="flowers", title="Flowers")))
+    flowers = replace(plan.dataset, name="flowers", source="flowers", title="Flowers", description=Description())
+    records.write_plan(study, replace(plan, dataset=flowers, levels=levels.described(Description())))
     page = page_of(study).split('id="references"')[0]
     assert "Flowers" in page and not re.search("CIFAR-10|handwritten digits|odd or even|animal or vehicle", page)
 

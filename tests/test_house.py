@@ -23,6 +23,7 @@ MAY_IMPORT = {
 LAYERS = (
     {"errors"},
     {"experiment", "files", "streams"},
+    {"description"},
     {"records", "machine"},
     {"status", "metrics", "data", "models"},
     {"inference"},

@@ -13,6 +13,11 @@ from PIL import Image
 import tasks
 from study import records
 from study.design.presets import Preset
+from study.errors import RunsFailed
+from study.running import runner
+from study.running.options import Options
+from tests.evidence_samples import blank_drawing
+from tests.fabricate import experiments, fabricate
 
 ROOT = Path(__file__).parent.parent
 Invoke = Callable[..., "Done"]
@@ -45,7 +50,7 @@ def invoke(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--preset", "huge"], "unknown preset 'huge'; choose one of quick, cpu, paper"),
+        (["--preset", "huge"], "unknown preset 'huge'; choose one of quick, cpu, overnight, paper"),
         (["--levels", "7"], "unknown level 7; levels are 1 to 5"),
         (["--workers", "0"], "--workers takes a number from 1 upwards, not 0"),
         (["--workers", "1,2"], "--workers takes one number, not '1,2'"),
@@ -67,10 +72,78 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_runs_that_failed_are_one_line_and_exit_code_1(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(options: Options) -> None:
+        raise RunsFailed("failed: level1/finetuned/seed-0 (so be it)")
+
+    monkeypatch.setattr(runner, "run", fail)
+    done = invoke("study", "--runs", str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "error: failed: level1/finetuned/seed-0 (so be it)\n")
+
+
 @pytest.mark.parametrize("task", ["status", "report", "verify"])
 def test_without_a_study_the_user_is_told_to_run_one(invoke: Invoke, task: str, tmp_path: Path) -> None:
     done = invoke(task, "--runs", str(tmp_path))
     assert (done.returncode, done.stderr) == (2, f"error: no study in {tmp_path}; run `invoke study` first\n")
+
+
+@pytest.fixture
+def reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one study of level 1, whose report has blank figures and comes from Typst."""
+    monkeypatch.setattr("report.pdf.has_latex", lambda: False)
+    monkeypatch.setattr("report.figures.draw", blank_drawing)
+    fabricate(tmp_path / "one", planned=experiments(1))
+    return tmp_path
+
+
+def test_report_is_stale_then_written_then_fresh_and_verified(invoke: Invoke, reported: Path) -> None:
+    runs = ["--runs", str(reported)]
+    done = invoke("report", "--check", *runs)
+    assert (done.returncode, done.stdout) == (1, "stale: no report was written yet\n")
+    assert "report.pdf" in invoke("report", *runs).stdout
+    assert "nothing changed" in invoke("report", *runs).stdout
+    assert invoke("report", "--check", *runs).stdout == "fresh\n"
+    done = invoke("verify", *runs)
+    assert (done.returncode, done.stdout) == (0, "every number in the report is what the records say\n")
+
+
+def test_verify_names_a_changed_number_and_exits_with_1(invoke: Invoke, reported: Path) -> None:
+    runs = ["--runs", str(reported)]
+    invoke("report", *runs)
+    page = reported / "one" / "report" / "report.html"
+    page.write_text(page.read_text().replace("85.00\N{NO-BREAK SPACE}%</data>", "86.00\N{NO-BREAK SPACE}%</data>"))
+    done = invoke("verify", *runs)
+    assert done.returncode == 1 and "report.html: pass-mark/level1: '86.00' is printed, '85.00' is right" in done.stdout
+
+
+def test_diff_exits_with_0_where_results_are_the_same_and_with_1_where_not(invoke: Invoke, reported: Path) -> None:
+    runs = ["--runs", str(reported)]
+    fabricate(reported / "other", planned=experiments(1), accuracies={"level1/finetuned": 0.5})
+    same, other = invoke("diff", "one", "one", *runs), invoke("diff", "one", "other", *runs)
+    assert same.returncode == 0 and "every number and verdict is the same" in same.stdout
+    assert other.returncode == 1 and "accuracy/level1/finetuned" in other.stdout
+    assert "accuracy/level1/finetuned" in (reported / "diff.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["diff", "one", "nothing"], "nothing is neither a study"),
+        (["diff", "one", "digits"], "only studies of one dataset can be compared"),
+        (["verify", "--study", "one"], "write it with `invoke report` first"),
+        (["verify", "--study", "none"], "no study in"),
+        (["report", "--study", "one", "--settings", "nowhere.toml"], "cannot read the settings in nowhere.toml"),
+    ],
+)
+def test_bad_input_to_what_reads_a_study_is_one_line(
+    invoke: Invoke, reported: Path, command: list[str], says: str
+) -> None:
+    fabricate(reported / "digits", planned=experiments(1), stand_in=True)
+    done = invoke(*command, "--runs", str(reported))
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_listing_tasks_imports_nothing_heavy() -> None:

@@ -20,6 +20,7 @@ from analysis.statistics.crossed import (
     over_networks,
     over_recipes,
     planned,
+    seeds_for_equivalence,
     seeds_needed,
 )
 from study.errors import StudyError
@@ -71,11 +72,13 @@ class Resolution:
     """What a comparison could have seen: the true difference that it finds with power 0.8, as a fraction.
 
     Where networks were retrained fewer than ``MIN_SEEDS`` times, the one that so many would find. ``seeds`` would find
-    the difference seen; None where no number of them would on these images, or nothing is retrained.
+    the difference seen, and ``equivalent`` so many that it does not matter; None where no number of them would on these
+    images, or nothing is retrained.
     """
 
     detectable: float
     seeds: int | None = None
+    equivalent: int | None = None
 
 
 def summarise(predictions: Sequence[Predictions]) -> Accuracy:
@@ -178,13 +181,14 @@ def paired_correct(treated: Sequence[Predictions], control: Sequence[Predictions
 def difference_squares(treated: np.ndarray, control: np.ndarray) -> MeanSquares:
     """Analysis of variance of the difference between two sides' correctness, (S, N) bool each.
 
-    Two images are added, one that only the treated side has right and one that only the control has, so that full
-    agreement does not read as certainty: with one seed this makes the interval of Bonett & Price 2012,
-    https://doi.org/10.3102/1076998611411915, recommended by Fagerland, Lydersen & Laake 2014,
+    Two images are added, of which on average one seed of the treated side, and one of the control, has one right
+    alone, so that full agreement does not read as certainty: with one seed this makes the interval of Bonett & Price
+    2012, https://doi.org/10.3102/1076998611411915, recommended by Fagerland, Lydersen & Laake 2014,
     https://doi.org/10.1002/sim.6148.
     """
     difference = treated.astype(float) - control
-    return MeanSquares.of(np.hstack([difference, np.tile([1.0, -1.0], (len(difference), 1))]))
+    added = np.array([1.0, -1.0]) / len(difference)
+    return MeanSquares.of(np.hstack([difference, np.tile(added, (len(difference), 1))]))
 
 
 def compare(
@@ -223,7 +227,13 @@ def compare(
 
 
 def resolution(
-    treated: np.ndarray, control: np.ndarray, retrained: bool, chance: Chance | None, per_seed: float, alpha: float
+    treated: np.ndarray,
+    control: np.ndarray,
+    retrained: bool,
+    chance: Chance | None,
+    per_seed: float,
+    alpha: float,
+    margin: float = MARGIN,
 ) -> Resolution:
     """What the comparison of two experiments could have seen at ``alpha``; arguments as of ``compare``.
 
@@ -235,7 +245,8 @@ def resolution(
     if retrained:
         chance = chance or (assumed(squares, per_seed) if seeds == 1 else squares.own)
         seen = planned(squares, chance, max(MIN_SEEDS, seeds)).detectable(alpha)
-        return Resolution(min(1.0, seen), seeds_needed(squares, chance, alpha))
+        equivalent = seeds_for_equivalence(squares, chance, margin, alpha)
+        return Resolution(min(1.0, seen), seeds_needed(squares, chance, alpha), equivalent)
     if seeds == 1:
         return Resolution(detectable_effect(float((treated != control).mean()), images, alpha))
     return Resolution(min(1.0, over_networks(squares).detectable(alpha)))

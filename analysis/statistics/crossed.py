@@ -8,7 +8,7 @@ McCulloch 1992, chapter 4, https://doi.org/10.1002/9780470316856).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -187,10 +187,16 @@ def seeds_needed(squares: MeanSquares, chance: Chance, alpha: float = ALPHA) -> 
 
     None where no number of them would on these images, as for a mean of zero.
     """
+    return _least(lambda seeds: planned(squares, chance, seeds).detectable(alpha) <= abs(squares.mean))
 
-    def enough(seeds: int) -> bool:
-        return planned(squares, chance, seeds).detectable(alpha) <= abs(squares.mean)
 
+def seeds_for_equivalence(squares: MeanSquares, chance: Chance, margin: float, alpha: float = ALPHA) -> int | None:
+    """The same for two one-sided tests to find that the mean is within ``margin``, if it is what was seen."""
+    return _least(lambda seeds: planned(squares, chance, seeds).detectable(2 * alpha) <= margin - abs(squares.mean))
+
+
+def _least(enough: Callable[[int], bool]) -> int | None:
+    """The least number of seeds that is enough, given that more of them always are; None where none is."""
     if not enough(MANY_SEEDS):
         return None
     low, high = MIN_SEEDS - 1, MANY_SEEDS

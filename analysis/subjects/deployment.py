@@ -26,6 +26,7 @@ LATENCY, SIZE = "Median latency at batch 1, ms", "File size, MB"
 def plan_facts(results: Results) -> Iterator[Fact]:
     """What is set for latency and int8, and how teachers answer."""
     made, view = Origin(plan_facts), results.view
+    stored = view.plan.dataset.image_size
     for latency in view.planned(Latency):
         yield made.count(f"setting/{latency.key}/repeats", latency.repeats)
     for int8 in view.planned(Quantization):
@@ -34,7 +35,7 @@ def plan_facts(results: Results) -> Iterator[Fact]:
         yield made.count(f"answers/{answers.key}/views", answers.views)
         arithmetic = "eight-bit integers" if answers.int8 else "floating point"
         yield made.text(f"answers/{answers.key}/arithmetic", arithmetic)
-        yield made.text(f"answers/{answers.key}/augmentation", describe_augmentation(answers.augmentation))
+        yield made.text(f"answers/{answers.key}/augmentation", describe_augmentation(answers.augmentation.at(stored)))
 
 
 @facts

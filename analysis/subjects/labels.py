@@ -1,6 +1,6 @@
 """Errors beside the labels' own errors, and confidence beside what people answer, where those optional files lie.
 
-Both describe CIFAR-10's test set in its official order.
+Both describe the test set in its source's order; the dataset's description names them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from study.metrics.intervals import rank_correlation, wilson
 from study.metrics.uncertainty import entropy
 from study.records import Predictions
 
-CIFAR_TRAINING_IMAGES = 50_000
-AUDIT, PEOPLE = "cifar10-label-audit.json", "cifar10h-counts.npy"
-
 
 @facts
 def label_facts(results: Results) -> Iterator[Fact]:
@@ -33,22 +30,24 @@ def label_facts(results: Results) -> Iterator[Fact]:
         return
     view = results.view
     predictions, runs = view.predictions(key)[0], view.names(key)[:1]
+    begins = view.plan.dataset.description.test_begins
     yield Origin(label_facts, runs).text("labels/model", _phrase(results, key))
     if audit:
-        for name, number in audited_errors(audit, predictions).items():
+        for name, number in audited_errors(audit, predictions, begins).items():
             yield Origin(audited_errors, runs).count(f"labels/{name}", number)
     if people:
-        yield from people_facts(people, predictions, runs)
+        yield from people_facts(people, predictions, runs, begins)
 
 
 def examined(results: Results) -> tuple[str | None, Path | None, Path | None]:
     """The model whose errors are looked at, and those of the two optional files that lie beside the data."""
     view, data = results.view, results.view.plan.dataset
     key = results.ensemble.best_vote if results.ensemble else view.best(view.own)
-    if data.name != "cifar10" or not data.folder or key is None:
+    told, folder = data.description, Path(data.folder)
+    audit, people = ((folder / name) if name else None for name in (told.label_audit, told.human_labels))
+    if not data.folder or not (audit or people) or key is None:
         return None, None, None
-    audit, people = Path(data.folder) / AUDIT, Path(data.folder) / PEOPLE
-    return key, audit if audit.is_file() else None, people if people.is_file() else None
+    return key, audit if audit and audit.is_file() else None, people if people and people.is_file() else None
 
 
 def _phrase(results: Results, key: str) -> str:
@@ -62,10 +61,11 @@ def label_findings(results: Results) -> Iterator[Finding]:
     if key is None:
         return
     predictions, phrase = results.view.predictions(key)[0], _phrase(results, key)
+    begins = results.view.plan.dataset.description.test_begins
     if audit:
-        yield label_finding(audited_errors(audit, predictions), len(predictions.labels), phrase)
+        yield label_finding(audited_errors(audit, predictions, begins), len(predictions.labels), phrase)
     if people:
-        shared = human_agreement(_votes(people, predictions), probabilities(predictions.logits))
+        shared = human_agreement(_votes(people, predictions, begins), probabilities(predictions.logits))
         yield people_finding(shared, len(predictions.labels), phrase)
 
 
@@ -116,13 +116,14 @@ def people_finding(shared: Mapping[str, float], images: int, phrase: str) -> Fin
     return Finding("labels/people", sentence, verdict, ("people/same-choice", "people/entropy-correlation"))
 
 
-def audited_errors(audit: Path, predictions: Predictions) -> dict[str, int]:
+def audited_errors(audit: Path, predictions: Predictions, test_begins: int) -> dict[str, int]:
     """Counts of the images tested whose prediction is wrong, and whose label is in doubt.
 
     ``suspected`` labels were flagged by an algorithm and shown to five people; of them, fewer than three confirmed
     the label of the ``faulty`` ones; ``wrong-`` stands before the wrongly classified among them. ``audit`` is the JSON
     list of Northcutt, Athalye & Mueller 2021, https://arxiv.org/abs/2103.14749: per image ``id``, its position in the
-    official test set, and ``mturk`` votes for the ``given`` label. StudyError when it is missing or not such a list.
+    official test set, which begins at ``test_begins``, and ``mturk`` votes for the ``given`` label. StudyError when it
+    is missing or not such a list.
     """
     entries = read_json(audit)
     try:
@@ -130,24 +131,26 @@ def audited_errors(audit: Path, predictions: Predictions) -> dict[str, int]:
     except (TypeError, KeyError, ValueError) as error:
         raise StudyError(f"{audit} is not a list of audited labels; fetch it again or remove it") from error
     doubted = {"suspected": list(votes), "faulty": [image for image, given in votes.items() if given < 3]}
-    tested = predictions.indices - CIFAR_TRAINING_IMAGES  # the training images are counted first
+    tested = predictions.indices - test_begins
     wrong = tested[~predictions.correct]
     seen = {name: int(np.isin(tested, images).sum()) for name, images in doubted.items()}
     missed = {f"wrong-{name}": int(np.isin(wrong, images).sum()) for name, images in doubted.items()}
     return {"wrong": len(wrong), **seen, **missed}
 
 
-def people_facts(people: Path, predictions: Predictions, runs: tuple[str, ...]) -> Iterator[Fact]:
+def people_facts(people: Path, predictions: Predictions, runs: tuple[str, ...], test_begins: int) -> Iterator[Fact]:
     """The predictions beside how many people chose each class. StudyError when the file is of other images."""
     made = Origin(human_agreement, runs)
-    for name, value in human_agreement(_votes(people, predictions), probabilities(predictions.logits)).items():
+    for name, value in human_agreement(
+        _votes(people, predictions, test_begins), probabilities(predictions.logits)
+    ).items():
         yield (made.percent if name == "same-choice" else made.number)(f"people/{name}", value)
 
 
-def _votes(people: Path, predictions: Predictions) -> np.ndarray:
+def _votes(people: Path, predictions: Predictions, test_begins: int) -> np.ndarray:
     """How many people chose each class of the images tested, (N, C)."""
     try:
-        return np.load(people, allow_pickle=False)[predictions.indices - CIFAR_TRAINING_IMAGES]
+        return np.load(people, allow_pickle=False)[predictions.indices - test_begins]
     except (ValueError, EOFError, IndexError) as error:
         raise StudyError(f"{people} is damaged or of another test set; replace or remove it") from error
 
@@ -163,7 +166,7 @@ def human_agreement(counts: np.ndarray, probs: np.ndarray) -> dict[str, float]:
     from scipy.stats import spearmanr
 
     if counts.shape != probs.shape:
-        raise StudyError(f"human counts {counts.shape} do not match {probs.shape}; use CIFAR-10's file")
+        raise StudyError(f"human counts {counts.shape} do not match {probs.shape}; use a file for this test set")
     people = counts / counts.sum(axis=1, keepdims=True)
     likely = np.log(np.maximum(probs, np.finfo(float).tiny))
     choice = np.take_along_axis(counts, probs.argmax(axis=1)[:, None], axis=1)[:, 0]

@@ -93,11 +93,9 @@ def pass_marks(results: Results) -> Iterator[Finding]:
 def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...] = ()) -> Finding:
     """Whether the level's model meets its mark: with its whole interval, not at all, or undecided.
 
-    The interval covers test images, and with several seeds chance in training, too; one seed speaks of its network.
+    The interval covers test images, and with several seeds chance in training; one seed speaks of the model at hand.
     """
-    covered = "this one network on images like these"
-    if accuracy.seeds > 1:
-        covered = f"{accuracy.seeds} seeds, over seeds and images"
+    covered = f"{accuracy.seeds} seeds, over seeds and images" if accuracy.seeds > 1 else "1 seed, over images alone"
     reached = "{} % (95 % CI {}, {})".format(*accuracy_cells(accuracy), covered)
     target = f"the level {level} pass mark of {formats.percent(mark)} %"
     verdict: Verdict
@@ -150,7 +148,7 @@ def marks_finding(found: Mapping[str, Verdict]) -> Finding:
 @findings
 def conclusions(results: Results) -> Iterator[Finding]:
     """How far accuracy moves over the levels with a pass mark, and which of the steps are shown."""
-    marked = [level for level in results.best if results.view.level[level].pass_mark is not None]
+    marked = [level for level in results.best if results.view.level[level].step]
     if len(marked) > 1 and results.progress:
         ends = [results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1])]
         verdicts = {level: judged.verdict for level, judged in results.progress.items()}
@@ -181,6 +179,11 @@ def conclusion_finding(ends: tuple[int, int], reached: tuple[float, float], step
     return Finding("conclusion", sentence, verdict, tuple(f"best-accuracy/level{level}" for level in ends))
 
 
+def _asked(results: Results) -> bool:
+    """Whether these data have pass marks or published figures."""
+    return any(level.pass_mark is not None or level.reference for level in results.view.level.values())
+
+
 @figure
 def levels(results: Results, findings: Findings) -> Figure | None:
     """Figure 1 of the paper, accuracy per level; None before the first run."""
@@ -189,10 +192,13 @@ def levels(results: Results, findings: Findings) -> Figure | None:
     caption = join(
         "Test accuracy of the models that the levels select.",
         "Filled: the model that each level selects on validation, named below, with its interval; small: the level's "
-        "other experiments; bar: the challenge's pass mark; open diamond: the published figure.",
+        "other experiments"
+        + "; bar: the challenge's pass mark; open diamond: the published figure" * _asked(results)
+        + ".",
         accuracy_interval(results),
     )
-    alt = "Test accuracy in percent against level 1 to 5, with intervals, pass marks and reference figures"
+    alt = "Test accuracy in percent against level 1 to 5, with intervals"
+    alt += ", pass marks and reference figures" * _asked(results)
     return Figure("levels", caption, lambda: _draw(results), alt)
 
 

@@ -17,6 +17,7 @@ from analysis.results import Judged, Results, control_of
 from analysis.statistics.comparison import MARGIN
 from analysis.statistics.crossed import ALPHA, LEVEL, MIN_SEEDS, POWER, SEED_SD, Estimate, assumed, pooled
 from study.experiment import (
+    LENGTHS_FOR,
     MUON_ITERATIONS,
     MUON_MOMENTUM,
     MUON_REST,
@@ -36,6 +37,11 @@ NETWORKS = {  # timm's names and this study's, as patterns, with those of papers
     r"resnet(\d+)": r"ResNet-\1",
     r"mobilenetv3_small_100": "MobileNetV3-Small",
     r"compact_cnn.*": "CompactCNN",
+}
+VIEWS = {
+    1: "the image alone",
+    2: "the image, averaged with those for its mirror image",
+    6: "the image, averaged with those for its mirror image and for both shifted by one pixel to either side",
 }
 TRANSFORMS = {
     "flip": "horizontal flip in every other epoch",
@@ -84,7 +90,7 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
         if (trained := experiment.trained) is None:
             continue
         made = Origin(describe_recipe, results.view.names(key))
-        described = describe_recipe(trained) | _where_used(trained)
+        described = describe_recipe(trained, results.view.plan.dataset.image_size) | _where_used(trained)
         if isinstance(experiment, Training) and (teaching := experiment.distillation):
             described["distillation-weight"] = formats.setting(teaching.weight)
             described["temperature"] = formats.setting(teaching.temperature)
@@ -94,8 +100,8 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
             yield made.count(f"recipe/{key}/fixed-views", trained.recipe.fixed_views)
 
 
-def describe_recipe(trained: Trained) -> dict[str, str]:
-    """A training in words; what changes between stages is joined by "then"."""
+def describe_recipe(trained: Trained, stored: int = LENGTHS_FOR) -> dict[str, str]:
+    """A training in words, on images stored at ``stored`` px; what changes between stages is joined by "then"."""
     architecture, recipe = trained.architecture, trained.recipe
     return {
         "architecture": network_name(architecture.backbone),
@@ -111,8 +117,8 @@ def describe_recipe(trained: Trained) -> dict[str, str]:
         ),
         "schedule": _by_stage(recipe, lambda stage: stage.schedule),
         "mixup": _by_stage(recipe, lambda stage: formats.setting(stage.mixup)),
-        "augmentation": _by_stage(recipe, lambda stage: describe_augmentation(stage.augmentation)),
-        "views": "the image, averaged with those for its mirror image" if recipe.flip_tta else "the image alone",
+        "augmentation": _by_stage(recipe, lambda stage: describe_augmentation(stage.augmentation.at(stored))),
+        "views": VIEWS[recipe.test_views],
     }
 
 
@@ -155,6 +161,9 @@ def _where_used(trained: Trained) -> dict[str, str]:
         "frozen-groups": max(stage.frozen_groups for stage in recipe.stages),
         "dropout": architecture.dropout,
         "warmup": max(stage.warmup for stage in recipe.stages),
+        "layer-decay": recipe.layer_decay,
+        "averaging": recipe.averaging,
+        "stem-epochs": max(stage.stem_epochs for stage in recipe.stages),
         "auxiliary-weight": recipe.auxiliary_weight if architecture.auxiliary else 0,
     }
     words = {"frozen-filters": "depthwise"} if any(stage.frozen_depthwise for stage in recipe.stages) else {}
@@ -189,12 +198,13 @@ def experiments(results: Results, findings: Findings) -> Table | None:
 def recipes(results: Results, findings: Findings) -> Table | None:
     """How every planned network is trained, in full."""
     rows, names = [], ("schedule", "weight-decay", "label-smoothing", "batch-size")
+    stored = results.view.plan.dataset.image_size
     for each in results.view.experiments.values():
         if each.trained is None:
             continue
-        words, warmup = describe_recipe(each.trained), _where_used(each.trained).get("warmup")
+        words, warmup = describe_recipe(each.trained, stored), _where_used(each.trained).get("warmup")
         rate = words["learning-rate"] + (f" ({warmup})" if warmup else "")
-        shown = dict.fromkeys(_transforms(stage.augmentation) for stage in each.trained.recipe.stages)
+        shown = dict.fromkeys(_transforms(stage.augmentation.at(stored)) for stage in each.trained.recipe.stages)
         settings = (words[name] for name in names)
         rows.append((each.title, words["optimizer"], rate, *settings, ", then ".join(shown)))
     caption = join(

@@ -77,7 +77,7 @@ def uncertainty_facts(results: Results) -> Iterator[Fact]:
     detection = Origin(scores.error_auroc, runs)
     for name, uncertainty in trust.uncertainties.items():
         yield detection.number(f"uncertainty/auroc-{name}", uncertainty.auroc)
-        yield Origin(scores.aurc, runs).number(f"uncertainty/aurc-{name}", uncertainty.aurc, 4)
+        yield Origin(scores.aurc, runs).percent(f"uncertainty/aurc-{name}", uncertainty.aurc)
         for score, estimate in (("auroc", uncertainty.auroc_estimate), ("aurc", uncertainty.aurc_estimate)):
             if not math.isnan(estimate.value):
                 interval, made = _within(estimate), Origin(getattr(Uncertainty, f"{score}_estimate"), runs)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from study.data.store import Images, written
 from study.experiment import Augmentation
 from study.streams import torch_generator
 
@@ -21,7 +22,7 @@ def augment(images: Tensor, how: Augmentation, mirrored: Tensor, generator: torc
     ``mirrored`` (N,) says which ones it is the turn of to be flipped. Random numbers come from
     ``generator``, a CPU generator, so that every device draws the same.
     """
-    x = images
+    x, how = images, how.at(images.shape[-1])
     if how.crop:
         x = random_crop(x, how.crop, generator)
     if how.flip:
@@ -44,12 +45,16 @@ def mirrored_first(count: int, seed: int) -> Tensor:
     return torch.rand(count, generator=torch_generator(seed, "flip")) < 0.5
 
 
-def fixed_view(images: Tensor, how: Augmentation, seed: int, number: int) -> Tensor:
-    """View ``number`` (from 0) of every image: uint8 (N, 3, H, W) in and out, always the same for a seed."""
+def fixed_view(images: Images, how: Augmentation, seed: int, number: int) -> Images:
+    """View ``number`` (from 0) of every image: uint8 (N, 3, H, W) in and out, always the same for a seed.
+
+    Of images in a file it is written to another one.
+    """
     generator = torch_generator(seed, "view", number)
     mirrored = (mirrored_first(len(images), seed) ^ bool(number % 2)).to(images.device)
-    parts = zip(images.split(VIEWED_AT_ONCE), mirrored.split(VIEWED_AT_ONCE), strict=True)
-    return torch.cat([augment(part, how, turn, generator).mul_(255).round_().to(torch.uint8) for part, turn in parts])
+    turns = zip(images.split(VIEWED_AT_ONCE), mirrored.split(VIEWED_AT_ONCE), strict=True)
+    parts = (augment(part, how, turn, generator).mul_(255).round_().to(torch.uint8) for part, turn in turns)
+    return torch.cat(list(parts)) if isinstance(images, Tensor) else written(parts, images)
 
 
 def _uniform(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Out-of-distribution (OOD) images, which belong to none of the classes: a second dataset to tell from the study's own.
 
-Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else scikit-learn's
-digits, unless those are what the study classifies.
+Unless one is asked for, Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else
+scikit-learn's digits, unless such are what the study classifies.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from study.data import datasets, sources
-from study.data.datasets import IMAGE_SIZE, Dataset
+from study.data.datasets import Dataset
+from study.data.listing import some
+from study.data.pixels import files_below, read_image
 from study.errors import StudyError
 
 FASHION = "FashionMNIST"
@@ -26,7 +29,7 @@ NONE_AVAILABLE = (
 
 @dataclass(frozen=True)
 class OodImages:
-    """Images (N, 3, 32, 32) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
+    """Images (N, 3, S, S) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
 
     title: str
     images: Tensor
@@ -37,24 +40,61 @@ class OodImages:
         return hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
 
 
-def available(dataset: Dataset) -> OodImages | None:
-    """OOD images for a study of ``dataset``, at most as many as it has test images; None where there are none.
+def available(dataset: Dataset, asked: str = "") -> OodImages | None:
+    """OOD images for a study of ``dataset``, of its size and at most as many as it tests; None where there are none.
 
-    StudyError when Fashion-MNIST is there but cannot be read.
+    ``asked`` names a dataset or a folder of images of any size. StudyError when that, or Fashion-MNIST where it is,
+    cannot be read, and when it is what the study classifies.
     """
-    limit = len(dataset.test)
+    limit, size = len(dataset.test), dataset.size
     folder = sources.folder_of(dataset.folder)
-    if (folder / FASHION / "raw").is_dir():
-        return OodImages("Fashion-MNIST", _evenly(_fashion_mnist(folder), limit))
-    if dataset.name != "digits":
-        return OodImages("scikit-learn's digits", _evenly(datasets.load("digits").images, limit))
+    if asked:
+        return _asked(asked, dataset, limit)
+    if (folder / FASHION / "raw").is_dir() and dataset.name != "fashion-mnist":
+        return OodImages("Fashion-MNIST", _resized(_evenly(_fashion_mnist(folder), limit), size))
+    if not {*dataset.classes} & {*"0123456789"}:
+        digits = datasets.load("digits").images
+        assert isinstance(digits, Tensor)
+        return OodImages("scikit-learn's digits", _resized(_evenly(digits, limit), size))
     return None
+
+
+def _asked(asked: str, dataset: Dataset, limit: int) -> OodImages:
+    if asked in sources.names():
+        other = datasets.load(asked, dataset.folder or None, largest=dataset.size)
+        if other.name == dataset.name:
+            raise StudyError(f"--ood {asked} is what the study classifies; choose another dataset or a folder")
+        chosen = other.images[torch.tensor(_positions(len(other.images), limit))]
+        return OodImages(other.title, _resized(chosen, dataset.size))
+    folder = Path(asked)
+    if not folder.is_dir():
+        raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {asked!r} is neither")
+    files = files_below(folder)
+    taken = [files[number] for number in _positions(len(files), limit)]
+    return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
+
+
+def _read(files: list[Path], size: int) -> np.ndarray:
+    """The files as uint8 (N, 3, ``size``, ``size``). StudyError names those that cannot be read."""
+    pixels, broken = list[np.ndarray](), list[str]()
+    for file in files:
+        try:
+            pixels.append(read_image(file, size))
+        except StudyError:
+            broken.append(file.name)
+    if broken:
+        raise StudyError(f"{len(broken)} of the images of --ood cannot be read: {some(broken)}; replace or remove them")
+    return np.stack(pixels)
+
+
+def _positions(there: int, limit: int) -> list[int]:
+    """At most ``limit`` of so many positions, evenly spaced, the same every time."""
+    return torch.linspace(0, there - 1, min(limit, there)).round().long().tolist()
 
 
 def _evenly(images: Tensor, limit: int) -> Tensor:
     """At most ``limit`` of the images, evenly spaced, the same every time."""
-    count = min(limit, len(images))
-    return images[torch.linspace(0, len(images) - 1, count).round().long()].contiguous()
+    return images[_positions(len(images), limit)].contiguous()
 
 
 def _fashion_mnist(folder: Path) -> Tensor:
@@ -66,5 +106,12 @@ def _fashion_mnist(folder: Path) -> Tensor:
         raise StudyError(
             f"Fashion-MNIST in {folder / FASHION} is damaged or incomplete; replace or remove it"
         ) from error
-    large = functional.interpolate(grey[:, None].float(), size=IMAGE_SIZE, mode="bilinear", align_corners=False)
-    return large.round().to(torch.uint8).expand(-1, 3, -1, -1)
+    return grey[:, None].expand(-1, 3, -1, -1)
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """uint8 images (N, 3, H, W) as squares of ``size`` px."""
+    if images.shape[-2:] == (size, size):
+        return images.contiguous()
+    resized = functional.interpolate(images.float(), size=size, mode="bilinear", align_corners=False)
+    return resized.round().to(torch.uint8)

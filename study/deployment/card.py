@@ -87,11 +87,11 @@ def render(models: dict[str, Trusted], manifest: Manifest, plan: Plan, teacher: 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
-        autoescape=False,
+        autoescape=False,  # nosec B701
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: escape(str(value)),
+        finalize=lambda value: escape(str(value)),  # for Markdown, where autoescape would be of HTML
     )
     source = models["float32"].run
     return environment.get_template(TEMPLATE).render(

@@ -55,15 +55,18 @@ def quantize_static(fp32: Path, int8: Path, calibration_images: np.ndarray) -> i
     return _write(fp32, int8, quantize_static, calibration_data_reader=Calibration(calibration_images), **how)
 
 
-def session_of(model: nn.Module, size: int, calibration_images: np.ndarray | None) -> InferenceSession:
-    """A session of a network that sees images at ``size`` px, in int8 by ``calibration_images`` (N, 3, H, W) if any."""
+def session_of(model: nn.Module, size: int, stored: int, calibration_images: np.ndarray | None) -> InferenceSession:
+    """A session of a network that sees images, ``stored`` at one size, at ``size`` px.
+
+    In int8 by ``calibration_images`` (N, 3, H, W) if any.
+    """
     import torch
 
     from study.inference.export import to_onnx
 
     with tempfile.TemporaryDirectory() as folder:
         fp32, int8 = Path(folder) / FP32, Path(folder) / INT8
-        to_onnx(model, size, fp32)
+        to_onnx(model, size, fp32, stored)
         if calibration_images is not None:
             quantize_static(fp32, int8, calibration_images)
         content = (fp32 if calibration_images is None else int8).read_bytes()

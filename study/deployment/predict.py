@@ -1,31 +1,26 @@
 """Classify image files with the model a study exported; needs neither torch nor the data.
 
-An image is turned upright, cut to its central square, brought to 8-bit RGB on white, and reduced or
-enlarged to 32 × 32 px by Pillow's antialiased bilinear filter. Everything after that is in the exported
-graph. An image that already is 32 × 32 RGB passes unchanged, so the data set's own images get the
-logits of the study.
+Images are read as those of a study are (``study.data.pixels``), at the size that the study stored; everything after
+that is in the exported graph, so the dataset's own images get the logits of the study.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from study.errors import StudyError
+from study.data.pixels import read_image
+from study.errors import StudyError, printable
 from study.experiment import structured
-from study.files import read_json
+from study.files import inside, read_json
 from study.inference.runtime import run_onnx
 from study.metrics.calibration import Abstention, probabilities
 from study.records import current_runs, read_plan
 
 MANIFEST = "export.json"
-# Reading PostScript runs Ghostscript on it, which no image to classify is worth.
-REFUSED_FORMATS = frozenset({"EPS"})
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,11 @@ def predict(folder: Path, images: Sequence[Path], top: int = 3) -> list[Predicti
     export, manifest = load_export(folder)
     model = manifest.models[manifest.deployed]
     pixels = np.stack([read_image(path, manifest.image_size) for path in images])
-    probs = probabilities(run_onnx(export / Path(model.file).name, pixels), model.temperature)
+    probs = probabilities(run_onnx(export / model.file, pixels), model.temperature)
+    if probs.shape[1] != len(manifest.classes):
+        raise StudyError(
+            f"{export / MANIFEST} names {len(manifest.classes)} classes, but the model tells {probs.shape[1]}"
+        )
     best = np.argsort(-probs, axis=1, kind="stable")[:, :top]
     answers = [tuple((manifest.classes[i], float(row[i])) for i in of) for row, of in zip(probs, best, strict=True)]
     return [Prediction(path, a, model.abstention.threshold) for path, a in zip(images, answers, strict=True)]
@@ -104,53 +103,16 @@ def load_export(folder: Path) -> tuple[Path, Manifest]:
     if not exports:
         raise StudyError(f"{folder} has no exported model that is whole and up to date; run the study's level 5")
     best = max(exports, key=lambda run: run.metrics["exported_accuracy"])
-    return best.folder, structured(read_json(best.folder / MANIFEST), Manifest)
+    return best.folder, _manifest(best.folder / MANIFEST)
 
 
-def read_image(path: Path, size: int) -> np.ndarray:
-    """Pixels (3, size, size) uint8 of an image file of any size, mode and orientation.
-
-    Raises StudyError, naming the file, when it is missing, too large, damaged, or no image.
-    """
-    name = printable(str(path))
-    if not path.is_file():
-        raise StudyError(f"there is no image file {name}")
+def _manifest(path: Path) -> Manifest:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_formats()) as image:
-                return _pixels(image, size)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise StudyError(f"{name} has more than {Image.MAX_IMAGE_PIXELS} pixels; reduce it first") from error
-    except StudyError as error:
-        raise StudyError(f"{name} {error}") from error
-    except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-        raise StudyError(f"{name} cannot be read as an image: damaged, or an unknown format") from error
-
-
-def _formats() -> list[str]:
-    Image.init()
-    return [name for name in Image.OPEN if name not in REFUSED_FORMATS]
-
-
-def _pixels(image: Image.Image, size: int) -> np.ndarray:
-    upright = ImageOps.exif_transpose(image)
-    square = ImageOps.fit(_rgb(upright), (size, size), Image.Resampling.BILINEAR)
-    return np.asarray(square).transpose(2, 0, 1)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB; what is transparent becomes white, 16-bit grey keeps its upper byte."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise StudyError("has 32-bit pixels of unknown range; convert it to 8 bits per channel")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped, so that a hostile name cannot steer the terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        manifest = structured(read_json(path), Manifest)
+        model = manifest.models[manifest.deployed]
+        inside(path.parent, model.file)
+    except (StudyError, KeyError) as error:
+        raise StudyError(f"{path} is damaged ({error}); run the study again to export it") from error
+    if not (model.temperature > 0 and manifest.image_size > 0):
+        raise StudyError(f"{path} is damaged (temperature and image size are above 0); run the study again")
+    return manifest

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from study.errors import StudyError
-from study.experiment import Precision, Stage, Subset
+from study.experiment import SIZE_STEP, Precision, Stage, Subset, Views
+
+# Training images for which a preset without a subset is made: CIFAR-10's.
+MADE_FOR = 40_000
+# Epochs follow the square root of the number of images, within these bounds: half the images get twice the views each
+# to come to 0.7 of the steps.
+LEAST_FACTOR, LARGEST_FACTOR = 0.25, 4.0
+FEWEST_STEPS, SMALLEST_BATCH = 16, 8  # of an epoch of few images, as far as batches can be made smaller
+DEEP_FROM = 48  # px from which networks of this study have a stage more
 
 
 @dataclass(frozen=True)
 class Transfer:
     """Training of pretrained networks in levels 1 to 4.
 
-    ``stage`` fine-tunes ``backbone``; ``head_only`` is the one that level 1 keeps frozen, for ``head_epochs``.
+    ``stage`` fine-tunes ``backbone``; ``head_only`` is the one that level 1 keeps frozen, for ``head_epochs``. The
+    other settings are those of a ``Recipe``.
     """
 
     backbone: str
@@ -20,6 +31,9 @@ class Transfer:
     stage: Stage
     head_epochs: int
     batch_size: int
+    test_views: Views = 1
+    layer_decay: float = 0.0
+    averaging: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,8 @@ class SearchBudget:
 class FromScratch:
     """Training of one of this study's own networks: by Muon in level 3, by AdamW in level 2's ablations.
 
-    ``learning_rate`` is the peak; the 32 px images start at ``first_size`` px (0 for no growth).
+    ``learning_rate`` is the peak. Images of ``image_size`` px, at most ``largest`` where they are stored larger, start
+    at ``first_size`` px (0 for no growth).
     """
 
     network: str
@@ -43,6 +58,9 @@ class FromScratch:
     batch_size: int
     learning_rate: float
     first_size: int = 0
+    test_views: Views = 1
+    image_size: int = 32
+    largest: int = 64
 
 
 @dataclass(frozen=True)
@@ -80,9 +98,9 @@ class Teachers:
 class Preset:
     """Scale of a study.
 
-    ``partner`` is an extra architecture for level 4 ("" for none). With ``flip_tta`` (test-time augmentation)
-    mirrored images are averaged in at test, except for MobileNetV3-Small. ``ablations`` trains what level 2 compares
-    ingredients, MixUp and a search on: long enough to overfit.
+    ``partners`` are extra pretrained architectures for level 4, and ``wider`` is a sibling of level 3's network ("" for
+    none). ``ablations`` trains what level 2 compares ingredients, MixUp and a search on: long enough to overfit.
+    ``coarse`` is the super-class of each class, none where they are not known.
     """
 
     name: str
@@ -94,17 +112,29 @@ class Preset:
     search: SearchBudget
     scratch: FromScratch
     multi_task: MultiTask
-    partner: str
     mobile_student: MobileStudent
     teachers: Teachers
     precision: Precision
     mc_passes: int
     latency_repeats: int
-    flip_tta: bool
+    partners: tuple[str, ...] = ()
+    wider: str = ""
+    coarse: tuple[int, ...] = ()
+
+    @property
+    def largest(self) -> int:
+        """Side in px beyond which no network of the preset sees an image."""
+        return max(self.transfer.stage.image_size, self.mobile_student.stage.image_size)
+
+    @property
+    def made_for(self) -> int:
+        """Training images for which its epochs and batches are chosen."""
+        return self.subset.train or MADE_FOR
 
 
 LITE = "tf_efficientnet_lite0"
-SMALL = Stage(2, 1.5e-3, 72, warmup=0.2, frozen_groups=6, frozen_depthwise=True)  # fine-tuning on a laptop
+# Fine-tuning on a laptop.
+TUNED = Stage(2, 1.5e-3, 160, warmup=0.2, frozen_groups=6, frozen_depthwise=True, first_size=128)
 QUICK = Preset(
     name="quick",
     purpose="a first look",
@@ -113,33 +143,56 @@ QUICK = Preset(
     transfer=Transfer(LITE, LITE, Stage(2, 2e-3, 40, warmup=0.2), head_epochs=5, batch_size=50),
     ablations=FromScratch("compact_cnn_small", epochs=10, batch_size=50, learning_rate=3e-3, first_size=24),
     search=SearchBudget(trials=4, epochs=2, images=300),
-    scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24),
+    scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24, largest=40),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
-    partner="",
     mobile_student=MobileStudent(Stage(3, 3e-3, 40, warmup=0.2), batch_size=50),
     teachers=Teachers(ensemble=3, views=3),
     precision="float32",
     mc_passes=20,
     latency_repeats=25,
-    flip_tta=False,
 )
 CPU = Preset(
     name="cpu",
     purpose="a real study on a laptop",
     subset=Subset(),
     seeds=(0,),
-    transfer=Transfer(LITE, LITE, replace(SMALL, image_size=160, first_size=128), head_epochs=10, batch_size=64),
-    ablations=FromScratch("compact_cnn_small", epochs=10, batch_size=250, learning_rate=1e-2, first_size=24),
+    transfer=Transfer(LITE, LITE, TUNED, head_epochs=10, batch_size=64, test_views=2),
+    ablations=FromScratch("compact_cnn_small", 10, batch_size=250, learning_rate=1e-2, first_size=24, test_views=2),
     search=SearchBudget(trials=6, epochs=2, images=10_000),
-    scratch=FromScratch("compact_cnn", epochs=13, batch_size=250, learning_rate=0.085, first_size=24),
+    scratch=FromScratch("compact_cnn", epochs=13, batch_size=250, learning_rate=0.085, first_size=24, test_views=6),
     multi_task=MultiTask("compact_cnn_small", epochs=4),
-    partner="",
     mobile_student=MobileStudent(Stage(4, 2e-3, 64, warmup=0.2, first_size=40), batch_size=64),
     teachers=Teachers(ensemble=2, views=6, int8=True, compact_weight=0.5),
     precision="float32",
     mc_passes=30,
     latency_repeats=200,
-    flip_tta=True,
+)
+OVERNIGHT = Preset(
+    name="overnight",
+    purpose="the strongest that two cores give by morning",
+    subset=Subset(),
+    seeds=(0,),
+    transfer=Transfer(
+        "tf_efficientnet_lite2",
+        "tf_efficientnet_lite2",
+        Stage(3, 1e-3, 176, warmup=0.1, first_size=128),
+        head_epochs=10,
+        batch_size=64,
+        test_views=2,
+        layer_decay=0.85,
+        averaging=0.998,
+    ),
+    ablations=FromScratch("compact_cnn_small", 10, batch_size=250, learning_rate=1e-2, first_size=24, test_views=2),
+    search=SearchBudget(trials=12, epochs=3, images=10_000),
+    scratch=FromScratch("compact_cnn", epochs=30, batch_size=250, learning_rate=0.085, first_size=24, test_views=6),
+    multi_task=MultiTask("compact_cnn_small", epochs=4),
+    mobile_student=MobileStudent(Stage(20, 2e-3, 64, warmup=0.1, first_size=40), batch_size=64),
+    teachers=Teachers(ensemble=2, views=6, int8=True, compact_weight=0.5),
+    precision="float32",
+    mc_passes=30,
+    latency_repeats=200,
+    partners=("tf_efficientnet_lite0", "tf_efficientnet_lite1"),
+    wider="compact_cnn_wide",
 )
 PAPER = Preset(
     name="paper",
@@ -149,17 +202,17 @@ PAPER = Preset(
     transfer=Transfer("resnet18", "resnet50", Stage(5, 1e-3, 224, warmup=0.2), head_epochs=5, batch_size=128),
     ablations=FromScratch("compact_cnn", epochs=30, batch_size=250, learning_rate=1e-2),
     search=SearchBudget(trials=20, epochs=5, images=40_000),
-    scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085),
+    scratch=FromScratch("compact_cnn", epochs=60, batch_size=250, learning_rate=0.085, test_views=6),
     multi_task=MultiTask("compact_cnn", epochs=60),
-    partner="efficientnet_b0",
     mobile_student=MobileStudent(Stage(20, 2e-3, 224, warmup=0.2), batch_size=128, pretrained=True),
     teachers=Teachers(ensemble=4, views=8),
     precision="bfloat16",
     mc_passes=50,
     latency_repeats=500,
-    flip_tta=False,
+    partners=("efficientnet_b0",),
+    wider="compact_cnn_wide",
 )
-PRESETS = {preset.name: preset for preset in (QUICK, CPU, PAPER)}
+PRESETS = {preset.name: preset for preset in (QUICK, CPU, OVERNIGHT, PAPER)}
 
 
 def by_name(name: str) -> Preset:
@@ -167,3 +220,60 @@ def by_name(name: str) -> Preset:
     if name not in PRESETS:
         raise StudyError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Preset:
+    """The preset for that many training images stored at ``size`` px: itself for those that it is made for."""
+    tuned, student = preset.transfer, preset.mobile_student
+    share = min(1.0, images / preset.made_for)
+
+    def epochs(number: int) -> int:
+        factor = min(max(math.sqrt(preset.made_for / images), LEAST_FACTOR), LARGEST_FACTOR)
+        return max(round(number * factor), min(number, 2))
+
+    def batch(number: int) -> int:
+        return number if share == 1 else min(number, max(images // FEWEST_STEPS, SMALLEST_BATCH))
+
+    def stage(given: Stage) -> Stage:
+        return replace(given, epochs=epochs(given.epochs))
+
+    def scratch(given: FromScratch) -> FromScratch:
+        side = min(size, given.largest)
+        return replace(
+            given,
+            network=_network(given.network, side),
+            epochs=epochs(given.epochs),
+            batch_size=batch(given.batch_size),
+            first_size=SIZE_STEP * round(given.first_size * side / given.image_size / SIZE_STEP),
+            image_size=side,
+        )
+
+    side = min(size, preset.scratch.largest)
+    return replace(
+        preset,
+        coarse=tuple(coarse),
+        transfer=replace(
+            tuned,
+            stage=stage(tuned.stage),
+            head_epochs=epochs(tuned.head_epochs),
+            batch_size=batch(tuned.batch_size),
+        ),
+        ablations=scratch(preset.ablations),
+        search=replace(
+            preset.search,
+            images=max(round(preset.search.images * share), min(images, 2 * batch(preset.ablations.batch_size))),
+        ),
+        scratch=scratch(preset.scratch),
+        multi_task=replace(
+            preset.multi_task,
+            network=_network(preset.multi_task.network, side),
+            epochs=epochs(preset.multi_task.epochs),
+        ),
+        wider=_network(preset.wider, side) if preset.wider else "",
+        mobile_student=replace(student, stage=stage(student.stage), batch_size=batch(student.batch_size)),
+    )
+
+
+def _network(name: str, size: int) -> str:
+    """The network of this study of that name, or its deeper form for larger images."""
+    return f"{name}_deep" if size >= DEEP_FROM else name

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
 
+from study.data.store import Images
 from study.errors import StudyError
-from study.experiment import Precision, Recipe
+from study.experiment import Precision, Recipe, Views
 from study.inference.offload import offloaded
 from study.machine import Machine
 from study.models.classifier import prepare, views
@@ -24,25 +25,20 @@ BATCH = 250
 
 @dataclass(frozen=True)
 class Setting:
-    """How a network is evaluated: input side in px, precision, and whether mirrored images' logits are averaged in."""
+    """How a network is evaluated: input side in px, precision, and how many views of an image are averaged."""
 
     size: int
     precision: Precision = "float32"
-    flip: bool = False
+    views: Views = 1
 
     @classmethod
     def of(cls, recipe: Recipe) -> Setting:
         """How networks trained by the recipe are evaluated."""
-        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.flip_tta)
-
-    @property
-    def views(self) -> int:
-        """How many views of an image are averaged."""
-        return 2 if self.flip else 1
+        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.test_views)
 
 
 @torch.inference_mode()
-def logits(model: nn.Module, images: Tensor, setting: Setting, machine: Machine) -> Tensor:
+def logits(model: nn.Module, images: Images, setting: Setting, machine: Machine) -> Tensor:
     """Logits (N, C) float32 on the CPU for uint8 images (N, 3, H, W); the model is put into eval mode."""
     model.eval()
     network = offloaded(model, machine, setting.precision, len(images) * setting.views)
@@ -50,7 +46,7 @@ def logits(model: nn.Module, images: Tensor, setting: Setting, machine: Machine)
     for batch in images.split(BATCH):
         x = prepare(batch, setting.size, model)
         with machine.autocast(setting.precision):
-            shown = [network(view).float() for view in views(x, setting.flip)]
+            shown = [network(view).float() for view in views(x, setting.views)]
         parts.append(torch.stack(shown).mean(0).cpu())
     return torch.cat(parts)
 

@@ -14,41 +14,41 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from study.data.datasets import IMAGE_SIZE
 from study.errors import StudyError
+from study.experiment import Views
 from study.files import write_bytes
 from study.inference.runtime import INPUT, OUTPUT
-from study.models.classifier import prepare, views
+from study.models import classifier
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 
 class Deployed(nn.Module):
-    """uint8 images (N, 3, 32, 32) -> logits (N, C), prepared exactly as in training and evaluation."""
+    """uint8 images (N, 3, H, W) -> logits (N, C), prepared exactly as in training and evaluation."""
 
-    def __init__(self, model: nn.Module, size: int, flip: bool) -> None:
+    def __init__(self, model: nn.Module, size: int, count: Views) -> None:
         super().__init__()
-        self.model, self.size, self.flip = model, size, flip
+        self.model, self.size, self.count = model, size, count
 
     def forward(self, images: Tensor) -> Tensor:
-        shown = views(prepare(images, self.size, self.model), self.flip)
+        shown = classifier.views(classifier.prepare(images, self.size, self.model), self.count)
         if len(shown) == 1:
             return self.model(shown[0])
         # One pass over all of them: with every layer twice weights are shared, and quantisers fail on that.
         return self.model(torch.cat(shown)).unflatten(0, (len(shown), -1)).mean(dim=0)
 
 
-def to_onnx(model: nn.Module, size: int, path: Path, flip: bool = False) -> None:
-    """Write ``model`` as one ONNX file: uint8 (N, 3, 32, 32) in, float logits (N, C) out, N free.
+def to_onnx(model: nn.Module, size: int, path: Path, stored: int, views: Views = 1) -> None:
+    """Write ``model`` as one ONNX file: uint8 (N, 3, stored, stored) in, float logits (N, C) out, N free.
 
     ``model`` takes normalised images (N, 3, size, size) and has the buffers ``mean`` and ``std``.
-    Resizing and normalising go into the graph, so no caller can get them wrong. With
-    ``flip`` the logits of an image and its mirror image are averaged. StudyError when the model cannot
+    Resizing and normalising go into the graph, so no caller can get them wrong, and so does
+    averaging the logits of so many ``views`` of an image. StudyError when the model cannot
     be exported.
     """
-    example = torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
-    write_bytes(path, serialized(Deployed(model, size, flip), example))
+    example = torch.zeros(2, 3, stored, stored, dtype=torch.uint8)
+    write_bytes(path, serialized(Deployed(model, size, views), example))
 
 
 def serialized(module: nn.Module, example: Tensor) -> bytes:

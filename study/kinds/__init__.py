@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from study.kinds.added import Added, JoinedVote
+from study.kinds.added import Added
 from study.kinds.export import Export
 from study.kinds.gradcam import GradCam
+from study.kinds.joined_vote import JoinedVote
 from study.kinds.kind import Context, Kind, Scale
 from study.kinds.latency import Latency
 from study.kinds.mc_dropout import McDropout

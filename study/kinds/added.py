@@ -1,4 +1,4 @@
-"""Predictions made elsewhere on a study's own images, and votes that they join."""
+"""Predictions made elsewhere on a study's own images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from study.errors import StudyError
-from study.experiment import reads
 from study.kinds.kind import Context, Kind, Scale, predicted
-from study.kinds.vote import vote
-from study.metrics.voting import TINY, VotingRule
+from study.metrics.voting import TINY
 from study.records import Outcome, Predictions
 
 Form = Literal["logits", "probabilities", "predicted"]
@@ -52,21 +50,6 @@ class Added(Kind):
 
     def cost(self, scale: Scale) -> float:
         return 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class JoinedVote(Kind):
-    """A vote of the study with one more member, which was made elsewhere; no level selects it as its model."""
-
-    level: int = 0
-    members: tuple[str, ...] = reads()
-    rule: VotingRule
-
-    def carry_out(self, context: Context) -> Outcome:
-        return vote(self.members, self.rule, context)
-
-    def cost(self, scale: Scale) -> float:
-        return 0.5
 
 
 def accepted(

@@ -44,7 +44,7 @@ class GradCam(Kind):
         predictions = context.run(self.sources[-1]).predictions("test")
         correct, wrong = choose(predictions, len(context.dataset.classes))
         taken = np.array([i for pair in zip(correct, wrong, strict=True) for i in pair if i != ABSENT])
-        images, targets = context.dataset.images[predictions.indices[taken]], predictions.labels[taken]
+        images, targets = context.dataset.with_numbers(predictions.indices[taken]), predictions.labels[taken]
         rows = {index: row for row, index in enumerate(taken)} | {ABSENT: ABSENT}
         correct, wrong = (np.array([rows[index] for index in chosen]) for chosen in (correct, wrong))
         measured = correct[correct != ABSENT][:ROAD_IMAGES]

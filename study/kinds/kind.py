@@ -16,10 +16,9 @@ from study.experiment import Architecture, Experiment, run_name
 from study.records import Outcome, Run
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from study.data.datasets import Dataset
     from study.data.ood import OodImages
+    from study.data.store import Images
     from study.inference.evaluation import Setting
     from study.machine import Machine
     from study.models.classifier import Classifier
@@ -28,13 +27,32 @@ if TYPE_CHECKING:
 # they are quick, and those a second that one thread manages: a first guess, which what was measured corrects.
 OPERATIONS = {
     "compact_cnn_small": 16.0,
+    "compact_cnn_small_deep": 12.0,
     "compact_cnn": 60.0,
+    "compact_cnn_wide": 135.0,
+    "tf_efficientnet_lite1": 17.5,
+    "tf_efficientnet_lite2": 21.0,
+    "compact_cnn_deep": 45.0,
     "mobilenetv3_small_100": 4.0,
     "resnet18": 18.0,
     "resnet50": 41.0,
 }
 USUAL_OPERATIONS = 13.0  # an EfficientNet
 PER_SECOND = 6e7
+# Bytes per input pixel that a network keeps for its backward pass in float32, as torch's hooks for saved tensors
+# counted them, and what a run needs beside: libraries, images and a runtime's copy of a network.
+ACTIVATIONS = {
+    "compact_cnn_small": 786,
+    "compact_cnn": 1_392,
+    "compact_cnn_wide": 1_998,
+    "mobilenetv3_small_100": 343,
+    "tf_efficientnet_lite1": 2_138,
+    "tf_efficientnet_lite2": 2_244,
+    "resnet18": 452,
+    "resnet50": 1_766,
+}
+USUAL_ACTIVATIONS = 1_661  # EfficientNet-Lite0
+RUN_BYTES = 1_500_000_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +83,7 @@ def forward(architecture: Architecture, size: int, images: int) -> float:
 class Context:
     """Everything a run may use: the data, the machine, its seed and folder, and the study's earlier runs.
 
-    ``advance`` is told how many more images were processed.
+    ``advance`` is told how many more images were processed; ``ood_from`` is the dataset or folder that was asked for.
     """
 
     dataset: Dataset
@@ -74,6 +92,7 @@ class Context:
     folder: Path
     seed: int
     advance: Callable[[int], None]
+    ood_from: str = ""
 
     def run(self, key: str) -> Run:
         """The complete run of another experiment with the same seed."""
@@ -83,9 +102,9 @@ class Context:
         """Labels (N,) of a split."""
         return self.dataset.labels[getattr(self.dataset, split)].numpy()
 
-    def images(self, split: str) -> Tensor:
-        """uint8 images (N, 3, 32, 32) of a split."""
-        return self.dataset.images[getattr(self.dataset, split)]
+    def images(self, split: str) -> Images:
+        """uint8 images (N, 3, S, S) of a split."""
+        return self.dataset.of(split)
 
     def network(self, run: Run) -> tuple[Classifier, Setting]:
         """The network that a run trained, on the machine's device, and the setting it was evaluated in."""
@@ -95,18 +114,26 @@ class Context:
         model = load_trained(run, len(self.dataset.classes)).to(self.machine.device)
         return model, Setting.of(run.trained.recipe)
 
+    def build(self, architecture: Architecture) -> Classifier:
+        """A new network for the data, whose random weights depend on the seed."""
+        from study.models.classifier import build
+        from study.streams import derive
+
+        data = self.dataset
+        return build(architecture, len(data.classes), derive(self.seed, "initialisation"), data.statistics)
+
     @cached_property
     def ood(self) -> OodImages | None:
         """The out-of-distribution images; None where there are none."""
         from study.data import ood
 
-        return ood.available(self.dataset)
+        return ood.available(self.dataset, self.ood_from)
 
     def predicted(self, logits: dict[str, np.ndarray]) -> Outcome:
         """The arrays and accuracies that every run with predictions records; logits (N, C) per split."""
         outcome = Outcome()
         for split, scores in logits.items():
-            found = predicted(split, getattr(self.dataset, split).numpy(), self.labels(split), scores)
+            found = predicted(split, self.dataset.numbered(split), self.labels(split), scores)
             outcome.arrays |= found.arrays
             outcome.metrics |= found.metrics
         return outcome
@@ -140,6 +167,10 @@ class Kind(Experiment, ABC):
     @abstractmethod
     def cost(self, scale: Scale) -> float:
         """Nominal seconds of a run; what they are on a machine is measured there."""
+
+    def memory(self, scale: Scale) -> int:
+        """Bytes of memory that a run needs at least."""
+        return RUN_BYTES
 
     def images(self, scale: Scale) -> int:
         """How many images a run reports as processed; 0 where it reports nothing."""

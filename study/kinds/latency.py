@@ -22,6 +22,7 @@ from study.kinds.quantization import Quantization, export
 from study.records import Outcome
 
 FEWEST_REPEATS = 10
+TIMED_IMAGES = 1_000
 SECONDS_PER_REPEAT = 0.25
 EXPORT_SECONDS = 6.0
 
@@ -52,7 +53,7 @@ class Latency(Kind):
         with TemporaryDirectory() as folder:
             rows = measure(
                 self._candidates(Path(folder), context),
-                context.images("test").numpy(),
+                self._images(context),
                 self.batch_sizes,
                 (1, available_threads()),
                 self.repeats,
@@ -60,6 +61,11 @@ class Latency(Kind):
             )
         files.write_json(context.folder / records.LATENCY, rows)
         return Outcome()
+
+    def _images(self, context: Context) -> np.ndarray:
+        """Test images (n, 3, S, S), some of them again where there are fewer than in a batch."""
+        images = context.dataset.of("test", TIMED_IMAGES)[:].numpy()
+        return np.resize(images, (max(len(images), *self.batch_sizes), *images.shape[1:]))
 
     def _candidates(self, folder: Path, context: Context) -> list[Candidate]:
         """The int8 model of each quantised source, and the fp32 model of every network once, written if need be."""

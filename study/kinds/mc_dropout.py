@@ -16,7 +16,7 @@ from study.metrics.voting import TINY
 from study.records import Outcome, Run
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from study.data.store import Images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class McDropout(Kind):
         outcome.metrics |= {"passes": self.passes, "source_test_accuracy": source.metrics["test_accuracy"]}
         return outcome
 
-    def _samples(self, source: Run, split: str, images: Tensor, context: Context) -> np.ndarray:
+    def _samples(self, source: Run, split: str, images: Images, context: Context) -> np.ndarray:
         """Probabilities (passes, N, C) of the source under the setting it was evaluated in, all views included."""
         from study.inference import evaluation
         from study.inference.offload import Method, offloaded
@@ -55,7 +55,7 @@ class McDropout(Kind):
 
         def sample(view: int) -> np.ndarray:
             parts = images.split(evaluation.BATCH)
-            batches = (views(prepare(part, setting.size, model), setting.flip)[view] for part in parts)
+            batches = (views(prepare(part, setting.size, model), setting.views)[view] for part in parts)
             return evaluation.mc_dropout(model, batches, self.passes, seed, embedding, autocast)
 
         return np.mean([sample(view) for view in range(setting.views)], axis=0)

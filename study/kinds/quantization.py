@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,10 +14,16 @@ from study.experiment import reads
 from study.kinds.kind import Context, Kind, Scale
 from study.records import Outcome, Run
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from study.data.store import Images
+
 Method = Literal["dynamic", "static"]
 # Training images on which the ranges of activations are observed before static quantisation.
 CALIBRATION_IMAGES = 512
 EXPORT_SECONDS = 12.0
+HELD_IMAGES = 1_000  # images in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +37,7 @@ class Quantization(Kind):
     def carry_out(self, context: Context) -> Outcome:
         import torch
 
-        from study.inference.runtime import CACHED_IMAGES, run_onnx
+        from study.inference.runtime import CACHED_IMAGES, open_session
 
         source = context.run(self.source)
         fp32, int8 = context.folder / FP32, context.folder / INT8
@@ -42,7 +48,8 @@ class Quantization(Kind):
             operators = quantize_dynamic(fp32, int8)
         # Dynamic ranges are those of the whole batch: one image at a time, no answer depends on its neighbours.
         batch, threads = 1 if self.method == "dynamic" else CACHED_IMAGES, torch.get_num_threads()
-        logits = {s: run_onnx(int8, context.images(s).numpy(), batch, threads) for s in records.SPLITS}
+        session = open_session(int8, threads)
+        logits = {s: run_all(session, context.images(s), batch) for s in records.SPLITS}
         outcome = context.predicted(logits)
         same = logits["test"].argmax(1) == source.predictions("test").predicted
         outcome.metrics |= {
@@ -59,7 +66,7 @@ class Quantization(Kind):
 
 
 def calibration_images(count: int, context: Context) -> np.ndarray:
-    """At most ``count`` training images, uint8 (n, 3, 32, 32), drawn with the run's seed."""
+    """At most ``count`` training images, uint8 (n, 3, S, S), drawn with the run's seed."""
     import torch
 
     from study.streams import numpy_generator
@@ -74,4 +81,11 @@ def export(run: Run, path: Path, context: Context) -> None:
     from study.inference.export import to_onnx
 
     model, setting = context.network(run)
-    to_onnx(model, setting.size, path, setting.flip)
+    to_onnx(model, setting.size, path, context.dataset.size, setting.views)
+
+
+def run_all(session: InferenceSession, images: Images, batch: int) -> np.ndarray:
+    """Logits (N, C) of images (N, 3, S, S), which may be in a file, ``batch`` at a time."""
+    from study.inference.runtime import run_session
+
+    return np.concatenate([run_session(session, part.numpy(), batch) for part in images.split(HELD_IMAGES)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     import optuna
 
     from study.data.datasets import Dataset
-    from study.training.trainer import Progress
+    from study.training.trainer import Progress, Row
 
 JOURNAL = "trials.journal"
+TRIAL = ".trial.pt"  # checkpoint of the trial under way
 STARTUP_TRIALS = 2
 DIVERGED = "diverged"
 
@@ -57,6 +59,7 @@ class Search(Kind):
     def carry_out(self, context: Context) -> Outcome:
         started = time.perf_counter()
         trials = run_trials(self, context)
+        (context.folder / TRIAL).unlink(missing_ok=True)
         files.write_json(context.folder / records.TRIALS, trials)
         searched = time.perf_counter() - started
         earlier = max(0.0, sum(trial["seconds"] for trial in trials) - searched)  # trials of interrupted sessions
@@ -72,6 +75,9 @@ class Search(Kind):
         trial = training_cost(Trained(self.base.architecture, self.trial_recipe), images, images)
         return self.base.cost(scale) + self.trials * (START_SECONDS + trial)
 
+    def memory(self, scale: Scale) -> int:
+        return self.base.memory(scale)
+
     def images(self, scale: Scale) -> int:
         return self.base.images(scale) + self.trials * self.trial_epochs * self.trial_images
 
@@ -79,8 +85,8 @@ class Search(Kind):
 def run_trials(experiment: Search, context: Context) -> list[dict[str, Any]]:
     """Run the trials that are still missing; returns all finished ones as JSON-ready data.
 
-    Trials are kept in a journal in the run's folder. One that was interrupted is failed and drawn again,
-    and each trial's sampler is seeded by how many have finished, so that a resumed search proposes
+    Trials are kept in a journal in the run's folder. One that was interrupted is failed and drawn again, goes on
+    from its last epoch, and each trial's sampler is seeded by how many have finished, so that a resumed search proposes
     what an uninterrupted one would have.
     """
     from optuna.samplers import TPESampler
@@ -171,26 +177,42 @@ def _run_trial(
 ) -> None:
     import optuna
 
-    from study.models.classifier import build
-    from study.streams import derive
     from study.training.trainer import Diverged, Trainer
 
-    def report(progress: Progress) -> None:
-        trial.report(progress.rows[-1]["validation_accuracy"], len(progress.rows))
-        if len(progress.rows) < recipe.epochs and trial.should_prune():
+    checkpoint, owner = context.folder / TRIAL, f"{files.owner(context.folder / records.SPEC)} {recipe}"
+
+    def report(rows: list[Row]) -> None:
+        trial.report(rows[-1]["validation_accuracy"], len(rows))
+        if len(rows) < recipe.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
-    model = build(experiment.base.architecture, len(dataset.classes), derive(context.seed, "initialisation"))
+    def keep(progress: Progress) -> None:
+        progress.save(checkpoint, owner)
+        report(progress.rows)
+
+    model = context.build(experiment.base.architecture)
     monitored = len(dataset.validation)
     try:
         trainer = Trainer(model, recipe, dataset, context.machine, context.seed, monitored=monitored)
-        rows = trainer.fit(None, report, context.advance)
+        start = _interrupted(checkpoint, owner)
+        for epochs in range(len(start.rows)):
+            report(start.rows[: epochs + 1])
+        rows = trainer.fit(start, keep, context.advance)
         search.tell(trial, rows[-1]["validation_accuracy"])
     except optuna.TrialPruned:
         search.tell(trial, state=optuna.trial.TrialState.PRUNED)
     except Diverged:
         trial.set_user_attr(DIVERGED, True)
         search.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+def _interrupted(checkpoint: Path, owner: str) -> Progress:
+    """Where the same trial stood when it was interrupted; nowhere if what is there is damaged or another trial's."""
+    from study.training.trainer import Progress
+
+    with contextlib.suppress(StudyError):
+        return Progress.load(checkpoint, owner)
+    return Progress()
 
 
 def _described(search: optuna.Study) -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ import numpy as np
 
 from study.experiment import Augmentation, reads
 from study.kinds.kind import Context, Kind, Scale
-from study.kinds.quantization import CALIBRATION_IMAGES, calibration_images
+from study.kinds.quantization import CALIBRATION_IMAGES, calibration_images, run_all
 from study.metrics.calibration import probabilities
 from study.records import Outcome, Run
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from study.data.store import Images
 
 ANSWERS = "answers"
 EXPORT_SECONDS = 10.0
@@ -56,16 +56,18 @@ class TeacherAnswers(Kind):
         told = {"teacher": teacher.key, "teacher_validation_accuracy": float(right.mean())}
         return Outcome(told, {ANSWERS: np.stack(answers)})
 
-    def _network(self, teacher: Run, context: Context) -> Callable[[Tensor], np.ndarray]:
-        """What maps uint8 images (N, 3, 32, 32) to the teacher's logits (N, C)."""
+    def _network(self, teacher: Run, context: Context) -> Callable[[Images], np.ndarray]:
+        """What maps uint8 images (N, 3, S, S) to the teacher's logits (N, C)."""
         from study.deployment.int8 import session_of
-        from study.inference import evaluation, runtime
+        from study.inference import evaluation
+        from study.inference.runtime import CACHED_IMAGES
 
         model, setting = context.network(teacher)
         if self.int8:
-            session = session_of(model, setting.size, calibration_images(CALIBRATION_IMAGES, context))
-            return lambda images: runtime.run_session(session, images.numpy())
-        alone = replace(setting, flip=False)
+            calibrating = calibration_images(CALIBRATION_IMAGES, context)
+            session = session_of(model, setting.size, context.dataset.size, calibrating)
+            return lambda images: run_all(session, images, CACHED_IMAGES)
+        alone = replace(setting, views=1)
         return lambda images: evaluation.logits(model, images, alone, context.machine).numpy()
 
     def cost(self, scale: Scale) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from study import files, records
 from study.experiment import Architecture, Augmentation, Distillation, Recipe, Trained
-from study.kinds.kind import Context, Kind, Scale, forward
+from study.kinds.kind import ACTIVATIONS, USUAL_ACTIVATIONS, Context, Kind, Scale, forward
 from study.records import Outcome
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Training(Kind):
     def cost(self, scale: Scale) -> float:
         return START_SECONDS + training_cost(self.trained, scale.images["train"], scale.evaluated)
 
+    def memory(self, scale: Scale) -> int:
+        return super().memory(scale) + activation_bytes(self.trained)
+
     def images(self, scale: Scale) -> int:
         return self.recipe.epochs * scale.images["train"]
 
@@ -64,7 +67,15 @@ def training_cost(trained: Trained, images: int, evaluated: int) -> float:
         seconds /= len(stages)  # features are computed once
     else:
         seconds += len(stages) * (images // recipe.batch_size) * STEP_SECONDS
-    return seconds + forward(architecture, stages[-1].image_size, evaluated) * (2 if recipe.flip_tta else 1)
+    return seconds + forward(architecture, stages[-1].image_size, evaluated) * recipe.test_views
+
+
+def activation_bytes(trained: Trained) -> int:
+    """Bytes that a training step keeps for its backward pass, less than really where layers are frozen."""
+    kept = ACTIVATIONS.get(trained.architecture.backbone, USUAL_ACTIVATIONS) * trained.recipe.batch_size
+    whole = [stage for stage in trained.recipe.stages if stage.trains == "all" and not stage.frozen_groups]
+    pixels = max((stage.image_size**2 for stage in whole), default=0)
+    return kept * pixels // (1 if trained.recipe.precision == "float32" else 2)
 
 
 def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
@@ -72,15 +83,14 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     from safetensors.torch import save
 
     from study.inference import evaluation
-    from study.models.classifier import build
-    from study.streams import derive
     from study.training.trainer import Progress, Trainer
 
     started = time.perf_counter()
-    model = build(experiment.architecture, len(context.dataset.classes), derive(context.seed, "initialisation"))
+    model = context.build(experiment.architecture)
     soft = soft_labels(experiment.distillation, context) if experiment.distillation else None
     trainer = Trainer(model, recipe, context.dataset, context.machine, context.seed, soft)
-    start = Progress.load(context.folder / records.CHECKPOINT)
+    checkpoint = context.folder / records.CHECKPOINT, files.owner(context.folder / records.SPEC)
+    start = Progress.load(*checkpoint)
     if len(start.rows) == recipe.epochs:
         trainer.restore(start)
     before = start.seconds
@@ -88,9 +98,9 @@ def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:
     def keep(progress: Progress) -> None:
         progress.seconds = before + time.perf_counter() - started
         records.write_epochs(context.folder, progress.rows)
-        progress.save(context.folder / records.CHECKPOINT)  # last: what it holds is not done again
+        progress.save(*checkpoint)  # last: what it holds is not done again
 
-    rows = trainer.fit(start, keep, context.advance)
+    rows, model = trainer.fit(start, keep, context.advance), trainer.result
     setting = evaluation.Setting.of(recipe)
     logits = {s: evaluation.logits(model, context.images(s), setting, context.machine) for s in records.SPLITS}
     outcome = context.predicted({split: scores.numpy() for split, scores in logits.items()})

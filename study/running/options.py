@@ -15,12 +15,18 @@ def _flag(default: Any, help: str) -> Any:  # noqa: ANN401 - as dataclasses.fiel
 class Options:
     """The flags of `invoke study`; None and "auto" are decided on this machine."""
 
-    preset: str = _flag("auto", "quick, cpu or paper; default quick, with CUDA paper")
+    preset: str = _flag("auto", "quick, cpu, overnight or paper; default quick, with CUDA paper")
     levels: tuple[int, ...] | None = _flag(None, "which levels to run, e.g. 1,2; default all")
     only: tuple[str, ...] = _flag((), "which of their experiments, and what those need, e.g. 'level1/*,level3/se-head'")
     seeds: tuple[int, ...] | None = _flag(None, "training seeds, e.g. 0,1,2; default the preset's")
     data: str = _flag("", "folder of the data, as torchvision lays them out; default $STUDY_DATA, else ./data")
-    dataset: str = _flag("auto", "auto, cifar10 or digits; auto falls back to digits, with a notice, without CIFAR-10")
+    dataset: str = _flag(
+        "auto",
+        "a folder of images by class, or by split and class; a CSV with file,label[,split]; or a name, e.g. cifar10, "
+        "digits; auto is CIFAR-10, without it the digits, with a notice",
+    )
+    description: str = _flag("", "JSON file of what else is known of the data; default description.json beside them")
+    ood: str = _flag("", "out-of-distribution images: a dataset's name or a folder; default Fashion-MNIST or digits")
     device: str = _flag("auto", "auto, cpu, cuda, ...")
     study: str = _flag("", "name of the study's folder; default <preset>-<dataset>")
     runs: Path = _flag(Path("runs"), "folder that holds all studies")

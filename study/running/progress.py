@@ -6,7 +6,6 @@ Estimates are made from how long such runs took: in this study, else on this mac
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,8 +27,7 @@ NOTE_SECONDS = 2.0
 
 def cache_file() -> Path:
     """Where the paces of this machine are kept between studies."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "image-classification-study" / "paces.json"
+    return files.cache_folder() / "paces.json"
 
 
 @dataclass

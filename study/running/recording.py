@@ -58,7 +58,7 @@ def run_job(study: Study, job: Job, advance: Callable[[int], None]) -> tuple[str
     spec = _spec(study, job)
     if records.current_run(study.folder, spec):  # what it builds on may have been redone to the same result
         return UNCHANGED, 0.0
-    context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance)
+    context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance, study.options.ood)
     if job.experiment.reads_ood and spec.ood != (context.ood.fingerprint if context.ood else ""):
         raise StoppingError("the out-of-distribution images changed under the study; run it again")
     make_room(study.folder, spec)
@@ -107,6 +107,8 @@ def make_room(study: Path, spec: Spec) -> None:
 
 def _interrupted(folder: Path, spec: Spec) -> bool:
     try:
+        if (checkpoint := folder / records.CHECKPOINT).is_file():
+            files.read_sealed(checkpoint, files.owner(folder / records.SPEC))
         return records.read_spec(folder) == spec and not (folder / records.RESULT).exists()
     except StudyError:
         return False

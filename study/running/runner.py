@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from study import records
 from study.errors import RunsFailed, StudyError
 from study.records import Failure, Run
 from study.running.options import Options
+from study.running.preflight import preflight
 from study.running.progress import Estimator, Reporter, duration, place, shared
 from study.running.study import Job, Study, prepare
-from study.status import LOCK
+from study.running.understood import understood
+from study.status import LOCK, problems
 
 if TYPE_CHECKING:
     from study.running.schedule import Executor
@@ -39,14 +41,27 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         if study.data.notice:
             say(f"NOTICE: {study.data.notice}")
         complete = len(jobs) - len(missing)
+        for line in (*study.unreadable, *problems(study.folder, study.plan, current)):
+            say(line)
         say(f"study {study.folder}: {complete} of {len(jobs)} runs complete, {len(missing)} to do")
         if options.dry_run:
+            say(understood(study.data))
             say(_listed(study, jobs, missing, _estimator(study, current)))
         else:
+            if missing:
+                preflight(study, missing)
+            _tidy(current.values())
             _write_plan(study, idle=not missing)
             if missing:
                 _run_all(study, missing, _estimator(study, current))
     return study.folder
+
+
+def _tidy(complete: Iterable[Run]) -> None:
+    """Remove what a kill may have left of complete runs: a checkpoint, files written in part."""
+    for run in complete:
+        for left in (run.folder / records.CHECKPOINT, *run.folder.glob(".*.partial")):
+            left.unlink(missing_ok=True)
 
 
 def _write_plan(study: Study, idle: bool) -> None:
@@ -65,7 +80,9 @@ def _listed(study: Study, jobs: list[Job], missing: list[Job], estimator: Estima
     ]
     total = duration(shared(list(seconds.values()), study.workers))
     table = tabulate(rows, headers=("run", "state", "estimate"))
-    return f"{table}\n{len(rows)} runs, about {total} to go on this machine"
+    further = duration(shared([estimator.seconds(experiment) for experiment in study.chosen], study.workers))
+    left = f"{len(rows)} runs, about {total} to go on this machine"
+    return f"{table}\n{left}; each further seed of these experiments about {further}"
 
 
 def _current(study: Study) -> dict[str, Run]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from study import records
-from study.data import sources
+from study.data import ood, sources
 from study.errors import StudyError
 from study.running.progress import cache_file
 from study.running.recording import make_room
@@ -58,10 +59,14 @@ def put_records(archive: bytes, root: Path, names: Iterable[str]) -> None:
 
 
 def data_files(study: Study) -> tuple[Path, list[Path]]:
-    """The folder of a study's data, and their files below it; none where they come with a package."""
+    """The folder of a study's data, and their files below it.
+
+    None where they come with a package, or are a folder or table of the user's, which is where its path says.
+    """
     root = sources.folder_of(study.options.data)
-    pattern = sources.named(study.data.name).FILES
-    found = [path for each in (pattern, sources.OOD_FILES) if each for path in root.glob(each)]
+    _, place = sources.find(study.data.source, root)
+    patterns = (sources.named(study.data.source).FILES, sources.OOD_FILES) if place == root else ()
+    found = [path for each in patterns if each for path in root.glob(each)]
     return root, sorted(path for path in found if path.is_file())
 
 
@@ -89,17 +94,26 @@ def put_data(archive: bytes, study: Study) -> None:
 def located(study: Study) -> Study:
     """The study with its images in memory, from where its options say or from what was sent to this machine.
 
-    StudyError when neither holds the images with the study's fingerprint.
+    StudyError when neither holds the images, and the out-of-distribution ones, with the study's fingerprints.
     """
-    for data in (str(_kept_data(study)), study.options.data):
+    for data in (study.options.data, str(_kept_data(study))):
         found = replace(study, options=replace(study.options, data=data))
-        if data_files(found)[1] or not sources.named(study.data.name).FILES:
-            try:
-                found.dataset  # noqa: B018 - StudyError unless it is the study's
-                return found
-            except StudyError:
-                continue
+        if _may_be_there(found):
+            with contextlib.suppress(StudyError):  # from images that are not the study's
+                others = ood.available(found.dataset, found.options.ood)
+                if study.data.ood == (others.fingerprint if others else ""):
+                    return found
     raise StudyError(f"it does not have {study.data.title} with the fingerprint {study.data.fingerprint[:12]}")
+
+
+def _may_be_there(study: Study) -> bool:
+    """Whether there is something to read, so that nothing is downloaded to every machine."""
+    root = sources.folder_of(study.options.data)
+    with contextlib.suppress(StudyError):  # from a path that leads to nothing
+        _, place = sources.find(study.data.source, root)
+        pattern = "" if place != root else sources.named(study.data.source).FILES
+        return not pattern or any(root.glob(pattern))
+    return False
 
 
 def own_root(study: Study, name: str) -> Path:

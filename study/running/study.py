@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study import records
+from study import files, records
 from study.data import sources
+from study.data.pixels import files_below
+from study.description import DataDescription
 from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StoppingError, StudyError
 from study.experiment import Experiment, run_name
+from study.files import inside
 from study.kinds import JoinedVote, Kind, Scale
-from study.records import DataDescription, Plan
+from study.records import Plan
 from study.running.options import Options
+from study.status import readable_seeds
 
 if TYPE_CHECKING:
     from study.data.datasets import Dataset
@@ -87,6 +91,16 @@ class Study:
         return _recorded(self.folder)
 
     @cached_property
+    def unreadable(self) -> tuple[str, ...]:
+        """A line that says why the plan of an earlier call cannot be read; none where it can, or there is none."""
+        try:
+            if (self.folder / records.STUDY).exists():
+                records.read_plan(self.folder)
+        except StudyError as error:
+            return (f"{error}; study.json is written anew",)
+        return ()
+
+    @cached_property
     def machine(self) -> Machine:
         """The machine it runs on. StudyError when the device asked for is not there."""
         from study import machine
@@ -96,9 +110,7 @@ class Study:
     @cached_property
     def dataset(self) -> Dataset:
         """The images. StoppingError when they are not those of the description."""
-        from study.data import datasets
-
-        found = datasets.load(self.data.name, self.options.data, self.preset.subset)
+        found = _read(replace(self.options, dataset=self.data.source), self.preset)
         if (found.fingerprint, found.splits_digest) != (self.data.fingerprint, self.data.splits):
             raise StoppingError(f"the images in {self.data.folder} changed under the study; run it again")
         return found
@@ -129,12 +141,17 @@ class Study:
             study=self.folder.name,
             preset=self.preset.name,
             purpose=self.preset.purpose,
-            seeds=tuple(sorted({*self.seeds, *(self.recorded.seeds if self.recorded else ())})),
+            seeds=tuple(sorted({*self.seeds, *self.earlier_seeds})),
             device=self.options.device,
             dataset=self.data,
-            levels=levels.described(),
+            levels=levels.described(self.data.description),
             experiments=(*levels.experiments(self.preset), *self.added),
         )
+
+    @cached_property
+    def earlier_seeds(self) -> set[int]:
+        """Seeds of earlier calls."""
+        return set(self.recorded.seeds) if self.recorded else readable_seeds(self.folder)
 
     @property
     def scale(self) -> Scale:
@@ -152,10 +169,12 @@ def prepare(options: Options) -> Study:
     if options.address and options.executor != "ray":
         raise StudyError("--address is that of a Ray cluster; add --executor ray")
     preset = presets.by_name(_default_preset() if options.preset == "auto" else options.preset)
-    chosen = levels.selected(preset, options.levels, options.only)
-    if options.study and (Path(options.study).name != options.study or options.study.startswith(".")):
-        raise StudyError(f"study name {options.study!r} must be a plain folder name, e.g. --study my-study")
+    if options.study:
+        inside(options.runs, options.study)
+    levels.experiments(preset, options.levels)
     data = _unchanged(options, preset) or _loaded(options, preset)
+    preset = presets.adapted(preset, data.sizes["train"], data.image_size, data.description.coarse(data.classes))
+    chosen = levels.selected(preset, options.levels, options.only)
     study = Study(options, preset, data, _folder(options, preset, data.name), chosen)
     if options.device not in ("auto", "cpu"):
         study.machine  # noqa: B018 - refuses a device that is not there before anything is written
@@ -184,19 +203,31 @@ def _recorded(folder: Path) -> Plan | None:
 def _unchanged(options: Options, preset: Preset) -> DataDescription | None:
     """What an earlier call recorded of the data, where their files are those of then and need not be read again."""
     name = "cifar10" if options.dataset == "auto" else options.dataset
-    stamp, recorded = _stamp(options, preset, name), _recorded(_folder(options, preset, name))
+    stamp = _stamp(options, preset, name)
+    recorded = _recorded(_folder(options, preset, sources.short_name(name)))
     return recorded.dataset if recorded and stamp and recorded.dataset.stamp == stamp else None
 
 
 def _stamp(options: Options, preset: Preset, dataset: str) -> str:
-    return sources.stamp(dataset, sources.folder_of(options.data), preset.subset)
+    told = files.sha256(Path(options.description)) if Path(options.description).is_file() else options.description
+    stamp = sources.stamp(dataset, sources.folder_of(options.data), preset.subset, preset.largest, told)
+    if not (stamp and options.ood):
+        return stamp
+    others = [] if options.ood in sources.names() else files_below(Path(options.ood))
+    return f"{stamp} {options.ood} {sources.digest_of(others)}"
 
 
 def _loaded(options: Options, preset: Preset) -> DataDescription:
-    from study.data import datasets, ood
+    from study.data import ood
 
-    dataset = datasets.load(options.dataset, options.data, preset.subset)
-    others = ood.available(dataset)
+    dataset = _read(options, preset)
+    others = ood.available(dataset, options.ood)
     fell_back = options.dataset == "auto" and bool(dataset.notice)
-    stamp = "" if fell_back else _stamp(options, preset, dataset.name)
-    return dataset.describe(others.fingerprint if others else "", stamp)
+    stamp = "" if fell_back else _stamp(options, preset, dataset.source or dataset.name)
+    return replace(dataset.describe(others.fingerprint if others else "", stamp), ood_from=options.ood)
+
+
+def _read(options: Options, preset: Preset) -> Dataset:
+    from study.data import datasets
+
+    return datasets.load(options.dataset, options.data, preset.subset, preset.largest, options.description)

@@ -107,7 +107,7 @@ class Processes:
     def _started(self) -> Worker:
         study = self.study
         decided = replace(  # or a worker might find another dataset than the one that the others run on
-            study.options, preset=study.preset.name, dataset=study.data.name, device=str(study.machine.device)
+            study.options, preset=study.preset.name, dataset=study.data.source, device=str(study.machine.device)
         )
         return Worker.start(decided, study.threads)
 

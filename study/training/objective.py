@@ -63,20 +63,19 @@ class Streams:
 
 @dataclass
 class Objective:
-    """Loss of one batch under a recipe. ``network`` computes the model's logits, ``superclass`` is (C,)."""
+    """Loss of one batch under a recipe. ``network`` computes the model's logits."""
 
     model: Classifier
     network: Callable[[Tensor], Tensor]
     recipe: Recipe
     machine: Machine
-    superclass: Tensor
     how: Distillation | None = None
 
     def loss(self, batch: Batch, stage: Stage, streams: Streams) -> tuple[Tensor, Tensor]:
         """Loss and number of correct answers for a batch."""
         how = Augmentation() if batch.augmented else stage.augmentation
         x = augment(batch.images, how, batch.mirrored, streams.augmentation)
-        targets = functional.one_hot(batch.labels, len(self.superclass)).float()
+        targets = functional.one_hot(batch.labels, self.model.classifier.out_features).float()
         if stage.mixup:
             x, targets = mix(x, targets, stage.mixup, streams.mixup)
         inputs = fit_input(x, stage.image_size, self.model)
@@ -97,7 +96,8 @@ class Objective:
         if task == "superclass":
             features = self.model.features(inputs)
             auxiliary = self.model.auxiliary_logits(features)
-            return self.model.head(features), functional.cross_entropy(auxiliary.float(), self.superclass[labels])
+            coarse = torch.tensor(self.model.architecture.coarse, device=labels.device)
+            return self.model.head(features), functional.cross_entropy(auxiliary.float(), coarse[labels])
         if task == "rotation":
             turned, turns = rotate_quarters(inputs[: max(1, round(len(inputs) * ROTATED_FRACTION))], streams.rotation)
             features = self.model.features(torch.cat([inputs, turned]))

@@ -1,4 +1,4 @@
-"""The trainer: stages of epochs over a dataset that stays on the device as uint8, resumable at every epoch."""
+"""The trainer: stages of epochs over images that stay on the device, or in their file, as uint8, resumable."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from study.data.augmentation import fixed_view, mirrored_first
 from study.data.datasets import Dataset
+from study.data.store import Images
 from study.errors import StudyError
 from study.experiment import MUON_ITERATIONS, MUON_MOMENTUM, MUON_REST, Augmentation, Recipe, Stage
-from study.files import write_bytes
+from study.files import read_sealed, write_sealed
 from study.inference import evaluation
 from study.inference.offload import Method, offloaded, offloads, with_trunk
 from study.machine import Machine
@@ -60,19 +62,20 @@ class Progress:
     state: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def save(self, path: Path) -> None:
-        """Replace a checkpoint atomically."""
+    def save(self, path: Path, owner: str = "") -> None:
+        """Replace the owner's checkpoint atomically."""
         buffer = io.BytesIO()
         torch.save(vars(self), buffer)
-        write_bytes(path, buffer.getvalue())
+        write_sealed(path, buffer.getvalue(), owner)
 
     @classmethod
-    def load(cls, path: Path) -> Progress:
-        """The progress in a checkpoint, none when there is no checkpoint. StudyError when it is damaged."""
+    def load(cls, path: Path, owner: str = "") -> Progress:
+        """The progress in the owner's checkpoint, none when there is none. StudyError when it is damaged."""
         if not path.is_file():
             return cls()
+        content = io.BytesIO(read_sealed(path, owner))
         try:
-            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+            return cls(**torch.load(content, map_location="cpu", weights_only=True))
         except Exception as error:  # zip, pickle and key errors all mean the same to the user
             raise StudyError(f"{path} is damaged; remove it to train this run from its first epoch") from error
 
@@ -127,10 +130,10 @@ class Trainer:
         """
         self.model = model.to(machine.device)
         self.recipe, self.dataset, self.machine, self.seed = recipe, dataset, machine, seed
-        self.images = dataset.images[dataset.train].to(machine.device)
+        self.images = dataset.of("train").to(machine.device)
         self.labels = dataset.labels[dataset.train].to(machine.device)
         self.mirrored_first = mirrored_first(len(self.labels), seed).to(machine.device)
-        self.monitored = dataset.validation[:monitored]
+        self.monitored, self.judged = dataset.validation[:monitored], dataset.of("validation", monitored)
         self.steps_per_epoch = len(self.labels) // recipe.batch_size
         if self.steps_per_epoch == 0:
             raise StudyError(
@@ -138,16 +141,17 @@ class Trainer:
                 "use a smaller batch or more images"
             )
         self.network = torch.compile(model) if machine.compile else model
-        superclass = torch.tensor(dataset.superclass, device=machine.device)
+        average = get_ema_multi_avg_fn(recipe.averaging)  # of batch statistics, too
+        self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True) if recipe.averaging else None
         if soft_labels and len(soft_labels.probabilities) != recipe.fixed_views:
             raise StudyError(
                 f"the teacher answered for {len(soft_labels.probabilities)} views, not {recipe.fixed_views}"
             )
         self.soft_labels = soft_labels
         how = soft_labels.how if soft_labels else None
-        self.objective = Objective(model, self.network, recipe, machine, superclass, how)
+        self.objective = Objective(model, self.network, recipe, machine, how)
         self.view: tuple[Augmentation, int] | None = None  # which fixed view ``shown`` holds
-        self.shown = self.images
+        self.shown: Images = self.images
 
     def fit(
         self,
@@ -166,14 +170,25 @@ class Trainer:
                 for epoch in epochs:
                     row = self._fit_epoch(phase, epoch, on_step)
                     progress.rows.append({"epoch": epoch + 1, "stage": number} | row)
-                    progress.state = {"model": self.model.state_dict(), "optimizer": phase.optimizer.state_dict()}
+                    progress.state = self._state(phase.optimizer)
                     on_epoch(progress)
             first += stage.epochs
         return progress.rows
 
+    @property
+    def result(self) -> Classifier:
+        """The network that training results in: the model, or the average of its weights."""
+        return cast(Classifier, self.averaged.module) if self.averaged else self.model
+
+    def _state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        state: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": optimizer.state_dict()}
+        return state | ({"averaged": self.averaged.state_dict()} if self.averaged else {})
+
     def restore(self, progress: Progress, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Put weights (and an optimizer) back to where ``progress`` stands."""
         self.model.load_state_dict(progress.state["model"])
+        if self.averaged:
+            self.averaged.load_state_dict(progress.state["averaged"])
         if optimizer is not None:
             optimizer.load_state_dict(progress.state["optimizer"])
 
@@ -184,7 +199,7 @@ class Trainer:
         if progress and progress.state:
             self.restore(progress, optimizer if len(progress.rows) > first else None)
         if self.features_are_cached(stage):
-            training, monitored = self._cached_features(stage, self.images, self.dataset.images[self.monitored])
+            training, monitored = self._cached_features(stage, self.images, self.judged)
             return Phase(stage, first, optimizer, (training, monitored))
         self.train_mode(stage)  # what is traced must not depend on whether the stage was begun before
         self.objective.network = self._network(stage)
@@ -198,11 +213,15 @@ class Trainer:
         return with_trunk(self.model) or self.network
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
-        """A new optimizer over the trainable weights; biases and norms are not decayed."""
+        """A new optimizer over the trainable weights; biases and norms are not decayed.
+
+        StudyError when the recipe has rates by layer and the backbone no layers.
+        """
         return create_optimizer_v2(
             self.model,
             lr=stage.learning_rate,
             weight_decay=self.recipe.weight_decay,
+            layer_decay=self.recipe.layer_decay or None,
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
 
@@ -218,13 +237,14 @@ class Trainer:
             "train_accuracy": accuracy,
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
-            "learning_rate": phase.optimizer.param_groups[0]["lr"],
+            "learning_rate": max(group["lr"] for group in phase.optimizer.param_groups),
             "seconds": seconds,
             "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
         }
 
     def _train_epoch(self, phase: Phase, epoch: int, on_step: Callable[[int], None]) -> tuple[float, float]:
         """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
+        self.model.freeze(phase.stage, epoch - phase.first)
         self.train_mode(phase.stage)
         total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
         streams, steps = Streams.of(self.seed, epoch), self.steps_per_epoch
@@ -255,7 +275,7 @@ class Trainer:
         stage = phase.stage.at(epoch)
         rate = scheduled_rate(stage, number, stage.epochs * self.steps_per_epoch)
         for group in phase.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         if phase.cached:
             loss, hits = self.objective.cached_loss(phase.cached[0][chosen], self.labels[chosen])
         else:
@@ -264,6 +284,8 @@ class Trainer:
         loss.backward()
         phase.optimizer.step()
         phase.optimizer.zero_grad(set_to_none=True)
+        if self.averaged:
+            self.averaged.update_parameters(self.model)
         return loss.detach(), hits
 
     def _batch(self, chosen: Tensor, stage: Stage, epoch: int) -> Batch:
@@ -278,12 +300,12 @@ class Trainer:
 
     def _validate(self, phase: Phase, stage: Stage) -> tuple[float, float]:
         if phase.cached:
-            self.model.eval()
+            self.result.eval()
             with torch.inference_mode():
-                scores = self.model.classify(phase.cached[1]).cpu()
+                scores = self.result.classify(phase.cached[1]).cpu()
         else:
             setting = evaluation.Setting(stage.image_size, self.recipe.precision)
-            scores = evaluation.logits(self.model, self.dataset.images[self.monitored], setting, self.machine)
+            scores = evaluation.logits(self.result, self.judged, setting, self.machine)
         return evaluation.loss_and_accuracy(scores, self.dataset.labels[self.monitored])
 
     def features_are_cached(self, stage: Stage) -> bool:
@@ -293,7 +315,7 @@ class Trainer:
         return stage.trains == "head" and not varied and not learnt
 
     @torch.no_grad()
-    def _cached_features(self, stage: Stage, *sets: Tensor) -> list[Tensor]:
+    def _cached_features(self, stage: Stage, *sets: Images) -> list[Tensor]:
         """Pooled features (N, D) of each set of images."""
         self.model.eval()
         embedding = Method(self.model, "embedding")

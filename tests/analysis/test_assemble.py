@@ -13,9 +13,10 @@ import pytest
 from analysis import subjects
 from analysis.assemble import assemble
 from analysis.evidence import Evidence
+from study.description import Level
 from study.errors import StudyError
 from study.kinds import Training
-from study.records import Level, current_runs, read_plan, write_plan
+from study.records import current_runs, read_plan, write_plan
 from tests.fabricate import experiments, fabricate
 
 FIGURES = {
@@ -206,7 +207,7 @@ def test_a_new_level_has_its_table_and_summary_without_being_registered(tmp_path
     new = replace(base, level=6, name="larger", title="Larger", control=base.key, differs="more channels")
     study = fabricate(tmp_path, images=60, planned=[*experiments(), new])
     plan = read_plan(study)
-    write_plan(study, replace(plan, levels=(*plan.levels, Level(6, "size", pass_mark=0.5))))
+    write_plan(study, replace(plan, levels=(*plan.levels, Level(6, "size", step=True, pass_mark=0.5))))
     evidence = assemble(study)
     assert evidence.tables["effects"].rows[-2][0] == "Level 6: size"
     assert evidence.tables["effects"].rows[-1][:2] == ("Larger", "Full recipe")

@@ -273,3 +273,20 @@ def test_typst_warning_is_an_error() -> None:
 def test_typst_error_is_one_clear_error() -> None:
     with pytest.raises(StudyError, match="Typst failed"):
         pdf.by_typst("#nonsense", {})
+
+
+@pytest.mark.slow
+@pytest.mark.needs_tex
+def test_names_in_any_script_reach_the_page_and_break_no_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("кошка", "قطة", "γάτα", "mèo", "\N{CJK UNIFIED IDEOGRAPH-732B}", "US$ 5 and $6")
+    study = fabricate(tmp_path, classes=names, images=120, planned=experiments(1, 2, 3))
+    build(study)
+    page = (study / "report" / "report.html").read_text(encoding="utf-8")
+    assert [name for name in names if name not in page] == []
+    assert "LaTeX's fonts lack characters of 'кошка'; report.pdf comes from Typst" in capsys.readouterr().err
+    bundle = {p.relative_to(study / "report/latex").as_posix(): p.read_bytes()
+              for p in (study / "report/latex").rglob("*") if p.is_file()}  # fmt: skip
+    assert "U+043A" in _printed(pdf.by_latex(bundle))
+    assert "кошка" in _printed((study / "report/report.pdf").read_bytes())

@@ -29,14 +29,14 @@ def test_a_finding_without_a_test_claims_nothing() -> None:
 @pytest.mark.parametrize(
     ("finding", "says"),
     [
-        (replace(FINDING, verdict="inconclusive"), "a verdict of supported"),
-        (replace(FINDING, sentence=SENTENCE.replace("improves", "lowers")), "words for an effect above 0"),
-        (replace(FINDING, verdict="contradicted", claim=LOWER), "words for an effect below 0"),
-        (replace(FINDING, verdict="inconclusive", claim=OPEN), "an effect that p = 0.4 does not show"),
-        (replace(FINDING, sentence="Between A and B the comparison is undecided."), "not for undecided"),
-        (replace(FINDING, sentence="There is no difference that matters."), "not for equivalent"),
-        (replace(FINDING, sentence=SENTENCE.replace("1.38", "1.39")), "a source for 1.39"),
-        (replace(FINDING, sentence=SENTENCE.replace("n = 3", "n = 5")), "a source for 5"),
+        (replace(FINDING, verdict="inconclusive"), "its claim is supported"),
+        (replace(FINDING, sentence=SENTENCE.replace("improves", "lowers")), "its effect of 0.0084 is better than 0"),
+        (replace(FINDING, verdict="contradicted", claim=LOWER), "its effect of -0.0084 is worse than 0"),
+        (replace(FINDING, verdict="inconclusive", claim=OPEN), "its p is 0.4"),
+        (replace(FINDING, sentence="Between A and B the comparison is undecided."), "its claim is supported"),
+        (replace(FINDING, sentence="There is no difference that matters."), "its claim is supported"),
+        (replace(FINDING, sentence=SENTENCE.replace("1.38", "1.39")), "hold 1.39"),
+        (replace(FINDING, sentence=SENTENCE.replace("n = 3", "n = 5")), "hold 5"),
     ],
 )
 def test_words_that_do_not_follow_are_told(finding: Finding, says: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import unicodedata
 from html import unescape
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 import typst
 from pypdf import PdfReader
 
+from analysis.fonts import folders
 from report import escaping
-from report.environment import ESCAPES
+from report.environment import ESCAPES, TEMPLATES
 
 HOSTILE = r"a_b & {c} #d $e <script>alert(1)</script> \input{x} ~^% -- @ref `raw` *b* [x] //c \u{41}"
 
@@ -61,8 +63,38 @@ def test_hostile_text_prints_as_itself_in_latex(tmp_path: Path) -> None:
     assert re.sub(r"[\s`‘ˆ^˜~]", "", printed) == re.sub(r"[\s`^~]", "", HOSTILE)
 
 
-def test_characters_latex_lacks_become_a_visible_mark() -> None:
-    assert "?" in escaping.latex("\N{CJK UNIFIED IDEOGRAPH-4E2D}")
+@pytest.mark.parametrize(("name", "codes"), [("\u4e2d", "U+4E2D"), ("\u0416", "U+0416"), ("\u215b", "U+215B")])
+def test_characters_latex_lacks_become_their_codes(name: str, codes: str) -> None:
+    assert escaping.latex(name) == f"{{[}}{codes}{{]}}"
+
+
+@pytest.mark.needs_tex
+def test_latex_compiles_every_character_that_is_not_coded(tmp_path: Path) -> None:
+    source = (TEMPLATES / "latex.jinja").read_text(encoding="utf-8")
+    packages = [line for line in source.splitlines() if line.startswith((r"\documentclass", r"\usepackage"))]
+    characters = [chr(code) for first, last in escaping.TEX_BLOCKS for code in range(ord(first), ord(last) + 1)]
+    lines = [rf"x{escaping.latex(escaping.plain(c))}x\par" for c in characters if escaping.in_latex(c)]
+    page = [*packages, r"\begin{document}", *lines, r"\end{document}"]
+    (tmp_path / "a.tex").write_text("\n".join(page), encoding="utf-8")
+    done = subprocess.run(["latexmk", "-pdf", "-halt-on-error", "a.tex"], cwd=tmp_path, capture_output=True, text=True)
+    assert len(lines) > 700 and done.returncode == 0, done.stdout[-500:]
+
+
+def test_a_name_in_brackets_is_no_argument_of_a_latex_command() -> None:
+    assert escaping.latex("[x]") == "{[}x{]}"
+
+
+@pytest.mark.parametrize("name", ["кошка", "γάτα", "قطة", "naïve", "mèo"])
+def test_scripts_of_the_base_font_print_as_themselves_in_typst(tmp_path: Path, name: str) -> None:
+    fonts = '#set text(font: ("New Computer Modern", "DejaVu Sans"))\n'
+    content, warnings = typst.compile_with_warnings(
+        {"main.typ": f"{fonts}{escaping.typst(name)}".encode()}, ignore_system_fonts=True, font_paths=folders([name])
+    )
+    (tmp_path / "a.pdf").write_bytes(content)
+    extracted = PdfReader(tmp_path / "a.pdf").pages[0].extract_text()
+    assert not warnings
+    # Arabic is stored in the order and the shapes in which it is drawn.
+    assert unicodedata.normalize("NFKC", extracted).split()[0] in (name, name[::-1])
 
 
 def test_control_characters_and_surrogates_become_spaces() -> None:
@@ -94,3 +126,7 @@ def test_long_names_may_break_after_their_separators() -> None:
 
 def test_slug_holds_only_what_labels_and_files_allow() -> None:
     assert escaping.slug("../level 1/risk_coverage ") == "level-1-risk-coverage"
+
+
+def test_lines_of_a_section_stay_lines_in_latex() -> None:
+    assert escaping.latex("one line\nand another") == "one line\nand another"

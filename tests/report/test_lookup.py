@@ -8,9 +8,9 @@ import pytest
 
 from analysis.evidence import Finding
 from report.lookup import Lookup
+from study.description import Level
 from study.errors import StudyError
 from study.experiment import Expectation
-from study.records import Level
 from tests.evidence_samples import sample_evidence, sample_fact, sample_plan
 
 KEY = "level2/augmented"
@@ -30,7 +30,7 @@ def test_found_fact_is_remembered_as_used() -> None:
 def test_a_finding_brings_its_facts_along() -> None:
     lookup = _lookup()
     lookup.finding("pass-mark/level1")
-    assert set(lookup.used) == {"accuracy/level1/finetuned"}
+    assert lookup.printed_in == {"accuracy/level1/finetuned": "finding"}
 
 
 def test_fact_of_a_pending_experiment_is_none_and_unused() -> None:

@@ -73,7 +73,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
 
 
 ESCAPES = {PDF: escaping.typst, HTML: escape, LATEX: escaping.latex}
-HEADINGS = {PDF: "[Conclusion]", HTML: "Conclusion</h2>", LATEX: "section{Conclusion}"}
+HEADINGS = {PDF: "[Conclusion]", HTML: "Conclusion<a ", LATEX: "section{Conclusion}"}
 VERDICT = re.compile(r"\b(?:improves|lowers|meets|misses|too close|undecided|detected)\b")
 
 
@@ -180,6 +180,20 @@ def test_a_number_typed_into_a_template_has_no_source(
 def test_without_a_report_the_user_is_told_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"no report.html in .*; write it with `invoke report` first"):
         verify(fabricate(tmp_path))
+
+
+def test_a_damaged_record_is_one_clear_error(written: Written) -> None:
+    weights = written.study / "level1" / "finetuned" / "seed-0" / "predictions.npz"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1])
+    try:
+        with pytest.raises(
+            StudyError, match=r"level1/finetuned/seed-0 and \d+ more, which the report tells of"
+        ) as raised:
+            verify(written.study)
+    finally:
+        weights.write_bytes(before)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("name", "content"), [(PDF, b"no pdf"), (HTML, b"\xff\xfe"), (PROVENANCE, b"{"), (PDF, None)])

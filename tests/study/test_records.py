@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from study import files, records, status
+from study.description import DataDescription, Level, Reference
 from study.design import levels
 from study.design.presets import CPU, PAPER, QUICK, Preset
 from study.errors import StudyError
 from study.kinds import OutOfDistribution, Quantization, Training, Vote
-from study.records import DataDescription, Failure, Level, Outcome, Plan, Reference, Spec
+from study.records import Failure, Outcome, Plan, Spec
 
 RECIPE = levels.experiments(QUICK)[1].trained
 assert RECIPE is not None
@@ -94,13 +95,13 @@ def test_finishing_drops_the_checkpoint(run: Path) -> None:
 def test_a_changed_file_makes_a_run_incomplete(run: Path, damage: str) -> None:
     content = (run / damage).read_bytes()
     (run / damage).write_bytes(content.replace(b"quick", b"quack") if damage == records.SPEC else content[:-1] + b"?")
-    with pytest.raises(StudyError, match="incomplete or was altered"):
+    with pytest.raises(StudyError, match="is missing or was altered"):
         records.load_run(run)
 
 
 def test_a_missing_file_makes_a_run_incomplete(run: Path) -> None:
     (run / records.PREDICTIONS).unlink()
-    with pytest.raises(StudyError, match="incomplete or was altered"):
+    with pytest.raises(StudyError, match="is missing or was altered"):
         records.load_run(run)
 
 
@@ -114,7 +115,16 @@ def test_a_damaged_result_is_one_clear_line(run: Path, content: object) -> None:
 @pytest.mark.parametrize("preset", [QUICK, CPU, PAPER], ids=lambda preset: preset.name)
 def test_plans_read_back_as_what_was_written(tmp_path: Path, preset: Preset) -> None:
     data = replace(DATA, notice="Stand-in", folder="/data", subset=True, ood="o" * 64, stamp="t" * 64)
-    plan = Plan("a", preset.name, preset.purpose, (0, 2), "cpu", data, levels.described(), levels.experiments(preset))
+    plan = Plan(
+        "a",
+        preset.name,
+        preset.purpose,
+        (0, 2),
+        "cpu",
+        data,
+        levels.described(data.description),
+        levels.experiments(preset),
+    )
     records.write_plan(tmp_path, plan)
     again = records.read_plan(tmp_path)
     assert again == plan and again.dataset.stand_in
@@ -229,7 +239,9 @@ def test_an_altered_file_takes_what_builds_on_it_along(tmp_path: Path) -> None:
     (tmp_path / "level1/second/seed-0" / records.PREDICTIONS).write_bytes(b"tampered")
     assert list(records.current_runs(tmp_path, PLAN)) == ["level1/first/seed-0"]
     states = {row["run"]: row["state"] for row in _summary(tmp_path)}
-    assert states == {"level1/first/seed-0": "complete"} | dict.fromkeys(ALL[1:], "out of date or altered")
+    assert states == {"level1/first/seed-0": "complete", "level1/second/seed-0": "damaged"} | dict.fromkeys(
+        ALL[2:], "out of date"
+    )
 
 
 def _summary(study: Path) -> list[dict[str, Any]]:

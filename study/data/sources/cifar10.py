@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 FILES = "cifar-10-batches-py/*"
 DOWNLOAD_TIMEOUT_SECONDS = 20
-ANIMALS = frozenset({"bird", "cat", "deer", "dog", "frog", "horse"})
 
 
 def load(root: Path) -> Dataset:
-    """The official training and test images, in this order, with animal or vehicle as the coarse class."""
+    """The official training and test images, in this order."""
     import torch
 
     from study.data.datasets import Dataset, fingerprint, splits
+    from study.data.descriptions import shipped
 
     _require_present(root)
     from torchvision.datasets import CIFAR10
@@ -46,9 +46,9 @@ def load(root: Path) -> Dataset:
         images=torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
         labels=torch.from_numpy(labels),
         classes=classes,
-        superclass=tuple(int(name in ANIMALS) for name in classes),
         fingerprint=fingerprint(pixels, labels),
         folder=str(root.resolve()),
+        description=shipped("cifar10"),
         **splits(labels, np.arange(len(labels)) >= len(parts[0].targets)),
     )
 
@@ -62,7 +62,7 @@ def _require_present(root: Path) -> None:
     if root.exists() and (not root.is_dir() or any(map(_foreign, root.iterdir()))):
         raise StudyError(f"{root} does not hold CIFAR-10: expected {root / CIFAR10.base_folder} (torchvision's layout)")
     try:
-        with _network_timeout():
+        with network_timeout():
             CIFAR10(str(root), download=True)
     except Exception as error:  # urllib, socket, ssl and OS errors all mean that it could not be fetched
         raise Unavailable(
@@ -76,7 +76,8 @@ def _foreign(path: Path) -> bool:
 
 
 @contextmanager
-def _network_timeout() -> Iterator[None]:
+def network_timeout() -> Iterator[None]:
+    """Within the block a network that does not answer is given up soon."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:

@@ -27,12 +27,13 @@ def stand_in(root: Path) -> Dataset:
 
 
 def _digits(root: Path, notice: str) -> Dataset:
-    """Scans of 8×8 px enlarged to 32×32 RGB, a stratified sixth for testing; odd or even is the coarse class."""
+    """Scans of 8×8 px enlarged to 32×32 RGB, a stratified sixth for testing."""
     import torch
     from sklearn.datasets import load_digits
     from torch.nn.functional import interpolate
 
     from study.data.datasets import IMAGE_SIZE, Dataset, fingerprint, splits, stratified
+    from study.data.descriptions import shipped
 
     digits = load_digits()
     grey = torch.from_numpy(digits.images).float().div(16).unsqueeze(1)
@@ -47,9 +48,9 @@ def _digits(root: Path, notice: str) -> Dataset:
         images=images,
         labels=torch.from_numpy(labels),
         classes=tuple(map(str, digits.target_names)),
-        superclass=tuple(int(name) % 2 for name in digits.target_names),
         fingerprint=fingerprint(images.numpy(), labels),
         notice=notice,
         folder=str(root.resolve()),
+        description=shipped("digits"),
         **splits(labels, in_test),
     )

@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from types import ModuleType
 
+from study.description import Description, Level, Target
 from study.design.presets import Preset
 from study.errors import StudyError
 from study.kinds import Kind
-from study.records import Level
 
 
 @cache
@@ -26,9 +26,12 @@ def _modules() -> dict[int, ModuleType]:
     return {module.LEVEL.number: module for module in modules}
 
 
-def described() -> tuple[Level, ...]:
-    """All levels, ascending."""
-    return tuple(module.LEVEL for _, module in sorted(_modules().items()))
+def described(description: Description) -> tuple[Level, ...]:
+    """All levels, ascending, with what is asked of them on data of that description."""
+    levels = [module.LEVEL for _, module in sorted(_modules().items())]
+    if unknown := sorted(description.levels.keys() - {level.number for level in levels}):
+        raise StudyError(f"the description asks something of level {unknown[0]}, which does not exist")
+    return tuple(level.on(description.levels.get(level.number, Target())) for level in levels)
 
 
 def experiments(preset: Preset, levels: Sequence[int] | None = None) -> tuple[Kind, ...]:

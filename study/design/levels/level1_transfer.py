@@ -12,19 +12,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.presets import Preset
 from study.experiment import Architecture, Recipe, Stage
 from study.kinds import Kind, Training
-from study.records import Level, Reference
 
-LEVEL = Level(1, "transfer", pass_mark=0.85, reference=Reference("ResNet-18", 0.9391))
+LEVEL = Level(1, "transfer", step=True)
 
 
 def experiments(preset: Preset) -> tuple[Kind, ...]:
     """Fine-tuned and head-only transfer."""
     budget = preset.transfer
     tuned = Recipe(
-        (budget.stage,), budget.batch_size, optimizer="adam", precision=preset.precision, flip_tta=preset.flip_tta
+        (budget.stage,),
+        budget.batch_size,
+        optimizer="adam",
+        precision=preset.precision,
+        test_views=budget.test_views,
+        layer_decay=budget.layer_decay,
+        averaging=budget.averaging,
     )
     head = Stage(budget.head_epochs, 3e-3, budget.stage.image_size, trains="head")
     return (
@@ -34,7 +40,7 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
             title="Frozen backbone",
             phrase="the frozen backbone",
             architecture=Architecture(budget.head_only, pretrained=True),
-            recipe=replace(tuned, stages=(head,)),
+            recipe=replace(tuned, stages=(head,), layer_decay=0.0, averaging=0.0),
         ),
         Training(
             level=1,

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.presets import Preset
 from study.experiment import Architecture, Augmentation, Recipe, Stage
 from study.kinds import Kind, Search, Training
-from study.records import Level, Reference
 
-LEVEL = Level(2, "regularisation", pass_mark=0.90, reference=Reference("ResNet-18, augmented", 0.9584))
+LEVEL = Level(2, "regularisation", step=True)
 FULL = Augmentation(flip=True, crop=4, rotation=10.0, jitter=0.2)
 MILD = Augmentation(flip=True, crop=3, rotation=5.0, jitter=0.1)
 SHORT = 3  # epochs up to which fine-tuning gets the mild augmentation; tried for one, where it beat the full one
@@ -49,7 +49,9 @@ def augmented(preset: Preset) -> Training:
         weight_decay=0.05,
         label_smoothing=0.1,
         precision=preset.precision,
-        flip_tta=preset.flip_tta,
+        test_views=budget.test_views,
+        layer_decay=budget.layer_decay,
+        averaging=budget.averaging,
     )
     architecture = Architecture(budget.backbone, pretrained=True)
     return Training(
@@ -72,8 +74,23 @@ def ablation_control(preset: Preset) -> Training:
     """The full recipe for a network from scratch that overfits."""
     full, budget = augmented(preset), preset.ablations
     augmentation = scratch_augmentation(budget.epochs)
-    stage = Stage(budget.epochs, budget.learning_rate, 32, augmentation, warmup=WARMUP, first_size=budget.first_size)
-    recipe = replace(full.recipe, stages=(stage,), batch_size=budget.batch_size, precision="bfloat16")
+    stage = Stage(
+        budget.epochs,
+        budget.learning_rate,
+        budget.image_size,
+        augmentation,
+        warmup=WARMUP,
+        first_size=budget.first_size,
+    )
+    recipe = replace(
+        full.recipe,
+        stages=(stage,),
+        batch_size=budget.batch_size,
+        precision="bfloat16",
+        test_views=budget.test_views,
+        layer_decay=0.0,
+        averaging=0.0,
+    )
     architecture = Architecture(budget.network)
     title, phrase = "Scratch recipe", "the recipe from scratch"
     return replace(full, name="control", title=title, phrase=phrase, architecture=architecture, recipe=recipe)

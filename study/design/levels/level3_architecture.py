@@ -2,7 +2,7 @@
 
 The squeeze-and-excitation head (Hu et al. 2018) with dropout is trained by level 2's full recipe, so
 that run without it is its control. CompactCNN (``study.models.compact_cnn``) is trained from scratch. The
-multi-task runs add a second head to it: the coarse class (animal or vehicle), or which of four
+multi-task runs add a second head to it: the coarse class, where super-classes are described, or which of four
 rotations a turned copy of a quarter of the batch has (Gidaris et al. 2018); where the preset gives them
 a smaller network or a shorter schedule, they get a single-task control of just that.
 """
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.levels.level2_regularisation import WARMUP, augmented, scratch_augmentation
 from study.design.presets import Preset
 from study.experiment import Architecture, Auxiliary, Recipe, Stage
 from study.kinds import GradCam, Kind, Training
-from study.records import Level, Reference
 
-LEVEL = Level(3, "architecture", pass_mark=0.91, reference=Reference("ResNet-18 with SE head", 0.9551))
+LEVEL = Level(3, "architecture", step=True)
 DROPOUT = 0.3
+STEM_EPOCHS = 3
 
 
 def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
@@ -30,7 +31,16 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
     """
     budget = preset.scratch
     rate, augmentation = budget.learning_rate, scratch_augmentation(epochs)
-    stage = Stage(epochs, rate, 32, augmentation, schedule="linear", warmup=WARMUP, first_size=budget.first_size)
+    stage = Stage(
+        epochs,
+        rate,
+        budget.image_size,
+        augmentation,
+        schedule="linear",
+        warmup=WARMUP,
+        stem_epochs=STEM_EPOCHS,
+        first_size=budget.first_size,
+    )
     return Recipe(
         (stage,),
         budget.batch_size,
@@ -38,7 +48,7 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
         weight_decay=rate / 2,
         label_smoothing=0.1,
         precision="bfloat16",
-        flip_tta=preset.flip_tta,
+        test_views=budget.test_views,
     )
 
 
@@ -51,6 +61,25 @@ def scratch(preset: Preset) -> Training:
         phrase="CompactCNN",
         architecture=Architecture(preset.scratch.network),
         recipe=scratch_recipe(preset, preset.scratch.epochs),
+    )
+
+
+def wider(preset: Preset) -> tuple[Training, ...]:
+    """A wider CompactCNN by the same recipe, where the preset names one."""
+    narrow = scratch(preset)
+    if not preset.wider:
+        return ()
+    return (
+        replace(
+            narrow,
+            name="scratch-wide",
+            title="CompactCNN, wide",
+            phrase="the wider CompactCNN",
+            control=narrow.key,
+            differs="half as many channels again",
+            group="width",
+            architecture=Architecture(preset.wider),
+        ),
     )
 
 
@@ -67,6 +96,7 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
     )
     same = (single.architecture, single.recipe) == (main.architecture, main.recipe)
     single = main if same else single
+    coarse: dict[Auxiliary, tuple[int, ...]] = {"superclass": preset.coarse, "rotation": ()}
     tasks: dict[Auxiliary, tuple[str, str]] = {
         "superclass": ("the coarse class", "a second head for the coarse class"),
         "rotation": ("rotation", "a second head for the rotation of extra turned copies"),
@@ -80,9 +110,10 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
             control=single.key,
             differs=differs,
             group="second task",
-            architecture=replace(single.architecture, auxiliary=task),
+            architecture=replace(single.architecture, auxiliary=task, coarse=coarse[task]),
         )
         for task, (what, differs) in tasks.items()
+        if task != "superclass" or preset.coarse
     )
     return runs if same else (single, *runs)
 
@@ -102,4 +133,4 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         architecture=replace(full.architecture, attention="se", dropout=DROPOUT),
     )
     looked_at = GradCam(level=3, name="grad-cam", title="Grad-CAM", sources=(full.key, attended.key))
-    return (attended, scratch(preset), *multi_task(preset), looked_at)
+    return (attended, scratch(preset), *wider(preset), *multi_task(preset), looked_at)

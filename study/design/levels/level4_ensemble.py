@@ -1,7 +1,7 @@
 """Level 4, ensembles: do different networks err differently, and which way of voting uses it best?
 
 Members are the networks of levels 1 to 3 that were trained with the full budget, reused and never
-retrained, plus a partner architecture where the preset names one. Every rule combines the same
+retrained, plus partner architectures where the preset names some. Every rule combines the same
 members' recorded logits; weights and greedy selection come from validation alone.
 """
 
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from study.description import Level
 from study.design.levels.level2_regularisation import augmented
+from study.design.levels.level3_architecture import wider
 from study.design.presets import Preset
 from study.experiment import Architecture
-from study.kinds import Kind, Vote
+from study.kinds import Kind, Training, Vote
 from study.metrics.voting import VotingRule
-from study.records import Level, Reference
 
-LEVEL = Level(4, "ensembles", pass_mark=0.93, reference=Reference("ensemble of two", 0.9727))
+LEVEL = Level(4, "ensembles", step=True)
 MEMBERS = ("level1/finetuned", "level2/augmented", "level3/se-head", "level3/scratch-cnn")
 RULES: dict[VotingRule, str] = {
     "soft-probabilities": "Mean of probabilities",
@@ -29,11 +30,26 @@ RULES: dict[VotingRule, str] = {
 
 def members(preset: Preset) -> tuple[str, ...]:
     """Keys of the networks that vote."""
-    return (*MEMBERS, "level4/partner") if preset.partner else MEMBERS
+    return (*MEMBERS, *(each.key for each in (*wider(preset), *partners(preset))))
+
+
+def partners(preset: Preset) -> tuple[Training, ...]:
+    """Other pretrained architectures, trained by level 2's full recipe."""
+    return tuple(
+        replace(
+            augmented(preset),
+            level=4,
+            name=f"partner-{number}" if number > 1 else "partner",
+            title=f"Partner {backbone}",
+            phrase=f"the partner {backbone}",
+            architecture=Architecture(backbone, pretrained=True),
+        )
+        for number, backbone in enumerate(preset.partners, 1)
+    )
 
 
 def experiments(preset: Preset) -> tuple[Kind, ...]:
-    """One vote per rule, after the partner, a second pretrained architecture trained by level 2's full recipe."""
+    """One vote per rule, after the partners."""
     votes = tuple(
         Vote(
             level=4,
@@ -45,14 +61,4 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         )
         for rule, title in RULES.items()
     )
-    if not preset.partner:
-        return votes
-    partner = replace(
-        augmented(preset),
-        level=4,
-        name="partner",
-        title="Partner network",
-        phrase="the partner network",
-        architecture=Architecture(preset.partner, pretrained=True),
-    )
-    return (partner, *votes)
+    return (*partners(preset), *votes)

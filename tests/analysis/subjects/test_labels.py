@@ -11,17 +11,13 @@ import pytest
 from scipy import stats
 
 from analysis.results import Results
-from analysis.subjects.labels import (
-    AUDIT,
-    CIFAR_TRAINING_IMAGES,
-    audited_errors,
-    human_agreement,
-    label_facts,
-    people_facts,
-)
+from analysis.subjects.labels import audited_errors, human_agreement, label_facts, people_facts
+from study.data.descriptions import shipped
 from study.errors import StudyError
 from study.records import Predictions
 
+CIFAR = shipped("cifar10")
+AUDIT, BEGINS = CIFAR.label_audit, CIFAR.test_begins
 VOTES = {3: 5, 10: 3, 20: 2, 30: 0}  # for the label given, by image
 
 
@@ -34,7 +30,7 @@ def audit_file(path: Path) -> Path:
 def predicting(wrong: list[int], images: np.ndarray) -> Predictions:
     """Predictions for images by their position in the official test set, wrong for some."""
     predicted = np.isin(images, wrong).astype(int)
-    return Predictions(images + CIFAR_TRAINING_IMAGES, np.zeros(len(images), int), np.eye(2, dtype="f4")[predicted])
+    return Predictions(images + BEGINS, np.zeros(len(images), int), np.eye(2, dtype="f4")[predicted])
 
 
 def with_folder(results: Results, folder: Path) -> Results:
@@ -45,12 +41,12 @@ def with_folder(results: Results, folder: Path) -> Results:
 
 
 def test_errors_are_counted_by_what_the_crowd_said(tmp_path: Path) -> None:
-    counts = audited_errors(audit_file(tmp_path / AUDIT), predicting([3, 10, 20, 99], np.arange(10_000)))
+    counts = audited_errors(audit_file(tmp_path / AUDIT), predicting([3, 10, 20, 99], np.arange(10_000)), BEGINS)
     assert counts == {"wrong": 4, "suspected": 4, "faulty": 2, "wrong-suspected": 3, "wrong-faulty": 1}
 
 
 def test_only_tested_images_are_counted(tmp_path: Path) -> None:
-    counts = audited_errors(audit_file(tmp_path / AUDIT), predicting([20], np.array([3, 20, 21])))
+    counts = audited_errors(audit_file(tmp_path / AUDIT), predicting([20], np.array([3, 20, 21])), BEGINS)
     assert counts == {"wrong": 1, "suspected": 2, "faulty": 1, "wrong-suspected": 1, "wrong-faulty": 1}
 
 
@@ -59,12 +55,12 @@ def test_a_damaged_audit_is_refused_in_one_line(tmp_path: Path, content: str) ->
     path = tmp_path / "audit.json"
     path.write_text(content)
     with pytest.raises(StudyError, match=r"audit\.json"):
-        audited_errors(path, predicting([1], np.array([1])))
+        audited_errors(path, predicting([1], np.array([1])), BEGINS)
 
 
 def test_a_missing_audit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="cannot read"):
-        audited_errors(tmp_path / "none.json", predicting([1], np.array([1])))
+        audited_errors(tmp_path / "none.json", predicting([1], np.array([1])), BEGINS)
 
 
 def test_predicting_what_people_say_reaches_the_lower_bound() -> None:
@@ -115,6 +111,6 @@ def test_damaged_human_counts_are_one_clear_line(results: Results, tmp_path: Pat
         np.save(people, np.ones((1, 10)))  # of fewer images than are tested
     else:
         people.write_bytes(content)
-    official = replace(predictions, indices=predictions.indices + CIFAR_TRAINING_IMAGES)
+    official = replace(predictions, indices=predictions.indices + BEGINS)
     with pytest.raises(StudyError, match="counts.npy is damaged or of another test set"):
-        list(people_facts(people, official, ()))
+        list(people_facts(people, official, (), BEGINS))

@@ -51,7 +51,7 @@ def test_study_without_runs_still_names_itself(empty: Results, named: Callable) 
 def test_pass_mark_is_met_only_with_the_whole_interval(low: float, high: float, verdict: str, word: str) -> None:
     finding = pass_mark_finding(2, "Augmented", Accuracy((low + high) / 2, None, low, high, 1, 1000), 0.90, ("run",))
     assert finding.verdict == verdict
-    assert word in finding.sentence and "this one network on images like these" in finding.sentence
+    assert word in finding.sentence and "1 seed, over images alone" in finding.sentence
     claim = finding.claim
     assert claim is not None and (claim.about, claim.null, claim.p, claim.runs) == ("networks", 0.90, None, ("run",))
     assert (claim.low, claim.high, claim.verdict) == (low, high, verdict)

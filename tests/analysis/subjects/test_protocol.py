@@ -13,7 +13,7 @@ from analysis.subjects.protocol import (
     recipe_facts,
     recipes,
 )
-from study.experiment import Architecture, Augmentation, Recipe, Stage, Trained
+from study.experiment import Architecture, Augmentation, Recipe, Stage, Trained, Views
 
 
 def test_constants_print_as_a_reader_expects(results: Results) -> None:
@@ -64,10 +64,15 @@ def test_growing_and_frozen_are_named_only_where_used(results: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flip", "shown"), [(True, "the image, averaged with those for its mirror image"), (False, "the image alone")]
+    ("views", "shown"),
+    [
+        (1, "the image alone"),
+        (2, "the image, averaged with those for its mirror image"),
+        (6, "the image, averaged with those for its mirror image and for both shifted by one pixel to either side"),
+    ],
 )
-def test_test_time_augmentation_is_described(flip: bool, shown: str) -> None:
-    recipe = Recipe((Stage(1, 1e-3, 32),), 128, flip_tta=flip)
+def test_test_time_augmentation_is_described(views: Views, shown: str) -> None:
+    recipe = Recipe((Stage(1, 1e-3, 32),), 128, test_views=views)
     assert describe_recipe(Trained(Architecture("x"), recipe))["views"] == shown
 
 

@@ -142,3 +142,9 @@ def test_however_many_are_viewed_at_once_each_has_a_view(images: Tensor, monkeyp
     monkeypatch.setattr(augmentation, "VIEWED_AT_ONCE", 30)
     view = augmentation.fixed_view(images, VARIED, 0, 0)
     assert view.shape == images.shape and (view != images).flatten(1).any(dim=1).all()
+
+
+def test_lengths_grow_with_the_stored_image() -> None:
+    how = Augmentation(crop=4, cutout=8, rotation=10.0)
+    assert how.at(32) == how
+    assert how.at(40) == Augmentation(crop=5, cutout=10, rotation=10.0)

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from study import records
 from study.data import ood
 from study.data.datasets import Dataset
 from study.errors import StudyError
+from study.running.options import Options
+from study.running.study import prepare
 
 
 @pytest.fixture
@@ -34,14 +38,24 @@ def place_fashion_mnist(root: Path, images: int = 9) -> np.ndarray:
     return pixels
 
 
+@pytest.fixture
+def animals(small: Dataset) -> Dataset:
+    """The same as if they showed no digits."""
+    return replace(small, name="animals", classes=tuple("abcdefghij"))
+
+
 def test_digits_have_no_ood_images_of_their_own(small: Dataset) -> None:
     assert ood.available(small) is None
 
 
-def test_another_study_takes_the_digits(small: Dataset) -> None:
-    found = ood.available(replace(small, name="cifar10"))
+def test_other_digits_are_no_images_of_none_of_the_classes(small: Dataset) -> None:
+    assert ood.available(replace(small, name="mnist")) is None
+
+
+def test_another_study_takes_the_digits(animals: Dataset) -> None:
+    found = ood.available(animals)
     assert found is not None and found.title == "scikit-learn's digits"
-    assert found.images.shape == (len(small.test), 3, 32, 32)
+    assert found.images.shape == (len(animals.test), 3, 32, 32)
 
 
 def test_fashion_mnist_is_preferred_where_it_lies_beside_the_data(small: Dataset) -> None:
@@ -58,7 +72,90 @@ def test_damaged_fashion_mnist_is_refused(small: Dataset) -> None:
         ood.available(small)
 
 
-def test_fingerprint_is_the_sha256_of_the_pixels(small: Dataset) -> None:
-    found = ood.available(replace(small, name="cifar10"))
+def test_they_have_the_size_that_the_study_stores(animals: Dataset) -> None:
+    larger = animals.images[:].float().repeat_interleave(2, -1).repeat_interleave(2, -2).byte()
+    found = ood.available(replace(animals, images=larger))
+    assert found is not None and found.images.shape == (len(animals.test), 3, 64, 64)
+
+
+def test_fingerprint_is_the_sha256_of_the_pixels(animals: Dataset) -> None:
+    found = ood.available(animals)
     assert found is not None
     assert found.fingerprint == hashlib.sha256(found.images.numpy().tobytes()).hexdigest()
+
+
+def place_photographs(folder: Path) -> None:
+    """Four images of all sizes, formats and modes, in folders of their own, and a file that is none."""
+    for name, mode, size, colour in (
+        ("a/wide.png", "RGB", (90, 30), (200, 10, 20)),
+        ("a/grey.jpg", "L", (17, 23), 128),
+        ("b/clear.webp", "RGBA", (64, 64), (0, 255, 0, 255)),
+        ("b/c/palette.gif", "P", (8, 8), 0),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new(mode, size, colour).save(folder / name)
+    (folder / "notes.txt").write_text("no image", encoding="utf-8")
+
+
+def test_a_folder_gives_its_images_of_any_size_in_the_order_of_their_names(small: Dataset, tmp_path: Path) -> None:
+    place_photographs(tmp_path / "photos")
+    found = ood.available(small, str(tmp_path / "photos"))
+    assert found is not None and found.title == "photos" and found.images.shape == (4, 3, 32, 32)
+    grey, wide, _, clear = found.images
+    assert (grey.float() - 128).abs().max() <= 2
+    assert wide[:, 5, 5].tolist() == [200, 10, 20]
+    assert clear[1].float().mean() > 250 and clear[0].float().mean() < 5
+
+
+def test_images_are_turned_as_their_exif_says(small: Dataset, tmp_path: Path) -> None:
+    image = Image.new("RGB", (40, 40))
+    image.paste((255, 255, 255), (0, 0, 40, 20))  # white above, stored upside down
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    image.save(tmp_path / "turned.png", exif=exif)
+    found = ood.available(small, str(tmp_path))
+    assert found is not None
+    assert found.images[0, :, :14].max() == 0 and found.images[0, :, 18:].min() == 255
+
+
+def test_no_more_images_are_taken_than_the_study_tests(small: Dataset, tmp_path: Path) -> None:
+    for number in range(9):
+        Image.new("L", (4, 4), 20 * number).save(tmp_path / f"{number}.png")
+    few = replace(small, test=small.test[:3])
+    found = ood.available(few, str(tmp_path))
+    assert found is not None and found.images[:, 0, 0, 0].tolist() == [0, 80, 160]
+
+
+def test_a_named_dataset_is_taken_and_the_study_s_own_refused(small: Dataset) -> None:
+    found = ood.available(replace(small, name="cifar10"), "digits")
+    assert found is not None and found.title.startswith("Digits")
+    with pytest.raises(StudyError, match="--ood digits is what the study classifies"):
+        ood.available(small, "digits")
+
+
+def test_what_is_neither_name_nor_folder_and_what_is_no_image_is_one_line(small: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="a dataset or a folder of images, and 'mnist-c' is neither"):
+        ood.available(small, "mnist-c")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StudyError, match="there are no images in"):
+        ood.available(small, str(tmp_path / "empty"))
+    for number in range(12):
+        (tmp_path / f"{number:02}.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(StudyError, match=r"12 of .* cannot be read: 00.png, .*09.png and 2 more;"):
+        ood.available(small, str(tmp_path))
+
+
+def test_the_images_asked_for_are_part_of_a_study_and_known_again_without_reading_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_photographs(tmp_path / "photos")
+    options = Options(dataset="digits", preset="quick", runs=tmp_path / "runs", ood=str(tmp_path / "photos"))
+    study = prepare(options)
+    assert study.data.ood and study.data.ood_from == options.ood
+    records.write_plan(study.folder, study.plan)
+    monkeypatch.setattr(ood, "available", lambda *_: pytest.fail("the images were read again"))
+    assert prepare(options).data == study.data
+    monkeypatch.undo()
+    (tmp_path / "photos/a/wide.png").unlink()
+    assert prepare(options).data.ood not in ("", study.data.ood)
+    assert prepare(replace(options, ood="")).data.ood == ""

@@ -19,8 +19,11 @@ def test_stand_in_carries_a_notice() -> None:
 
 
 def test_unknown_dataset_is_refused() -> None:
-    with pytest.raises(StudyError, match="choose one of auto, cifar10, digits"):
-        datasets.load("mnist")
+    with pytest.raises(
+        StudyError,
+        match="unknown dataset .mice.; choose one of auto, aircraft, .*cifar10, .*digits, .*a folder or a table",
+    ):
+        datasets.load("mice")
 
 
 def test_folder_that_is_not_cifar10_is_refused(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 
 from study import records
 from study.deployment.card import write_export
+from study.description import DataDescription
 from study.experiment import Architecture, Experiment, Recipe, Stage, run_name, structured
 from study.kinds import Export, Quantization, Training
-from study.records import DataDescription, Outcome, Plan, Run, Spec
+from study.records import Outcome, Plan, Run, Spec
 from tests.exported_models import channel_model
 
 CLASSES = ("red", "green", "blue")

@@ -65,7 +65,7 @@ def test_card_says_what_the_network_started_from(tmp_path: Path, pretrained: boo
 
 
 def test_card_names_the_teacher_and_says_whether_mirror_images_are_averaged_in(tmp_path: Path) -> None:
-    mirrored = replace(SOURCE, recipe=replace(SOURCE.recipe, flip_tta=True))
+    mirrored = replace(SOURCE, recipe=replace(SOURCE.recipe, test_views=2))
     _, plain = export(tmp_path / "plain")
     _, other = export(tmp_path / "other", source=mirrored, teacher="level3/se-head")
     assert "| Teacher | none |" in plain and "| Teacher | level3/se-head |" in other

@@ -11,25 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import StudyError
+from study.experiment import Views
 from study.inference.export import to_onnx
 from study.inference.runtime import run_onnx
-from study.models.classifier import prepare
-from tests.exported_models import FLIPS, MOBILENET, OWN, SIZES, classifier, exported, random_images
+from study.models.classifier import prepare, views
+from tests.exported_models import MOBILENET, OWN, SIZES, VIEWS, classifier, exported, random_images
 
 
-def torch_logits(name: str, images: np.ndarray, flip: bool = False) -> np.ndarray:
+def torch_logits(name: str, images: np.ndarray, count: Views = 1) -> np.ndarray:
     model = classifier(name)
     x = prepare(torch.from_numpy(images), SIZES[name], model)
     with torch.inference_mode():
-        logits = model(x)
-        return ((logits + model(x.flip(-1))) / 2 if flip else logits).numpy()
+        return torch.stack([model(view) for view in views(x, count)]).mean(0).numpy()
 
 
 @pytest.mark.parametrize("name", [MOBILENET, OWN])
 def test_exported_model_gives_the_logits_of_the_trained_one(name: str, tmp_path: Path) -> None:
     path, images = tmp_path / "model.onnx", random_images(7, seed=1)
     path.write_bytes(exported(name))
-    expected = torch_logits(name, images, FLIPS[name])
+    expected = torch_logits(name, images, VIEWS[name])
     assert expected.std(axis=0).min() > 0.05, "logits must depend on the image for the comparison to mean something"
     np.testing.assert_allclose(run_onnx(path, images, batch_size=3), expected, atol=1e-3)
 
@@ -66,7 +66,7 @@ def test_model_that_cannot_be_exported_is_reported_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StudyError, match="cannot be exported to ONNX") as raised:
-        to_onnx(DataDependent().eval(), 32, tmp_path / "model.onnx")
+        to_onnx(DataDependent().eval(), 32, tmp_path / "model.onnx", 32)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")

@@ -13,8 +13,8 @@ from PIL import Image
 from scipy.special import softmax
 
 from study import records
-from study.deployment.predict import Prediction, load_export, predict, printable, read_image
-from study.errors import StudyError
+from study.deployment.predict import Prediction, load_export, predict, read_image
+from study.errors import StudyError, printable
 from study.files import read_json
 from tests.exported_models import channel_model, random_images
 from tests.study.deployment.deployed_study import CLASSES, SOURCE, plan, write_deployed, write_run

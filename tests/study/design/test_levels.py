@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from study.data.descriptions import shipped
 from study.design import levels, presets
 from study.design.levels import level4_ensemble
 from study.design.presets import Preset
@@ -14,7 +15,7 @@ from study.errors import StudyError
 from study.experiment import Augmentation, Distillation
 from study.kinds import Kind, Quantization, Search, TeacherAnswers, Training, Vote
 
-PRESETS = [presets.QUICK, presets.CPU, presets.PAPER]
+PRESETS = [presets.QUICK, presets.CPU, presets.OVERNIGHT, presets.PAPER]
 
 
 def by_key(preset: Preset) -> dict[str, Kind]:
@@ -99,7 +100,7 @@ def test_what_comparisons_expect_and_where_they_belong_is_declared(preset: Prese
     groups = {(experiment.level, experiment.group) for experiment in controlled}
     assert groups == {
         (1, "transfer"), (2, "ingredients"), (2, "mixup"), (2, "search"), (3, "attention"), (3, "second task"),
-        (5, "distillation"), (5, "int8"),
+        (5, "distillation"), (5, "int8"), *([(3, "width")] if preset.wider else []),
     }  # fmt: skip
     losses = {experiment.key for experiment in controlled if experiment.expects == "loss"}
     ingredients = ("augmentation", "smoothing", "cosine", "decoupled-decay")
@@ -174,7 +175,7 @@ def test_unknown_level_is_refused() -> None:
 
 
 def test_levels_are_described_in_order_with_the_challenges_pass_marks() -> None:
-    described = levels.described()
+    described = levels.described(shipped("cifar10"))
     assert [level.number for level in described] == [1, 2, 3, 4, 5]
     assert [level.pass_mark for level in described] == [0.85, 0.90, 0.91, 0.93, None]
     assert all(level.reference and 0.8 < level.reference.accuracy < 1 for level in described)

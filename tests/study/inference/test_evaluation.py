@@ -24,7 +24,7 @@ def test_flip_averages_the_mirrored_logits(digits: Dataset, cpu: Machine) -> Non
     with torch.no_grad():
         x = prepare(images, 32, model)
         expected = (model(x) + model(x.flip(-1))) / 2
-    assert torch.allclose(evaluation.logits(model, images, Setting(32, flip=True), cpu), expected, atol=1e-5)
+    assert torch.allclose(evaluation.logits(model, images, Setting(32, views=2), cpu), expected, atol=1e-5)
 
 
 def test_logits_follow_the_order_of_the_images(digits: Dataset, cpu: Machine) -> None:
@@ -35,5 +35,5 @@ def test_logits_follow_the_order_of_the_images(digits: Dataset, cpu: Machine) ->
 
 
 def test_networks_are_evaluated_as_their_recipe_says() -> None:
-    recipe = Recipe((Stage(1, 1e-3, 40), Stage(1, 1e-3, 48)), 20, precision="bfloat16", flip_tta=True)
-    assert Setting.of(recipe) == Setting(48, "bfloat16", flip=True)
+    recipe = Recipe((Stage(1, 1e-3, 40), Stage(1, 1e-3, 48)), 20, precision="bfloat16", test_views=6)
+    assert Setting.of(recipe) == Setting(48, "bfloat16", views=6)

@@ -130,7 +130,7 @@ def test_training_with_a_frozen_trunk_agrees_with_training_in_torch(
 
 
 def test_evaluation_in_bulk_agrees_with_torch(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, setting = build(Architecture("compact_cnn_small"), 10, seed=0), Setting(32, flip=True)
+    model, setting = build(Architecture("compact_cnn_small"), 10, seed=0), Setting(32, views=6)
     images = digits.images[digits.test]
     expected = evaluation.logits(model, images, setting, cpu)
     monkeypatch.setattr(offload, "WORTH_EXPORTING", 2 * len(images))

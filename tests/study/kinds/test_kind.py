@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from study.design import levels
-from study.design.presets import CPU, PAPER, QUICK, Preset
+from study.design.presets import CPU, OVERNIGHT, PAPER, QUICK, Preset
 from study.experiment import Experiment, from_data, to_data
 from study.kinds import Context, Kind, Scale, Search, Training
 from study.kinds.kind import forward
@@ -76,7 +76,7 @@ def test_every_file_of_the_folder_is_a_kind_and_none_is_heavy() -> None:
     assert done.stdout.split() == sorted(f"study.kinds.{name}" for name in files), done.stderr
 
 
-@pytest.mark.parametrize("preset", [QUICK, CPU, PAPER], ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", [QUICK, CPU, OVERNIGHT, PAPER], ids=lambda preset: preset.name)
 def test_every_experiment_has_a_cost_and_a_pace(preset: Preset) -> None:
     for experiment in levels.experiments(preset):
         assert experiment.cost(scale(preset)) > 0, experiment.key
@@ -108,7 +108,7 @@ def test_an_image_costs_a_forward_pass_and_in_training_a_backward_pass_of_twice_
     evaluated = IMAGES["validation"] + IMAGES["test"]
     expected = START_SECONDS + steps * STEP_SECONDS + one * (2 * 800 * 3 + evaluated)
     assert tuned.cost(scale()) == pytest.approx(expected)
-    viewed = replace(tuned, recipe=replace(tuned.recipe, flip_tta=True))
+    viewed = replace(tuned, recipe=replace(tuned.recipe, test_views=2))
     assert viewed.cost(scale()) - tuned.cost(scale()) == pytest.approx(one * evaluated)
 
 

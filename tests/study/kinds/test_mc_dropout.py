@@ -10,6 +10,7 @@ import torch
 from study import records
 from study.data import ood
 from study.data.ood import OodImages
+from study.experiment import Views
 from study.kinds import McDropout
 from study.machine import Machine
 from study.models import classifier
@@ -22,19 +23,19 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 DROPOUT = McDropout(level=5, name="mc-dropout", source="level3/a", passes=4)
 
 
-def record_source(workshop: Workshop, flip: bool = False) -> records.Run:
+def record_source(workshop: Workshop, views: Views = 1) -> records.Run:
     """An untrained network whose logits spread, so that classes hang on its dropout."""
     model = build(replace(SMALL, dropout=0.5), 10, seed=0)
     with torch.no_grad():
         model.classifier.weight.mul_(20)
-    source = network("a", replace(RECIPE, flip_tta=flip), replace(SMALL, dropout=0.5))
+    source = network("a", replace(RECIPE, test_views=views), replace(SMALL, dropout=0.5))
     return workshop.untrained(source, model)
 
 
 def test_the_mean_of_the_passes_and_their_uncertainty_are_recorded(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ood, "available", lambda _: OodImages("Noise", torch.from_numpy(random_images(5))))
+    monkeypatch.setattr(ood, "available", lambda *_: OodImages("Noise", torch.from_numpy(random_images(5))))
     source = record_source(workshop)
     outcome = DROPOUT.carry_out(workshop.context(DROPOUT))
     for split in records.SPLITS:
@@ -49,7 +50,7 @@ def test_the_mean_of_the_passes_and_their_uncertainty_are_recorded(
 
 
 def test_without_ood_images_none_are_recorded(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ood, "available", lambda _: None)
+    monkeypatch.setattr(ood, "available", lambda *_: None)
     record_source(workshop)
     outcome = DROPOUT.carry_out(workshop.context(DROPOUT))
     assert {name.split("_")[0] for name in outcome.arrays} == set(records.SPLITS)
@@ -67,8 +68,8 @@ def test_dropout_is_sampled_under_autocast_too(workshop: Workshop, monkeypatch: 
 def test_a_pass_of_dropout_is_one_network_for_all_views(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     context = workshop.context(DROPOUT)
     images = context.images("test")[:20]
-    monkeypatch.setattr(classifier, "views", lambda x, flip: [x, x] if flip else [x])
-    one, two = (DROPOUT._samples(record_source(workshop, flip), "test", images, context) for flip in (False, True))
+    monkeypatch.setattr(classifier, "views", lambda x, count: [x] * count)
+    one, two = (DROPOUT._samples(record_source(workshop, views), "test", images, context) for views in (1, 2))
     np.testing.assert_allclose(one, two, atol=1e-6)
 
 

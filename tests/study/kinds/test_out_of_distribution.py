@@ -32,15 +32,15 @@ def test_every_sources_logits_are_recorded_as_it_was_evaluated(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = OodImages("Noise", torch.from_numpy(random_images(9)))
-    monkeypatch.setattr(ood, "available", lambda _: found)
-    runs = [workshop.untrained(network("a")), workshop.untrained(network("b", replace(RECIPE, flip_tta=True)))]
+    monkeypatch.setattr(ood, "available", lambda *_: found)
+    runs = [workshop.untrained(network("a")), workshop.untrained(network("b", replace(RECIPE, test_views=2)))]
     experiment = OutOfDistribution(level=5, name="ood", sources=("level3/a", "level3/b"))
     outcome = experiment.carry_out(workshop.context(experiment))
     assert outcome.metrics == {"title": "Noise", "images": 9, "fingerprint": found.fingerprint}
     expected = np.stack(
         [
-            evaluation.logits(load_trained(run, 10), found.images, Setting(32, flip=flip), workshop.machine).numpy()
-            for run, flip in zip(runs, (False, True), strict=True)
+            evaluation.logits(load_trained(run, 10), found.images, Setting(32, views=views), workshop.machine).numpy()
+            for run, views in zip(runs, (1, 2), strict=True)
         ]
     )
     np.testing.assert_allclose(outcome.arrays["ood_logits"], expected, atol=1e-5)

@@ -8,6 +8,7 @@ import pytest
 
 from study import records
 from study.deployment.int8 import FP32, INT8
+from study.experiment import Views
 from study.inference.runtime import run_onnx
 from study.kinds import Quantization
 from study.kinds.quantization import calibration_images, export
@@ -25,15 +26,15 @@ def test_calibration_images_are_training_images(workshop: Workshop) -> None:
     assert len(calibration_images(1_000, context)) == len(digits.train)
 
 
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("views", [1, 6])
 def test_a_network_is_exported_as_it_was_evaluated(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flip: bool
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, views: Views
 ) -> None:
-    recipe = replace(RECIPE, stages=(replace(RECIPE.stages[0], image_size=40),), flip_tta=flip)
+    recipe = replace(RECIPE, stages=(replace(RECIPE.stages[0], image_size=40),), test_views=views)
     run, calls = workshop.untrained(network("a", recipe)), []
     monkeypatch.setattr("study.inference.export.to_onnx", lambda model, *how: calls.append(how))
     export(run, tmp_path / "a.onnx", workshop.context(run.experiment))
-    assert calls == [(40, tmp_path / "a.onnx", flip)]
+    assert calls == [(40, tmp_path / "a.onnx", 32, views)]
 
 
 @pytest.mark.parametrize("key", ["level5/int8-static", "level5/int8-dynamic"])

@@ -13,6 +13,7 @@ from study import records
 from study.data.augmentation import fixed_view
 from study.design import levels
 from study.experiment import Augmentation, Distillation, Recipe, Stage
+from study.inference import evaluation
 from study.kinds import Context, Kind, Training, training
 from study.kinds.training import soft_labels
 from study.models import classifier
@@ -170,7 +171,22 @@ def kill_after(epochs: int, monkeypatch: pytest.MonkeyPatch, run: Callable[[], o
             run()
 
 
-@pytest.mark.parametrize(("experiment", "killed_after"), [(ALONE, 1), (student(FIRST), 2), (ALONE, 3)])
+AVERAGED = replace(ALONE, recipe=replace(RECIPE, averaging=0.5))
+
+
+def test_the_average_of_the_weights_is_what_is_evaluated_and_kept(workshop: Workshop) -> None:
+    outcome = AVERAGED.carry_out(workshop.context(AVERAGED))
+    kept = load_trained(workshop.record(AVERAGED, outcome), 10)
+    context = workshop.context(AVERAGED)
+    scores = evaluation.logits(kept, context.images("test"), evaluation.Setting(32), workshop.machine)
+    np.testing.assert_allclose(outcome.arrays["test_logits"], scores.numpy(), atol=1e-5)
+    plain = ALONE.carry_out(workshop.context(ALONE)).arrays["test_logits"]
+    assert not np.allclose(plain, outcome.arrays["test_logits"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "killed_after"), [(ALONE, 1), (student(FIRST), 2), (ALONE, 3), (AVERAGED, 1), (AVERAGED, 3)]
+)
 def test_killed_and_resumed_run_equals_one_left_alone(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, experiment: Training, killed_after: int
 ) -> None:

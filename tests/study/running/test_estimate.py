@@ -17,8 +17,8 @@ from study.running.progress import Estimator, cache_file, place
 
 BY_KEY = {experiment.key: experiment for experiment in experiments(QUICK)}
 SCALE = Scale({"train": 800, "validation": 100, "test": 200, "ood": 50}, BY_KEY)
-TUNED, SMOOTHED, FROZEN, SCRATCH, VOTE = (
-    BY_KEY[f"level{key}"] for key in ("2/augmented", "2/without-smoothing", "1/head-only", "3/scratch-cnn", "4/hard")
+TUNED, PLAIN, FROZEN, SCRATCH, VOTE = (
+    BY_KEY[f"level{key}"] for key in ("2/augmented", "2/plain", "1/head-only", "3/scratch-cnn", "4/hard")
 )
 HERE = {"processor": "Fast", "device": "cpu", "threads": 2}
 
@@ -49,8 +49,8 @@ def test_a_run_teaches_what_runs_of_its_pace_take() -> None:
     found = estimator()
     found.learn(TUNED, 3 * TUNED.cost(SCALE))
     assert found.seconds(TUNED) == pytest.approx(3 * TUNED.cost(SCALE))
-    assert SMOOTHED.pace == TUNED.pace and found.seconds(SMOOTHED) == pytest.approx(3 * SMOOTHED.cost(SCALE))
-    found.learn(SMOOTHED, 2 * SMOOTHED.cost(SCALE))
+    assert PLAIN.pace == TUNED.pace and found.seconds(PLAIN) == pytest.approx(3 * PLAIN.cost(SCALE))
+    found.learn(PLAIN, 2 * PLAIN.cost(SCALE))
     assert found.seconds(TUNED) == pytest.approx(2 * TUNED.cost(SCALE)), "the last one counts"
 
 

@@ -13,6 +13,7 @@ from study import records
 from study.data import ood
 from study.data.ood import OodImages
 from study.errors import StudyError
+from study.files import owner, write_sealed
 from study.kinds import Context, Kind, Scale
 from study.records import CHECKPOINT, RESULT, SUPERSEDED, Outcome
 from study.running.options import Options
@@ -98,7 +99,7 @@ def test_an_interrupted_run_of_the_same_spec_goes_on_where_it_is(study: Study) -
     carry_out(study, Noted(name="a"))
     folder = study.folder / "level1/a/seed-0"
     (folder / RESULT).unlink()
-    (folder / CHECKPOINT).write_bytes(b"half-way")
+    write_sealed(folder / CHECKPOINT, b"half-way", owner(folder / records.SPEC))
     carry_out(study, Noted(name="a"))
     assert CHECKPOINT in Noted.found[1] and not (folder / CHECKPOINT).exists()
     assert records.load_run(folder).metrics and not (study.folder / SUPERSEDED).exists()
@@ -149,7 +150,7 @@ class NotedOfOthers(Noted):
 
 def test_ood_images_that_change_under_a_study_are_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     found = OodImages("Noise", torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
-    monkeypatch.setattr(ood, "available", lambda _: found)
+    monkeypatch.setattr(ood, "available", lambda *_: found)
     carry_out(study, Noted(name="a"))  # which does not read them
     with pytest.raises(StudyError, match="the out-of-distribution images changed under the study; run it again"):
         carry_out(study, NotedOfOthers(name="b"))

@@ -12,6 +12,7 @@ from study import records
 from study.data import datasets
 from study.data.datasets import Dataset
 from study.data.sources import Unavailable, cifar10
+from study.description import Description
 from study.errors import StudyError
 from study.running import runner
 from study.running.options import Options
@@ -25,10 +26,12 @@ SMALL = Options(preset="quick", dataset="digits", device="cpu", levels=(1,))
     [
         ({"preset": "huge"}, "unknown preset 'huge'"),
         ({"levels": (6,)}, "unknown level 6"),
-        ({"dataset": "mnist"}, "unknown dataset 'mnist'"),
-        ({"study": "../elsewhere"}, "plain folder name"),
-        ({"study": ".hidden"}, "plain folder name"),
+        ({"dataset": "mice"}, "unknown dataset 'mice'"),
+        ({"study": "../elsewhere"}, "must be a plain name"),
+        ({"study": ".hidden"}, "must be a plain name"),
         ({"workers": 0}, "--workers takes a number from 1 upwards, not 0"),
+        ({"executor": "spark"}, "unknown executor 'spark'; choose one of processes, ray"),
+        ({"address": "auto"}, "--address is that of a Ray cluster; add --executor ray"),
         ({"only": ("level9/*",)}, "no experiment is called 'level9/"),
     ],
 )
@@ -116,7 +119,8 @@ def disk(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> Di
     root = tmp_path / "data"
     (root / "cifar-10-batches-py").mkdir(parents=True)
     (root / "cifar-10-batches-py" / "test_batch").write_bytes(b"pixels")
-    found = Disk(root, replace(digits, name="cifar10", title="CIFAR-10", notice="", folder=str(root)))
+    told = Description(title="CIFAR-10")
+    found = Disk(root, replace(digits, name="cifar10", title="CIFAR-10", notice="", folder=str(root), description=told))
     monkeypatch.setattr(cifar10, "load", found.load)
     return found
 

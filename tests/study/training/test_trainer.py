@@ -139,7 +139,7 @@ def test_frozen_depthwise_filters_keep_their_weights_and_their_norms_adapt(digit
 
 
 def test_own_network_has_no_groups_to_freeze(digits: Dataset, cpu: Machine) -> None:
-    with pytest.raises(StudyError, match="frozen_groups needs a timm backbone"):
+    with pytest.raises(StudyError, match="need a timm backbone"):
         trainer(Recipe((Stage(1, 1e-2, 32, frozen_groups=1),), 40), digits, cpu).fit()
 
 
@@ -232,6 +232,76 @@ def test_resumed_run_equals_uninterrupted_run(digits: Dataset, cpu: Machine, kil
     assert resumed == whole
 
 
+AVERAGED = replace(TWO_STAGES, averaging=0.7)
+
+
+def test_resumed_run_with_averaged_weights_equals_uninterrupted_run(digits: Dataset, cpu: Machine) -> None:
+    resumed, whole = resumed_and_whole(lambda: trainer(AVERAGED, digits, cpu), killed_after=2)
+    assert resumed == whole
+
+
+def test_the_average_of_the_weights_follows_its_formula_and_is_what_is_judged(digits: Dataset, cpu: Machine) -> None:
+    t = trainer(Recipe((Stage(2, 3e-3, 32),), 20, averaging=0.7), digits, cpu)
+    weight, plain = t.model.classifier.weight, t.step
+    seen: list[torch.Tensor] = []
+
+    def step(*given: object) -> tuple[torch.Tensor, torch.Tensor]:
+        outcome = plain(*given)  # type: ignore[arg-type]
+        seen.append(weight.detach().clone())
+        return outcome
+
+    t.step = step  # type: ignore[method-assign]
+    rows = t.fit()
+    expected = seen[0]
+    for after in seen[1:]:
+        expected = 0.7 * expected + 0.3 * after
+    assert torch.allclose(t.result.classifier.weight, expected, atol=1e-6) and t.result is not t.model
+    scores = evaluation.logits(t.result, digits.images[t.monitored], evaluation.Setting(32), cpu)
+    judged = evaluation.loss_and_accuracy(scores, digits.labels[t.monitored])
+    assert judged == pytest.approx((rows[-1]["validation_loss"], rows[-1]["validation_accuracy"]))
+
+
+def test_without_averaging_the_result_is_the_model(digits: Dataset, cpu: Machine) -> None:
+    t = trainer(TWO_STAGES, digits, cpu)
+    assert t.result is t.model
+
+
+def test_each_layer_has_its_share_of_the_next_ones_rate(digits: Dataset, cpu: Machine) -> None:
+    stage = Stage(1, 0.1, 32, schedule="constant")
+    t = trainer(Recipe((stage,), 40, layer_decay=0.5), digits, cpu, architecture=Architecture("resnet18"))
+    phase = t.begin(stage)
+    t.train_mode(stage)
+    t.step(phase, 0, t.order(0)[0], Streams.of(0, 0))
+    names = {parameter: name for name, parameter in t.model.named_parameters()}
+    rates = {names[p]: group["lr"] for group in phase.optimizer.param_groups for p in group["params"]}
+    assert rates["classifier.weight"] == pytest.approx(0.1)
+    assert rates["backbone.layer4.1.conv2.weight"] == pytest.approx(0.05)
+    assert rates["backbone.layer4.0.conv1.weight"] == pytest.approx(0.025)
+    assert rates["backbone.conv1.weight"] == pytest.approx(0.1 / 2**9), "eight blocks and the stem lie below"
+
+
+def test_rates_by_layer_need_layers(digits: Dataset, cpu: Machine) -> None:
+    with pytest.raises(StudyError, match="frozen_groups and layer_decay need a timm backbone"):
+        trainer(Recipe((Stage(1, 1e-2, 32),), 40, layer_decay=0.8), digits, cpu).fit()
+
+
+def test_a_stem_that_has_settled_changes_no_more(digits: Dataset, cpu: Machine) -> None:
+    def stems(stem_epochs: int) -> list[bytes]:
+        t, seen = trainer(Recipe((Stage(3, 0.06, 32, stem_epochs=stem_epochs),), 20, "muon"), digits, cpu), []
+        t.fit(on_epoch=lambda _: seen.append(t.model.backbone.stem.norm.weight.detach().numpy().tobytes()))
+        return seen
+
+    frozen, free = stems(1), stems(0)
+    assert frozen[0] == frozen[1] == frozen[2] == free[0] and len(set(free)) == 3
+
+
+def test_resumed_run_with_a_frozen_stem_equals_uninterrupted_run(digits: Dataset, cpu: Machine) -> None:
+    recipe = Recipe((Stage(3, 0.06, 32, FULL, stem_epochs=1),), 20, "muon", weight_decay=0.03)
+    for killed_after in (1, 2):
+        resumed, whole = resumed_and_whole(lambda: trainer(recipe, digits, cpu), killed_after)
+        assert resumed == whole
+
+
 @pytest.mark.slow
 def test_resumed_run_with_layers_in_the_runtime_equals_uninterrupted_run(
     digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
@@ -258,7 +328,7 @@ def resumed_and_whole(make: Callable[[], Trainer], killed_after: int) -> list[tu
     for start in (saved[0], None):
         t = make()
         losses = [row["train_loss"] for row in t.fit(start)]
-        outcomes.append((losses, [weights.detach().numpy().tobytes() for weights in t.model.parameters()]))
+        outcomes.append((losses, [weights.numpy().tobytes() for weights in t.result.state_dict().values()]))
     return outcomes
 
 
@@ -280,9 +350,12 @@ def test_a_network_that_fails_on_validation_images_alone_has_diverged_too(
         trainer(Recipe((Stage(1, 1e-3, 32),), 20), digits, cpu).fit()
 
 
+COARSE = (0, 1, 0, 1, 0, 1, 0, 1, 0, 2)
+
+
 @pytest.mark.parametrize("auxiliary", ["superclass", "rotation"])
 def test_auxiliary_task_trains_its_head(digits: Dataset, cpu: Machine, auxiliary: str) -> None:
-    architecture = Architecture("compact_cnn_small", auxiliary=auxiliary)  # type: ignore[arg-type]
+    architecture = replace(SMALL, auxiliary=auxiliary, coarse=COARSE)  # type: ignore[arg-type]
     t = trainer(Recipe((Stage(1, 1e-3, 32),), 20), digits, cpu, architecture=architecture)
     before = t.model.auxiliary.weight.detach().clone()  # type: ignore[union-attr]
     t.fit()

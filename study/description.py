@@ -1,0 +1,146 @@
+"""What is known of a dataset: what its images are, and beyond them one JSON file, optional in every part.
+
+``study/data/descriptions/`` holds those that come with this package; users put theirs beside the images as
+``description.json``, or name it with --description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from study.errors import StudyError, printable
+from study.experiment import structured
+from study.files import read_json
+
+Channels = tuple[float, float, float]
+FILE = "description.json"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a published answer to the challenge reached at a level."""
+
+    label: str
+    accuracy: float
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of a level on these data, and what was published."""
+
+    pass_mark: float | None = None
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """Knowledge of a dataset; what is not given is left out of study and paper.
+
+    ``images`` says what they are ("colour photographs"), ``citation`` is a key of templates/references.bib, ``cut`` how
+    the splits came about, ``note``, ``licence`` and ``limits`` are sentences for the paper. ``superclasses`` maps the
+    name of each coarse class to its classes. ``human_labels`` and ``label_audit`` are files beside the data about the
+    test images in the source's own order, in which they begin at ``test_begins``. ``mean`` and ``std`` of the
+    training pixels in [0, 1] are measured where they are not given. ``notice`` accompanies stand-in data.
+    """
+
+    title: str = ""
+    images: str = ""
+    citation: str = ""
+    cut: str = ""
+    note: str = ""
+    licence: str = ""
+    limits: str = ""
+    superclasses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    levels: dict[int, Target] = field(default_factory=dict)
+    human_labels: str = ""
+    label_audit: str = ""
+    test_begins: int = 0
+    mean: Channels | None = None
+    std: Channels | None = None
+    notice: str = ""
+
+    def coarse(self, classes: Sequence[str]) -> tuple[int, ...]:
+        """Number of the super-class of each class, in the order in which classes meet them; empty where there are none.
+
+        StudyError unless there are two or more, and every class is in one and only one.
+        """
+        if not self.superclasses:
+            return ()
+        listed = [name for members in self.superclasses.values() for name in members]
+        wrong = sorted({*listed} ^ {*classes}) or sorted(name for name in {*listed} if listed.count(name) > 1)
+        if wrong or len(self.superclasses) < 2:
+            what = f"the class {printable(wrong[0])!r} must be in one of them" if wrong else "there must be two or more"
+            raise StudyError(f"the super-classes in the description do not cover the classes: {what}")
+        of = {name: coarse for coarse, members in self.superclasses.items() for name in members}
+        met = list(dict.fromkeys(of[name] for name in classes))
+        return tuple(met.index(of[name]) for name in classes)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of the study: its number, what it is about, and what is asked of it on these data.
+
+    A level that is a ``step`` tries to be more accurate than the one before.
+    """
+
+    number: int
+    title: str
+    pass_mark: float | None = None
+    reference: Reference | None = None
+    step: bool = False
+
+    def on(self, target: Target) -> Level:
+        """The level with what is asked of it on some data."""
+        return replace(self, pass_mark=target.pass_mark, reference=target.reference)
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What a study's images are.
+
+    ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
+    out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
+    sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do. ``ood_from``
+    is the dataset or folder of out-of-distribution images that was asked for, ``source`` what --dataset takes to find
+    these again. ``counts`` are the images per split and class, ``dimensions`` width and height of the smallest and of
+    the largest image as found, ``cut`` says how the splits came about, ``remarks`` what was left out, and
+    ``description`` what else is known of them.
+    """
+
+    name: str
+    title: str
+    fingerprint: str
+    splits: str
+    classes: tuple[str, ...]
+    sizes: dict[str, int]
+    notice: str = ""
+    image_size: int = 32
+    folder: str = ""
+    subset: bool = False
+    ood: str = ""
+    stamp: str = ""
+    ood_from: str = ""
+    source: str = ""
+    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dimensions: tuple[int, int, int, int] = (32, 32, 32, 32)
+    cut: str = ""
+    remarks: tuple[str, ...] = ()
+    description: Description = field(default_factory=Description)
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether the images stand in for those that the study is about."""
+        return bool(self.notice)
+
+
+def read_description(path: Path) -> Description:
+    """The description in a JSON file. StudyError names what is missing, unknown or of another type in it."""
+    if not path.is_file():
+        raise StudyError(f"there is no description {printable(str(path))}; name a JSON file with --description")
+    try:
+        return structured(read_json(path), Description)
+    except StudyError as error:
+        raise StudyError(f"the description {printable(str(path))} cannot be used: {error}") from error

@@ -1,0 +1,142 @@
+"""What is read from somebody's folder or table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from study.data import datasets, sources
+from study.data.datasets import Dataset
+from study.data.pixels import read_image
+from tests.study.data.albums import COUNTS, album, picture, rows, split_album, table
+
+
+def names(dataset: Dataset, split: str, root: Path) -> set[str]:
+    """Files of a split, by the colour that each image alone has."""
+    files = sorted(root.rglob("*.png"))
+    return {str(files[number].relative_to(root)) for number in dataset.numbered(split)}
+
+
+def test_a_folder_of_classes_is_split_stratified_and_always_the_same(tmp_path: Path) -> None:
+    root = album(tmp_path / "album", {"cat": 60, "dog": 30})
+    first, second = (datasets.load(str(root)) for _ in range(2))
+    assert first.sizes == {"train": 60, "validation": 15, "test": 15} and first.classes == ("cat", "dog")
+    assert first.counts["test"] == (10, 5) and first.splits_digest == second.splits_digest
+    assert first.fingerprint == second.fingerprint and "a stratified sixth" in first.cut
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "dev", "Val"])
+def test_given_splits_are_kept_under_any_of_their_names(tmp_path: Path, validation: str) -> None:
+    root = split_album(tmp_path / "album", "training", validation, "testing")
+    dataset = datasets.load(str(root))
+    assert dataset.sizes == {"train": 24, "validation": 6, "test": 8} and dataset.cut == "the source’s own splits"
+    assert all(name.startswith(validation) for name in names(dataset, "validation", root))
+
+
+def test_a_split_that_is_not_given_is_cut_from_the_training_images(tmp_path: Path) -> None:
+    without_validation = datasets.load(str(split_album(tmp_path / "a", validation="")))
+    assert without_validation.sizes == {"train": 20, "validation": 4, "test": 8}
+    without_test = datasets.load(str(split_album(tmp_path / "b", test="")))
+    assert without_test.sizes == {"train": 20, "validation": 6, "test": 4}
+    assert without_test.cut == "the source’s own validation images, and a stratified sixth of the images for testing"
+
+
+def test_a_table_says_the_same_as_a_folder(tmp_path: Path) -> None:
+    root = album(tmp_path / "album")
+    from_folder = datasets.load(str(root))
+    from_table = datasets.load(str(table(root, "\n".join(["file,label", *rows(root)]))))
+    assert (from_table.fingerprint, from_table.splits_digest) == (from_folder.fingerprint, from_folder.splits_digest)
+
+
+def test_a_table_may_give_the_splits(tmp_path: Path) -> None:
+    root = album(tmp_path / "album", {"cat": 20, "dog": 20})
+    splits = (["train"] * 14 + ["dev"] * 3 + ["test"] * 3) * 2
+    text = ["file,label,split", *(f"{row},{split}" for row, split in zip(rows(root), splits, strict=True))]
+    dataset = datasets.load(str(table(root, "\n".join(text))))
+    assert dataset.sizes == {"train": 28, "validation": 6, "test": 6} and dataset.counts["test"] == (3, 3)
+
+
+def test_what_is_no_image_is_left_out_and_said(tmp_path: Path) -> None:
+    root = album(tmp_path / "album")
+    (root / "cat" / "notes.txt").write_text("x")
+    (root / "loose.png").write_bytes(b"x")
+    (root / ".hidden").mkdir()
+    dataset = datasets.load(str(root))
+    assert dataset.remarks == ("1 file left out: no image by its name", "1 file left out: outside any class folder")
+    assert sum(dataset.sizes.values()) == sum(COUNTS.values())
+
+
+def test_an_image_in_two_splits_stays_in_the_later_one_alone(tmp_path: Path) -> None:
+    root = split_album(tmp_path / "album")
+    tested = sorted((root / "test" / "cat").iterdir())[0]
+    (root / "train" / "cat" / "copy.bmp").write_bytes(b"")
+    Image.open(tested).save(root / "train" / "cat" / "copy.bmp")  # the same pixels in another file
+    dataset = datasets.load(str(root))
+    assert dataset.sizes == {"train": 24, "validation": 6, "test": 8}
+    assert dataset.remarks == (
+        "1 image with the very pixels of a validation or test image left out of the training or validation images",
+    )
+
+
+def test_images_keep_their_resolution_up_to_what_is_trained_at(tmp_path: Path) -> None:
+    root = album(tmp_path / "album")
+    for number, file in enumerate(sorted(root.rglob("*.png"))):
+        picture(file, number, (90, 70) if number % 3 else (50, 44))
+    assert [datasets.load(str(root), largest=largest).size for largest in (32, 64, 224)] == [32, 64, 72]
+    small = datasets.load(str(album(tmp_path / "small")), largest=224)
+    assert small.size == 32, "no network takes less"
+    assert datasets.load(str(root), largest=64).describe().dimensions == (50, 44, 90, 70)
+
+
+def test_a_study_stores_what_predict_would_read(tmp_path: Path) -> None:
+    root = album(tmp_path / "album")
+    turned = root / "cat" / "000.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise).save(turned, exif=exif)
+    dataset = datasets.load(str(root))
+    place = sorted(file for file in root.rglob("*.*")).index(turned)
+    stored = dataset.with_numbers(np.array([place]))[0]
+    assert torch.equal(stored, torch.from_numpy(read_image(turned, dataset.size).copy()))
+
+
+def test_mean_and_deviation_are_those_of_the_training_pixels(tmp_path: Path) -> None:
+    dataset = datasets.load(str(album(tmp_path / "album")))
+    pixels = dataset.images[dataset.train].double() / 255  # type: ignore[index]
+    mean, deviation = dataset.statistics
+    assert mean == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-4)
+    assert deviation[0] == pytest.approx(pixels[:, 0].std(correction=0).item(), abs=1e-4)
+    assert datasets.load("digits").statistics[0] == (0.4914, 0.4822, 0.4465), "as described"
+
+
+def test_the_stamp_of_a_folder_changes_with_its_files(tmp_path: Path) -> None:
+    root = album(tmp_path / "album")
+    before = sources.stamp(str(root), tmp_path)
+    assert before == sources.stamp(str(root), tmp_path) != sources.stamp(str(root), tmp_path, 64)
+    os.utime(root / "cat" / "000.png", ns=(1, 1))
+    assert sources.stamp(str(root), tmp_path) != before
+
+
+def test_the_stamp_of_a_table_changes_with_its_labels_and_the_images_it_names(tmp_path: Path) -> None:
+    root = album(tmp_path / "album")
+    lines = ["file,label", *rows(root)]
+    path = str(table(root, "\n".join(lines)))
+    stamps = [sources.stamp(path, tmp_path)]
+    os.utime(root / "cat" / "000.png", ns=(1, 1))
+    stamps.append(sources.stamp(path, tmp_path))
+    table(root, "\n".join([*lines[:-1], lines[-1].replace(",dog", ",cat")]))
+    assert len({*stamps, sources.stamp(path, tmp_path)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("My cats & dogs", "My-cats---dogs"), ("猫", "猫"), ("labels.csv", "labels"), ("...", "images")]
+)
+def test_a_study_is_called_like_the_folder_or_table(tmp_path: Path, path: str, name: str) -> None:
+    assert sources.short_name(str(tmp_path / path)) == name
+    assert sources.short_name("cifar10") == "cifar10"
