@@ -64,7 +64,7 @@ def _with_origin(made: Table | Figure, maker: Callable[..., Any], view: StudyVie
     told = runs_named(view, made.caption) or view.names(*view.experiments)
     if not isinstance(made, Table):
         return replace(made, origin=Origin(maker, told))
-    rows = tuple(runs_named(view, "\n".join(row)) or told for row in made.rows)
+    rows = tuple(runs_named(view, "\n".join(map(str, row))) or told for row in made.rows)
     return replace(made, origin=Origin(maker, told), row_runs=rows)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from analysis import formats
-from analysis.evidence import Findings
+from analysis.evidence import Claim, Findings, Verdict
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import Accuracy
-from analysis.statistics.crossed import MIN_SEEDS
+from analysis.statistics.contrasts import Contrast
+from analysis.statistics.crossed import MIN_SEEDS, Estimate
+from study.metrics.intervals import Interval
 
 
 def takeaway(findings: Findings, *names: str) -> str:
@@ -75,6 +77,39 @@ def averaged(results: Results) -> str:
 def over(seeds: int) -> str:
     """What numbers are means over."""
     return "one seed" if seeds == 1 else f"means over {seeds} seeds"
+
+
+def evidence(contrast: Contrast) -> str:
+    """The numbers of a difference of fractions that was tested in a family, for brackets after the words."""
+    interval = f"joint 95 % CI {formats.points_interval(contrast.low, contrast.high)}"
+    return f"{formats.points(contrast.difference)} points, {interval}, {formats.p_phrase(contrast.p, 'adjusted p')}"
+
+
+def claim(
+    test: str,
+    found: Contrast | Estimate,
+    results: Results,
+    verdict: Verdict,
+    keys: tuple[str, ...],
+    unit: formats.Unit = "points",
+    null: float = 0.0,
+) -> Claim:
+    """A test of the networks at hand as data; ``keys`` are the experiments that it reads.
+
+    A contrast's interval is the joint one of its family.
+    """
+    value, interval = (
+        (found.difference, Interval(found.low, found.high))
+        if isinstance(found, Contrast)
+        else (found.value, found.interval())
+    )
+    seeds = max(1, len(results.view.seeds_of(*keys)))
+    images, runs = results.view.plan.dataset.sizes["test"], results.view.names(*keys)
+    family = found.family if isinstance(found, Contrast) else 1
+    return Claim(
+        test, "networks", unit, images, seeds, value, interval.low, interval.high, found.p, verdict, runs,
+        null=null, family=family,
+    )  # fmt: skip
 
 
 def cells(judged: Judged | None) -> tuple[str, str, str]:

@@ -84,18 +84,43 @@ Findings = dict[str, Finding]
 
 
 @dataclass(frozen=True)
-class Table:
-    """A booktabs table: plain-text cells (the report escapes them), alignment per column (l, r, c).
+class Strip:
+    """A small interval drawn in a table's cell, beside the cells that say it in numbers.
 
+    All are fractions of the cell's width: the interval ``low`` to ``high``, its ``middle``, and where ``zero`` is.
+    ``filled`` draws the middle solid, otherwise open.
+    """
+
+    low: float
+    middle: float
+    high: float
+    zero: float
+    filled: bool
+
+    def __len__(self) -> int:
+        """The width it takes, in characters."""
+        return 16
+
+    def __str__(self) -> str:
+        """Nothing: what it draws stands in other cells."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A booktabs table: cells of plain text (the report escapes it) or a strip, alignment per column (l, r, c).
+
+    A row of one cell heads the rows below it. A ``dense`` table is set in smaller type, so that a row stays on a line.
     ``origin`` is where its caption comes from, ``row_runs`` the runs behind each row; ``assemble`` finds both.
     """
 
     name: str
     caption: str
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Strip, ...], ...]
     align: str
     best: frozenset[tuple[int, int]] = frozenset()
+    dense: bool = False
     origin: Origin | None = None
     row_runs: tuple[tuple[str, ...], ...] = ()
 
@@ -108,7 +133,7 @@ class Table:
     def _names(self) -> tuple[list[str], list[str]]:
         """Rows by the one or two names that lead them, columns by their heads; what comes again is counted."""
         leading = 2 if self.align.startswith("ll") else 1
-        return _distinct([", ".join(row[:leading]) for row in self.rows]), _distinct(self.header)
+        return _distinct([", ".join(map(str, row[:leading])) for row in self.rows]), _distinct(self.header)
 
     def cell_name(self, row: int, column: int) -> str:
         """What the fact that a cell prints is called."""
@@ -122,8 +147,9 @@ class Table:
             yield self.origin.text(f"caption/{self.label}", self.caption)
             for row, (cells, runs) in enumerate(zip(self.rows, self.row_runs, strict=True)):
                 made = Origin(self.origin.computed_by, runs)
-                numbers = (column for column, cell in enumerate(cells) if any(map(str.isdigit, cell)))
-                yield from (made.text(self.cell_name(row, column), cells[column]) for column in numbers)
+                for column, cell in enumerate(cells if len(cells) > 1 else ()):
+                    if isinstance(cell, str) and any(map(str.isdigit, cell)):
+                        yield made.text(self.cell_name(row, column), cell)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -168,7 +194,7 @@ class Figure:
         from analysis import style
 
         with style.paper(self.fonts):
-            return self.paint()
+            return style.mend(self.paint())
 
 
 @dataclass(frozen=True)

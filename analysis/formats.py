@@ -74,14 +74,14 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:#.2g}"
 
 
-def p_phrase(p: float) -> str:
+def p_phrase(p: float, which: str = "p") -> str:
     """``p_value`` as it stands in a sentence.
 
     >>> p_phrase(0.5), p_phrase(0.0)
     ('p = 0.50', 'p < 0.001')
     """
     text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+    return f"{which} {text}" if text.startswith("<") else f"{which} = {text}"
 
 
 def count(number: float) -> str:
@@ -89,13 +89,31 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
-def plural(number: int, noun: str) -> str:
-    """A count and its noun.
+def plural(number: int, noun: str, many: str = "") -> str:
+    """A count and its noun, whose plural may be given.
 
-    >>> plural(1, "seed"), plural(3, "seed")
-    ('1 seed', '3 seeds')
+    >>> plural(1, "seed"), plural(3, "seed"), plural(2, "class", "classes")
+    ('1 seed', '3 seeds', '2 classes')
     """
-    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+    return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
+
+
+def sentence_case(words: str) -> str:
+    """The words as a sentence begins with them.
+
+    >>> sentence_case("the full recipe"), sentence_case("MixUp")
+    ('The full recipe', 'MixUp')
+    """
+    return words[:1].upper() + words[1:]
+
+
+def margin(value: float, half: float, digits: int = 2) -> str:
+    """A value and the half-width of its interval, for cells whose head says so.
+
+    >>> margin(3.1415, 0.2)
+    '3.14 ± 0.20'
+    """
+    return MISSING if math.isnan(value) else f"{decimal(value, digits)} ± {decimal(half, digits)}"
 
 
 def quantity(number: float) -> str:

@@ -11,21 +11,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from analysis import fonts
 from analysis.statistics.comparison import Accuracy
 from analysis.view import StudyView
+from study.kinds import Quantization, Vote
 
 TEXT_WIDTH = 6.3  # inches
 # Okabe & Ito 2008, https://jfly.uni-koeln.de/color/; its yellow is too pale for lines on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-ACCURACIES = (0, 50, 70, 80, 90, 95, 98, 99, 99.5)  # ticks, in percent
-SMALLEST_ERROR = 0.05  # percent
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
 LABEL = 26  # characters of a class's name
 LINES = ("-", "--", "-.", ":")
+# The text's Computer Modern; what that font lacks, such as the minus sign, comes from STIX.
+TEXT = ("cmr10", "STIXGeneral")
+BOLD: Any = {"family": ["cmb10", "STIXGeneral"]}
+MISPLACED = set('"<>\\^_`{|}~')  # of ASCII, in cmr10
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
+    "axes.formatter.use_mathtext": True,  # which only silences a warning: no axis here has an offset
     "font.size": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
@@ -48,8 +53,16 @@ SETTINGS: Any = {
 @contextmanager
 def paper(families: Sequence[str] = ()) -> Iterator[None]:
     """Draw in the paper's style, leaving matplotlib's settings as they were; ``families`` have what its font lacks."""
-    with matplotlib.rc_context(SETTINGS | {"font.family": [fonts.BASE, *families]}):
+    with matplotlib.rc_context(SETTINGS | {"font.family": [*TEXT, fonts.BASE, *families]}):
         yield
+
+
+def mend(drawn: Canvas) -> Canvas:
+    """Set in STIX the labels with characters where Computer Modern's old encoding has others, such as in a_b."""
+    for text in drawn.findobj(Text):
+        if isinstance(text, Text) and MISPLACED & set(text.get_text()):
+            text.set_fontfamily("STIXGeneral")
+    return drawn
 
 
 def canvas(height: float, width: float = 1.0) -> Canvas:
@@ -58,27 +71,28 @@ def canvas(height: float, width: float = 1.0) -> Canvas:
 
 
 def colour(view: StudyView, key: str) -> str:
-    """The experiment's colour, the same in every figure; neighbours in the plan differ."""
-    position = list(view.experiments).index(key) if key in view.experiments else 0
-    return COLOURS[position % len(COLOURS)]
+    """The experiment's colour, the same in every figure: votes in ink, a quantised network as its source.
+
+    Networks that figures tell apart come first, so that their colours differ: level 1's, those that vote and those
+    that are timed.
+    """
+    experiment = view.experiments.get(key)
+    if isinstance(experiment, Vote):
+        return INK
+    if isinstance(experiment, Quantization):
+        return colour(view, experiment.source)
+    shown = [key for key, each in view.experiments.items() if each.level == 1 and each.trained]
+    shown += [member for vote in view.planned(Vote) for member in vote.members]
+    shown += [int8.source for int8 in view.planned(Quantization)]
+    order = list(dict.fromkeys([*shown, *view.experiments]))
+    return COLOURS[order.index(key) % len(COLOURS)] if key in order else GREY
 
 
-def stretch_accuracy(axes: Axes) -> None:
-    """Let the y-axis (accuracy in percent) be logarithmic in the error, so that one poor model does not flatten all."""
-    low, high = _height(np.array(axes.dataLim.intervaly))
-    axes.set_yscale("function", functions=(_height, _accuracy))
-    axes.set_ylim(*_accuracy(np.array([low, high]) + 0.08 * (high - low) * np.array([-1, 1])))
-    axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
-    axes.yaxis.set_minor_locator(NullLocator())
+def round_accuracy(axes: Axes) -> None:
+    """A linear y-axis of accuracy in percent, with few round ticks and room at both ends."""
+    axes.margins(y=0.1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter("{x:g}")
-
-
-def _height(accuracy: np.ndarray) -> np.ndarray:
-    return -np.log(np.maximum(100 - accuracy, SMALLEST_ERROR))
-
-
-def _accuracy(height: np.ndarray) -> np.ndarray:
-    return 100 - np.exp(-height)
 
 
 def error_bar(accuracy: Accuracy) -> list[list[float]]:

@@ -62,6 +62,10 @@ class StudyView:
         """Name of an experiment in tables."""
         return self.experiments[key].title if key in self.experiments else key
 
+    def phrase(self, key: str) -> str:
+        """Name of an experiment within a sentence."""
+        return (self.experiments[key].phrase if key in self.experiments else "") or self.title(key)
+
     def planned(self, kind: type[Kind]) -> list[Kind]:
         """Experiments of a kind, whether or not they have a run."""
         return [experiment for experiment in self.experiments.values() if isinstance(experiment, kind)]

@@ -129,10 +129,11 @@ def csv_link(data: Table | Mapping[str, Sequence[object]]) -> str:
 def wrapping_columns(table: Table, long: bool = False) -> dict[int, float]:
     """The text columns whose cells wrap, each with its share of the table's width, judged by their longest cells.
 
-    None where the table fits a line, unless it is a ``long`` one that may break across pages, in smaller type.
+    None where the table fits a line or is dense, unless it is ``long`` and may break across pages, in smaller type.
     """
-    widths = [max(map(len, column)) for column in zip(table.header, *table.rows, strict=True)]
-    if not long and sum(widths) + GAP * (len(widths) - 1) <= LINE:
+    full = (row for row in table.rows if len(row) > 1)
+    widths = [max(map(len, column)) for column in zip(table.header, *full, strict=True)]
+    if not long and (table.dense or sum(widths) + GAP * (len(widths) - 1) <= LINE):
         return {}
     claims = [min(width, WIDEST) for width in widths]
     texts = [number for number, align in enumerate(table.align) if align == "l" and claims[number] > LONG]

@@ -92,7 +92,10 @@ class Paper:
 def _named_table(table: Table) -> Table:
     """The table with its caption and cells by the names of the facts they print."""
     rows = tuple(
-        tuple(marks.Named(cell, table.cell_name(row, column)) for column, cell in enumerate(cells))
+        tuple(
+            marks.Named(cell, table.cell_name(row, column)) if isinstance(cell, str) else cell
+            for column, cell in enumerate(cells)
+        )
         for row, cells in enumerate(table.rows)
     )
     return replace(table, rows=rows, caption=marks.Named(table.caption, f"caption/table/{table.name}"))

@@ -86,6 +86,10 @@ def in_lists(document: str, computed: Mapping[str, Any], recorded: Mapping[str, 
             yield Difference(document, name, *(_said(each, keys) for each in (ours, theirs)))
 
 
+def _sorted(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
 def _said(entry: Mapping[str, Any], keys: Sequence[str]) -> str:
     return ", ".join(f"{key} {_json(entry[key])}" for key in keys if key in entry)
 
@@ -100,7 +104,7 @@ def names_of(lookup: Lookup) -> list[str]:
     plan, data, own = lookup.plan, lookup.plan.dataset, lookup.settings.texts
     named = [*own, *lookup.commands, *data.classes, plan.study, data.title, data.notice, f"{data.image_size} px"]
     named += [level.title for level in plan.levels]
-    return named + [name for each in plan.experiments for name in (each.title, each.differs, each.key)]
+    return named + [name for each in plan.experiments for name in (each.title, each.phrase, each.differs, each.key)]
 
 
 def without_source(printed: Sequence[Passage], names: Sequence[str]) -> Iterator[Difference]:

@@ -192,16 +192,17 @@ def reads() -> Any:  # noqa: ANN401 - as dataclasses.field
 class Experiment:
     """One thing a level trains or measures; two are equal when they compute the same.
 
-    What the paper says of it decides nothing: ``title`` names it in tables. ``control`` is the key of the experiment
-    it is compared with, ``differs`` says in what the two differ, and ``expects`` what the comparison is to show: a
-    "gain" in accuracy, a "loss", or "no difference" that matters; the smallest that does is ``margin``, a fraction.
-    ``group`` is the comparison's place in its level's section. Level 0 stands for none: what was added to a study
-    belongs to no level.
+    What the paper says of it decides nothing: ``title`` names it in tables, ``phrase`` within a sentence (the title
+    where it is empty). ``control`` is the key of the experiment it is compared with, ``differs`` says in what the two
+    differ, and ``expects`` what the comparison is to show: a "gain" in accuracy, a "loss", or "no difference" that
+    matters; the smallest that does is ``margin``, a fraction. ``group`` is the comparison's place in its level's
+    section. Level 0 stands for none: what was added to a study belongs to no level.
     """
 
     level: int
     name: str
     title: str = _shown()
+    phrase: str = _shown()
     control: str = _shown()
     differs: str = _shown()
     expects: Expectation = _shown("gain")

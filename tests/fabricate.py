@@ -300,8 +300,9 @@ def _grad_cam(scene: Scene, experiment: GradCam, seed: int, folder: Path) -> Out
         "maps": rng.random((len(experiment.sources), len(targets), 32, 32)).astype(np.float32),
         "correct": np.append(np.arange(classes), none),
         "wrong": np.concatenate([classes + np.arange(classes - 1), [ABSENT], none]),
+        "road": np.array([0.1 + 0.02 * n + 0.01 * np.arange(classes) for n in range(len(experiment.sources))]),
     }
-    return Outcome({"road": [0.1 + 0.02 * n for n in range(len(experiment.sources))]}, arrays)
+    return Outcome({}, arrays)
 
 
 def _export(scene: Scene, experiment: Any, seed: int, folder: Path) -> Outcome:  # noqa: ANN401 - one kind's

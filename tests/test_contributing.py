@@ -101,9 +101,11 @@ def test_a_new_experiment_is_printed_beside_its_group_with_its_own_control(
 ) -> None:
     study = fabricate(tmp_path, seeds=(0, 1, 2), planned=with_eca_head, images=300, accuracies={TREATED: 0.99})
     page = page_of(study)
-    sentence = re.compile(r"ECA head improves accuracy by [\d.]+ points against Full recipe \(")
-    assert sentence.search(part(page, "se"))
-    assert "ECA head" not in part(page, "multi-task") and "Further comparisons" not in page
+    sentence = re.compile(
+        r"The network with the ECA head improves accuracy by [\d.]+ points against the full recipe \("
+    )
+    assert sentence.search(part(page, "level3").split("CompactCNN, from scratch.")[0])
+    assert "Further comparisons" not in page
     listed = page.split('id="tab-experiments"')[1].split("</table>")[0]
     (row,) = [row for row in listed.split("<tr>") if "an ECA head with dropout" in row]
     assert ">ECA head</td>" in row and ">Full recipe: an ECA head with dropout</td>" in row
@@ -114,8 +116,9 @@ def test_a_comparison_of_a_group_that_no_section_names_is_printed_all_the_same(
 ) -> None:
     planned = [replace(each, group="pooling") if each.key == TREATED else each for each in with_eca_head]
     page = page_of(fabricate(tmp_path, planned=planned))
-    assert "ECA head" not in part(page, "se")
-    assert re.search(r"Further comparisons\. These two networks, ECA head against Full recipe,", part(page, "errors"))
+    named, further = part(page, "level3").split("Further comparisons.")
+    assert "ECA head" not in named
+    assert further.strip().startswith("These two networks, the network with the ECA head against the full recipe,")
 
 
 def test_a_new_level_has_a_section_and_is_counted(tmp_path: Path, add: Add) -> None:
@@ -124,8 +127,9 @@ def test_a_new_level_has_a_section_and_is_counted(tmp_path: Path, add: Add) -> N
     assert "Six levels of image classification on CIFAR-10" in page
     assert "each of six increasingly elaborate stages" in page and "deployment and resolution" in page
     told = part(page, "level6")
-    assert re.search("Full recipe, larger images improves accuracy by [0-9.]+ points against Full recipe", told)
-    assert 'id="tab-level6"' in page
+    assert re.search("The full recipe with larger images improves accuracy by [0-9.]+ points against the full", told)
+    for table in ("effects", "accuracies"):
+        assert ">Full recipe, larger images</td>" in page.split(f'id="tab-{table}"')[1].split("</table>")[0]
 
 
 def test_a_new_kind_is_carried_out_recorded_and_read_back(tmp_path: Path, add: Add) -> None:

@@ -12,10 +12,11 @@ from analysis import formats, style
 from analysis.captions import join
 from analysis.evidence import Figure, Findings, figure
 from analysis.results import Results
+from analysis.subjects.protocol import network_name
 from study.records import Run
 
 LEVEL = 3
-ROW = 0.95  # inches
+ROW = 0.9  # inches
 SHADES = {"image": "#FFFFFF", "linear": "#FBE9DD", "attention": "#DDF0E8"}
 SHADES |= dict.fromkeys(("mean", "maximum", "dropout"), "#F2F2F2")
 BACKBONE = "#E3EEF6"
@@ -30,9 +31,8 @@ def architecture(results: Results, findings: Findings) -> Figure | None:
         return None
     names = list(shown)
     caption = join(
-        f"Level 3 trains {formats.plural(len(shown), 'network')} of its own: {'; '.join(names)}.",
-        "Every box gives what leaves it (channels × height × width) and its number of trainable "
-        "parameters, read from the network.",
+        f"The {formats.plural(len(shown), 'network')} of level 3.",
+        "Every box gives what leaves it (channels × height × width) and its trainable parameters.",
     )
     alt = f"Block diagrams of {', '.join(names)}"
     return Figure("architecture", caption, lambda: _draw(shown), alt)
@@ -48,7 +48,10 @@ def distinct(results: Results) -> dict[str, list[Block]]:
             found.setdefault((run.trained.architecture.backbone, run.trained.architecture.attention), run)
     attended = {backbone for backbone, attention in found if attention}
     shown = [run for (backbone, attention), run in found.items() if attention or backbone not in attended]
-    return {view.title(run.key): [(name, details(*rest)) for name, *rest in run.metrics["blocks"]] for run in shown}
+    return {
+        view.title(run.key): [(network_name(name), details(*rest)) for name, *rest in run.metrics["blocks"]]
+        for run in shown
+    }
 
 
 def details(shape: list[int], parameters: int) -> str:
@@ -64,9 +67,11 @@ def _draw(shown: dict[str, list[Block]]) -> Canvas:
     for axes, (title, blocks) in zip(panels, shown.items(), strict=True):
         axes.set(xlim=(0, style.TEXT_WIDTH), ylim=(0, ROW))
         axes.axis("off")
-        axes.text(0.02, ROW - 0.02, title, va="top", ha="left", weight="bold")
+        axes.text(0.02, ROW - 0.02, title, va="top", ha="left", **style.BOLD)
         widths = [max(0.5, 0.13 + 0.072 * max(map(len, (name, *told.split("\n"))))) for name, told in blocks]
-        gap = min(0.3, (style.TEXT_WIDTH - 0.06 - sum(widths)) / max(1, len(blocks) - 1))
+        left_over = style.TEXT_WIDTH - 0.06 - sum(widths)
+        gap = min(0.3, left_over / max(1, len(blocks) - 1))
+        widths = [width + (left_over - gap * (len(blocks) - 1)) / len(blocks) for width in widths]
         left = 0.03
         for block, width in zip(blocks, widths, strict=True):
             _draw_box(axes, block, left, width)

@@ -1,4 +1,4 @@
-"""Every experiment beside its control: differences, verdicts, the levels' tables and the forest plot."""
+"""Every experiment beside its control: differences, their words and their verdicts."""
 
 from __future__ import annotations
 
@@ -6,43 +6,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
-
-from analysis import formats, style
-from analysis.captions import (
-    accuracy_cells,
-    accuracy_interval,
-    cells,
-    counted,
-    difference_interval,
-    join,
-    over,
-    takeaway,
-)
+from analysis import formats
 from analysis.evidence import (
     Claim,
     Fact,
-    Figure,
     Finding,
-    Findings,
     Origin,
-    Table,
     Verdict,
     facts,
-    figure,
     findings,
-    table,
 )
 from analysis.results import Judged, Results
-from analysis.statistics.comparison import adjusted, compare, paired_correct, resolution, summarise
-from analysis.statistics.crossed import ALPHA, MIN_SEEDS
-from analysis.subjects import transfer
+from analysis.statistics.comparison import adjusted, compare, resolution, summarise
+from analysis.statistics.crossed import MIN_SEEDS
 from study.records import Predictions
 
-ROW = 0.17  # inches
-LINE = 38  # characters
-FILLS = {1: style.COLOURS[0], -1: style.COLOURS[1], 0: "white"}
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "equivalent", "inconclusive")
 
 # What is said of one, and of several, that end so.
@@ -106,9 +84,9 @@ def comparison_findings(results: Results) -> Iterator[Finding]:
 
 
 def _about(results: Results, judged: Judged) -> Finding:
-    title = results.view.title
+    phrase = results.view.phrase
     name, runs = f"difference/{judged.key}", results.view.names(judged.key, judged.control)
-    return comparison_finding(name, judged, title(judged.key), title(judged.control), judged.key, runs)
+    return comparison_finding(name, judged, phrase(judged.key), phrase(judged.control), judged.key, runs)
 
 
 def comparison_finding(
@@ -117,7 +95,8 @@ def comparison_finding(
     """Sentence about one comparison of these runs; ``ending`` is that of its facts' names."""
     kinds = ["difference", "difference-interval", "p", "margin", "p-equivalence", "detectable"]
     rests_on = tuple(f"{kind}/{ending}" for kind in kinds if kind != "detectable" or judged.resolution)
-    return Finding(name, f"{words(judged, treated, control)}.", judged.verdict, rests_on, claim_of(judged, runs))
+    sentence = f"{formats.sentence_case(words(judged, treated, control))}."
+    return Finding(name, sentence, judged.verdict, rests_on, claim_of(judged, runs))
 
 
 def claim_of(judged: Judged, runs: tuple[str, ...]) -> Claim:
@@ -184,28 +163,6 @@ def _tested(judged: Judged) -> str:
     return f"adjusted {formats.p_phrase(judged.p)}, n = {formats.plural(judged.comparison.seeds, 'seed')}"
 
 
-@findings
-def progress_findings(results: Results) -> Iterator[Finding]:
-    """What each level gains on the one before."""
-    view = results.view
-    for level, judged in results.progress.items():
-        before = view.experiments[judged.control].level
-        treated, control = f"{view.title(judged.key)} (level {level})", f"{view.title(judged.control)} (level {before})"
-        name, ending = f"progress/level{level}", f"level{level}-over-previous"
-        yield comparison_finding(name, judged, treated, control, ending, view.names(judged.key, judged.control))
-
-
-@findings
-def summaries(results: Results) -> Iterator[Finding]:
-    """What a level's comparisons show together."""
-    for level in results.view.levels:
-        judged = results.judged_at(level)
-        if len(judged) == 1:
-            yield replace(_about(results, judged[0]), name=f"summary/level{level}")
-        elif judged:
-            yield summary_finding(f"summary/level{level}", judged, [results.view.title(j.key) for j in judged])
-
-
 def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
     """How many of several comparisons improve, lower, do nothing that matters, or are undecided, naming the decided.
 
@@ -236,143 +193,3 @@ def _outcome(judged: Judged) -> str:
     if judged.equivalent:
         return "equivalent"
     return {1: "higher", -1: "lower", 0: "undecided"}[judged.change]
-
-
-@table
-def level_tables(results: Results, findings: Findings) -> Iterator[tuple[str, Table | None]]:
-    """A table per level of the plan, whether or not it has runs."""
-    for level in sorted({*results.view.levels, *results.view.level}):
-        yield f"level{level}", level_table(results, findings, level)
-
-
-def level_table(results: Results, findings: Findings, level: int) -> Table | None:
-    """A level's experiments: accuracy and difference to the control, each with its interval, and p.
-
-    Level 1's has what its networks cost in place of the controls.
-    """
-    keys = [experiment.key for experiment in results.view.at(level) if experiment.key in results.accuracies]
-    if not keys:
-        return None
-    title, costs = results.view.title, level == transfer.LEVEL
-    rows = []
-    for key in keys:
-        judged = results.judged.get(key)
-        control = [] if costs else [title(judged.control) if judged else formats.MISSING]
-        spent = transfer.cost_cells(results, key) if costs else ()
-        rows.append((title(key), *control, *accuracy_cells(results.accuracies[key]), *cells(judged), *spent))
-    caption = join(
-        takeaway(findings, f"summary/level{level}", f"pass-mark/level{level}"),
-        f"Test accuracy of the level {level} experiments and difference to the control.",
-        accuracy_interval(results),
-        difference_interval(results),
-        "MACs: multiply-accumulates per image at the size trained on; training time per run." if costs else "",
-    )
-    head = ("Accuracy, %", "95 % CI", "Difference, points", "95 % CI", "p")
-    before, after = (("Experiment",), transfer.COSTS) if costs else (("Experiment", "Control"), ())
-    align, best = "l" * len(before) + "rlrlr" + "r" * len(after), _clear_best(results, keys, column=len(before))
-    return Table(f"level{level}", caption, (*before, *head, *after), tuple(rows), align, best)
-
-
-def _clear_best(results: Results, keys: Sequence[str], column: int) -> frozenset[tuple[int, int]]:
-    """The best accuracy's cell, if it differs from the next by a paired test; none otherwise."""
-    order = sorted(keys, key=lambda key: results.accuracies[key].mean, reverse=True)
-    if len(order) < 2:
-        return frozenset()
-    first, second = results.view.paired(order[0], order[1])
-    if not first:
-        return frozenset()
-    retrained = order[1] not in results.view.experiments[order[0]].needs
-    if compare(*paired_correct(first, second), retrained, results.chance).p >= ALPHA:
-        return frozenset()
-    return frozenset({(keys.index(order[0]), column)})
-
-
-@table
-def ablation(results: Results, findings: Findings) -> Table | None:
-    """Level 2's comparisons: what each change does, and what the study could have seen."""
-    judged = results.judged_at(2)
-    if not judged:
-        return None
-    rows = []
-    for j in judged:
-        change = results.view.experiments[j.key].differs or results.view.title(j.key)
-        rows.append((change, results.view.title(j.control), *cells(j), *_resolved(j)))
-    caption = join(
-        takeaway(findings, "summary/level2"),
-        "Difference in test accuracy that each change makes to its control; detectable is the true difference that "
-        f"the comparison, with {MIN_SEEDS} seeds where it has fewer, finds with power 0.8 after adjusting for all "
-        "comparisons; seeds: how many would find a difference as large as the one seen, at the same level; – where "
-        "no number of seeds would on these images.",
-        counted(results, over(min(j.comparison.seeds for j in judged))),
-        difference_interval(results),
-    )
-    head = ("Change", "Control", "Difference, points", "95 % CI", "p (Holm)", "Detectable, points", "Seeds")
-    return Table("ablation", caption, head, tuple(rows), "llrlrrr")
-
-
-def _resolved(judged: Judged) -> tuple[str, str]:
-    """What a comparison could have seen, and with how many seeds it would see the difference it shows."""
-    if judged.resolution is None:
-        return formats.MISSING, formats.MISSING
-    seeds = judged.resolution.seeds
-    return formats.percent(judged.resolution.detectable), formats.MISSING if seeds is None else formats.count(seeds)
-
-
-@figure
-def forest(results: Results, findings: Findings) -> Figure | None:
-    """Every comparison with its control, level by level; None while there is none."""
-    judged = list(results.judged.values())
-    if not judged:
-        return None
-    titles = [results.view.title(each.key) for each in judged]
-    caption = join(
-        summary_finding("all", judged, titles).sentence,
-        "Difference in test accuracy from the control (in brackets), with its 95 % interval; grey band: "
-        "differences below the detectable effect at power 0.8; left: the level. Filled: higher (blue) or lower "
-        "(orange) than the control, adjusted p below 0.05; pale: so for these networks, with too few seeds for a "
-        "verdict about the recipe; open: neither.",
-        counted(results, formats.plural(judged[0].comparison.seeds, "seed")),
-        difference_interval(results),
-    )
-    alt = "Differences in accuracy with intervals of every experiment from its control"
-    return Figure("forest", caption, lambda: _draw(results, judged), alt)
-
-
-def _draw(results: Results, judged: list[Judged]) -> Canvas:
-    """One row per comparison, grouped by level: level, experiment and control, on two lines where one would crowd."""
-    title, positions, before = results.view.title, [0.0], 0
-    names: list[str] = []
-    for each in judged:
-        level = results.view.experiments[each.key].level
-        treated, control = f"{level or formats.MISSING}  {title(each.key)}", f"[{title(each.control)}]"
-        name = f"{treated} {control}" if len(treated + control) < LINE else f"{treated}\n{control}"
-        if names:  # positions are in lines of text
-            tall = (names[-1].count("\n") + name.count("\n") + 2) / 2
-            positions.append(positions[-1] + tall + (0.6 if level != before else 0.1))
-        names.append(name)
-        before = level
-    canvas = style.canvas(0.55 + ROW * (positions[-1] + 1))
-    axes = canvas.subplots()
-    for position, each in zip(positions, judged, strict=True):
-        _draw_row(axes, position, each)
-    axes.axvline(0, color=style.GREY, lw=0.8, zorder=0)
-    axes.set_yticks(positions, names)
-    axes.set_ylim(positions[-1] + 1, -0.8)
-    axes.set_xlabel("Difference in test accuracy, points")
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    style.grid(axes, "x")
-    return canvas
-
-
-def _draw_row(axes: Axes, position: float, judged: Judged) -> None:
-    c, shade = judged.comparison, FILLS[judged.differs]
-    edge, fill = shade if judged.differs else style.INK, shade if judged.decidable or not judged.differs else style.PALE
-    if judged.resolution:
-        seen = 100 * judged.resolution.detectable
-        axes.barh(position, 2 * seen, left=-seen, height=0.75, color="#EFEFEF", zorder=0)
-    axes.plot([100 * c.low, 100 * c.high], [position] * 2, color=edge, lw=1.2, solid_capstyle="butt")
-    axes.plot(100 * c.difference, position, "o", mfc=fill, mec=edge, mew=1.0, ms=5)
-    text = f"{formats.points(c.difference)}  ({formats.p_phrase(judged.p)})"
-    place = (1.01, position)
-    axes.annotate(text, place, xycoords=axes.get_yaxis_transform(), va="center", ha="left", annotation_clip=False)

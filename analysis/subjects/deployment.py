@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis import formats, style
-from analysis.captions import counted, join, takeaway
+from analysis.captions import accuracy_cells, counted, join
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.comparison import compare
@@ -46,7 +46,7 @@ def teacher_facts(results: Results) -> Iterator[Fact]:
         made = Origin(TeacherAnswers.carry_out, view.names(answers.key))
         yield made.percent(f"teacher-accuracy/{answers.key}", view.metric(answers.key, "teacher_validation_accuracy"))
         teacher = view.runs_of(answers.key)[0].metrics["teacher"]
-        yield made.text(f"teacher-name/{answers.key}", view.title(teacher))
+        yield made.text(f"teacher-name/{answers.key}", view.phrase(teacher))
 
 
 @facts
@@ -88,13 +88,13 @@ class Speed(NamedTuple):
 
 def int8_speeds(results: Results) -> list[Speed]:
     """Every int8 model that was timed beside its own float32 form, in the order they were timed."""
-    frame, speeds, title = results.deployment, [], results.view.title
+    frame, speeds, phrase = results.deployment, [], results.view.phrase
     sources = {int8.key: int8.source for int8 in results.view.planned(Quantization)}
     for row in frame[frame["precision"] == "int8"].itertuples():
         key = str(row.evaluated)
         same = frame["model"].isin([sources.get(key, key), row.model])
         for full in frame.loc[same & (frame["precision"] == "float32"), "p50_ms"][:1]:
-            speeds.append(Speed(key, title(key), float(full), float(row.p50_ms)))
+            speeds.append(Speed(key, phrase(key), float(full), float(row.p50_ms)))
     return speeds
 
 
@@ -134,21 +134,26 @@ def deployment(results: Results, findings: Findings) -> Table | None:
         (
             results.view.title(row.model),
             row.precision,
-            formats.percent(row.accuracy),
+            *_accuracy(results, row.evaluated),
             *map(formats.decimal, (row.bytes / 1e6, row.p50_ms, row.p95_ms)),
             formats.count(row.images_per_second),
         )
         for row in frame.itertuples()
     )
     caption = join(
-        takeaway(findings, "latency/int8"),
-        "Test accuracy, file size (10⁶ bytes) and latency at batch 1 on one thread, timed interleaved in "
-        f"one process with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest "
+        "Size, accuracy and speed of every timed model.",
+        "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread, timed "
+        f"interleaved in one process with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest "
         "batch size tried.",
         counted(results),
     )
-    head = ("Model", "Precision", "Accuracy, %", "Size, MB", "p50, ms", "p95, ms", "Images/s")
-    return Table("deployment", caption, head, rows, "llrrrrr")
+    head = ("Model", "Precision", "Accuracy, %", "95 % CI", "Size, MB", "p50, ms", "p95, ms", "Images/s")
+    return Table("deployment", caption, head, rows, "llrlrrrr", dense=True)
+
+
+def _accuracy(results: Results, key: str) -> tuple[str, str]:
+    known = results.accuracies.get(key)
+    return accuracy_cells(known) if known else (formats.MISSING, formats.MISSING)
 
 
 @figure
@@ -164,7 +169,7 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
         f"No timed model is both faster and more accurate than {formats.listing(names)}, which {verb} the "
         f"front of {formats.plural(len(frame), 'model')}.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); line: "
-        "Pareto front; squares: int8, open circles: float32. The accuracy axis is logarithmic in the error.",
+        "Pareto front; squares: int8, open circles: float32.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",
     )
     alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
@@ -178,9 +183,8 @@ def _name(results: Results, row: object) -> str:
 
 def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
-    # A colour per model by its row: those shared by all figures may come twice among so few.
-    shades = {row: style.COLOURS[place % len(style.COLOURS)] for place, row in enumerate(frame.index)}
-    canvas = style.canvas(2.2)
+    shades = {row.Index: style.colour(results.view, row.evaluated) for row in frame.itertuples()}
+    canvas = style.canvas(2.0)
     left, right = canvas.subplots(1, 2, sharey=True)
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
         front = frame[pareto_front(frame, cost)].sort_values(cost)
@@ -198,7 +202,7 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
         axes.margins(x=0.12)
         style.grid(axes, "y")
     left.set_ylabel("Test accuracy, %")
-    style.stretch_accuracy(left)
+    style.round_accuracy(left)
     edge = right.get_xlim()[1]
     rows = frame.itertuples()
     style.label_ends(right, [(edge, 100 * row.accuracy, _name(results, row), shades[row.Index]) for row in rows])

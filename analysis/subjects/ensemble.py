@@ -2,53 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
-from analysis.captions import accuracy_cells, accuracy_interval, cells, counted, join, one_seed, takeaway
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, facts, figure, findings, table
+from analysis.captions import (
+    accuracy_cells,
+    accuracy_interval,
+    cells,
+    claim,
+    counted,
+    evidence,
+    join,
+    one_seed,
+    takeaway,
+)
+from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
+from analysis.statistics import influence
 from analysis.statistics.comparison import compare
+from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.crossed import Estimate
 from analysis.statistics.ensemble import Ensemble, ensemble_of, fixed_and_broken, oracle_accuracy
+from analysis.statistics.trust import estimate_of
 from analysis.subjects.comparisons import comparison_finding
+from study.kinds import Vote
+from study.metrics.calibration import probabilities
+from study.metrics.intervals import wilson
+from study.records import Predictions
 
-SHOWN = 16  # combinations of members in the overlap's figure
+SHOWN = 14  # combinations of members in the overlap's figure
+PAIRED = "paired z test"
+PLAIN = "soft-probabilities"  # the rule that averages probabilities and needs no validation images
 
 
 @facts
 def ensemble_facts(results: Results) -> Iterator[Fact]:
-    """What voting gains, mends and breaks."""
+    """What voting gains, mends and introduces."""
     ensemble, view = results.ensemble, results.view
     if ensemble is None:
         return
     runs, voted = view.names(*ensemble.members), view.names(*ensemble.members, ensemble.best_vote)
     yield Origin(ensemble_of, runs).count("ensemble/members", len(ensemble.members))
-    yield Origin(ensemble_of, voted).text("ensemble/best-vote", view.title(ensemble.best_vote))
-    yield Origin(ensemble_of, runs).text("ensemble/best-member", view.title(ensemble.best_member))
+    yield Origin(ensemble_of, voted).text("ensemble/best-vote", view.phrase(ensemble.best_vote))
+    yield Origin(ensemble_of, runs).text("ensemble/best-member", view.phrase(ensemble.best_member))
     yield Origin(fixed_and_broken, voted).count("ensemble/fixed", ensemble.fixed)
     yield Origin(fixed_and_broken, voted).count("ensemble/broken", ensemble.broken)
-    yield Origin(oracle_accuracy, runs).percent("oracle/accuracy", ensemble.oracle)
+    oracle, n = Origin(oracle_accuracy, runs), len(view.paired(ensemble.best_vote)[0][0].labels)
+    yield oracle.percent("oracle/accuracy", ensemble.oracle)
+    interval = wilson(ensemble.oracle * n, n)
+    yield oracle.interval("oracle/accuracy-interval", interval.low, interval.high)
     if judged := results.judged.get(ensemble.best_vote):
         yield Origin(compare, voted).points("ensemble/gain", judged.comparison.difference)
 
 
 @findings
 def ensemble_findings(results: Results) -> Iterator[Finding]:
-    """Whether the vote that validation selects is better than the best member."""
+    """Whether the vote that validation selects is better than the best member, and than every other member and rule."""
     ensemble = results.ensemble
-    judged = results.judged.get(ensemble.best_vote) if ensemble else None
-    if ensemble is None or judged is None:
+    if ensemble is None:
         return
-    treated = f"the ensemble ({results.view.title(ensemble.best_vote)})"
-    control = f"its best member ({results.view.title(ensemble.best_member)})"
-    runs = results.view.names(judged.key, judged.control)
-    finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
-    yield replace(finding, sentence=finding.sentence[0].upper() + finding.sentence[1:])
+    if judged := results.judged.get(ensemble.best_vote):
+        treated, control = "the ensemble", f"{results.view.phrase(ensemble.best_member)}, its best member"
+        runs = results.view.names(judged.key, judged.control)
+        finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
+        yield replace(finding, sentence=formats.sentence_case(finding.sentence))
+    phrase, voted = results.view.phrase, ensemble.best_vote
+    if others := _against(results, voted, [key for key in ensemble.members if key != ensemble.best_member]):
+        finding = members_finding({phrase(key): each for key, each in others.items()})
+        closest = min(others.values(), key=lambda each: each.difference)
+        yield replace(finding, claim=claim(PAIRED, closest, results, finding.verdict, (voted, *others)))
+    plain = next((vote.key for vote in results.view.of_kind(Vote) if vote.rule == PLAIN), "")
+    if plain and (rules := _against(results, plain, [key for key in ensemble.votes if key != plain], reverse=True)):
+        yield rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
+    if ensemble.broken:
+        yield introduced_finding(*_hesitation(results, ensemble), ensemble)
+
+
+def _against(results: Results, key: str, others: Sequence[str], reverse: bool = False) -> dict[str, Contrast]:
+    """Accuracy of ``key`` less that of each of the others, or the ``reverse``, as one family."""
+    paired = {other: results.view.paired(key, other) for other in others}
+    sign = -1 if reverse else 1
+    return contrasts({other: sign * _differences(*each) for other, each in paired.items() if each[0]})
+
+
+def _differences(ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> np.ndarray:
+    return np.stack([a.correct.astype(float) - b.correct for a, b in zip(ours, theirs, strict=True)])
+
+
+def members_finding(others: Mapping[str, Contrast]) -> Finding:
+    """Whether the ensemble is more accurate than each of its other members, by phrase."""
+    beaten = [name for name, each in others.items() if each.sign > 0]
+    closest = min(others.values(), key=lambda each: each.difference)
+    each = "each of its other members" if len(others) > 1 else "its other member"
+    if len(beaten) == len(others):
+        gap = f"the closest of them by {evidence(closest)}" if len(others) > 1 else f"by {evidence(closest)}"
+        return Finding("ensemble/members", f"It is also more accurate than {each}, {gap}.", "supported", ())
+    verdict: Verdict = "contradicted" if any(c.sign < 0 for c in others.values()) else "inconclusive"
+    left = formats.listing([name for name in others if name not in beaten])
+    words = f"Against {each} the gain is not shown for {left} (smallest difference {evidence(closest)})."
+    return Finding("ensemble/members", words, verdict, ())
+
+
+def rules_finding(rules: Mapping[str, Contrast], plain: str) -> Finding:
+    """Whether any rule differs from the plain mean; rules by phrase."""
+    parts = [
+        f"{formats.count(len(found))} {'is' if len(found) == 1 else 'are'} {how} accurate than {plain}: "
+        + formats.listing([f"{name} ({evidence(rules[name])})" for name in found])
+        for sign, how in ((1, "more"), (-1, "less"))
+        if (found := [name for name, each in rules.items() if each.sign == sign])
+    ]
+    verdict: Verdict = "inconclusive"
+    if any(each.sign > 0 for each in rules.values()):
+        verdict = "supported"
+    elif parts:
+        verdict = "contradicted"
+    name, widest = max(rules.items(), key=lambda item: abs(item[1].difference))
+    words = (
+        f"No other rule differs detectably from {plain}; the largest difference is that of {name} ({evidence(widest)})."
+    )
+    if parts:
+        words = f"Of the {len(rules)} other rules, {'; '.join(parts)}."
+    return Finding("ensemble/rules", words, verdict, ("ensemble/members",))
+
+
+def _hesitation(results: Results, ensemble: Ensemble) -> tuple[float, float, Estimate]:
+    """Of the best member's correct images: its median confidence where the vote errs and where not, and the AUROC.
+
+    The AUROC is that of telling the former by low confidence.
+    """
+    view = results.view
+    voted, best = (
+        view.runs[key][ensemble.seed].predictions("test") for key in (ensemble.best_vote, ensemble.best_member)
+    )
+    right = best.correct
+    confidence, introduced = probabilities(best.logits).max(axis=1)[right], ~voted.correct[right]
+    contributions = influence.of_auroc(-confidence, introduced)
+    return (
+        float(np.median(confidence[introduced])),
+        float(np.median(confidence[~introduced])),
+        estimate_of(contributions[None]),
+    )
+
+
+def introduced_finding(there: float, elsewhere: float, auroc: Estimate, ensemble: Ensemble) -> Finding:
+    """How many errors the vote mends and introduces, and how sure the best member was of those it introduces."""
+    fixed, broken = formats.plural(ensemble.fixed, "error"), formats.count(ensemble.broken)
+    words = f"Against its best member the ensemble mends {fixed} and introduces {broken}"
+    interval = auroc.interval()
+    numbers = (
+        f"median confidence {formats.percent(there)} % against {formats.percent(elsewhere)} % elsewhere; AUROC "
+        f"{formats.decimal(auroc.value)}, 95 % CI {formats.decimal(interval.low)} to {formats.decimal(interval.high)}"
+    )
+    verdict: Verdict = "supported" if interval.low > 0.5 else "inconclusive"
+    where = "on images of which the member was unsure" if interval.low > 0.5 else "and not where the member was unsure"
+    return Finding(
+        "ensemble/introduced", f"{words}, {where} ({numbers}).", verdict, ("ensemble/fixed", "ensemble/broken")
+    )
 
 
 @table
@@ -117,10 +232,9 @@ def overlap(results: Results, findings: Findings) -> Figure | None:
     total = formats.plural(sum(ensemble.overlap.values()), "image")
     shared = sum(count for names, count in ensemble.overlap.items() if len(names) == len(ensemble.members))
     caption = join(
-        f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong; the ensemble mends "
-        f"{formats.plural(ensemble.fixed, 'error')} of its best member and adds {formats.count(ensemble.broken)}.",
-        "Bars: test images that exactly the members with a dot below have wrong; left: each member's errors.",
-        f"The {hidden} rarest combinations are left out." if hidden > 0 else "",
+        f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong.",
+        "Bars: test images that exactly the members with a dot below have wrong; beside the names: a member's errors.",
+        f"Left out: {formats.plural(hidden, 'rarer combination')}." if hidden > 0 else "",
         counted(results),
         one_seed(results, ensemble.seed),
     )
@@ -129,26 +243,23 @@ def overlap(results: Results, findings: Findings) -> Figure | None:
 
 
 def _draw(results: Results, ensemble: Ensemble) -> Canvas:
-    """Bars above a matrix of dots, members' totals at the left."""
+    """Bars above a matrix of dots, each member's errors beside its name."""
     members, top = list(ensemble.members), dict(islice(ensemble.overlap.items(), SHOWN))
     shades = [style.colour(results.view, member) for member in members]
-    height = 0.21 * len(members)
-    canvas = style.canvas(1.5 + height)
-    grid = canvas.subplots(2, 2, width_ratios=[1, 3.2], height_ratios=[1.5, height], sharex="col", sharey="row")
-    grid[0, 0].axis("off")
-    bars = grid[0, 1].bar(range(len(top)), list(top.values()), width=0.62, color=style.GREY)
-    grid[0, 1].bar_label(bars, padding=1.5, fontsize=8)
-    grid[0, 1].set_ylabel("Images")
-    grid[0, 1].tick_params(axis="both", length=0, labelbottom=False, labelleft=True)
-    grid[0, 1].margins(y=0.14)
-    _draw_dots(grid[1, 1], [[members.index(name) for name in names] for names in top], shades)
+    height = 0.19 * len(members)
+    canvas = style.canvas(1.0 + height)
+    bars, dots = canvas.subplots(2, 1, height_ratios=[1.0, height], sharex=True)
+    drawn = bars.bar(range(len(top)), list(top.values()), width=0.62, color=style.GREY)
+    bars.bar_label(drawn, padding=1.5, fontsize=8)
+    bars.set_ylabel("Images")
+    bars.tick_params(axis="both", length=0, labelbottom=False, labelleft=False)
+    bars.margins(x=0.02, y=0.2)
+    _draw_dots(dots, [[members.index(name) for name in names] for names in top], shades)
     totals = [sum(n for names, n in ensemble.overlap.items() if member in names) for member in members]
-    bars = grid[1, 0].barh(range(len(totals)), totals, height=0.62, color=shades)
-    grid[1, 0].bar_label(bars, padding=2, fontsize=8)
-    grid[1, 0].set_yticks(range(len(totals)), [results.view.title(member) for member in members])
-    grid[1, 0].tick_params(length=0, labelbottom=False, labelleft=True)
-    grid[1, 0].margins(x=0.3)
-    grid[1, 0].spines[["bottom", "left"]].set_visible(False)
+    names = [f"{results.view.title(m)}: {n}" for m, n in zip(members, totals, strict=True)]
+    dots.set_yticks(range(len(members)), names)
+    for label, shade in zip(dots.get_yticklabels(), shades, strict=True):
+        label.set_color(style.darker(shade))
     return canvas
 
 
@@ -160,5 +271,5 @@ def _draw_dots(axes: Axes, combinations: list[list[int]], shades: list[str]) -> 
         for row in rows:
             axes.scatter([column], [row], s=26, color=shades[row], zorder=3, linewidths=0)
     axes.set_ylim(len(shades) - 0.5, -0.5)
-    axes.tick_params(length=0, labelbottom=False, labelleft=False)
+    axes.tick_params(length=0, labelbottom=False)
     axes.spines[:].set_visible(False)

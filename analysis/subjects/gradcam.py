@@ -1,9 +1,9 @@
-"""Where networks look: per class an image classified correctly and the most confident error, under their maps."""
+"""Where networks look, what attention changes in it, and how far such maps can be trusted."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,79 +11,210 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
-from analysis.captions import join
-from analysis.evidence import Fact, Figure, Findings, Origin, facts, figure
+from analysis.captions import evidence, join
+from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Verdict, facts, figure, findings
 from analysis.results import Results
+from analysis.statistics.contrasts import Contrast, contrasts
 from study.kinds import GradCam
 from study.kinds.gradcam import ABSENT
+from study.metrics.intervals import Interval, student
+from study.records import Run
 
 TILE, GAP = 96, 6  # px
 OPACITY = 0.55
-COLUMNS, LETTERS = 12, 16  # classes shown, and how much of their names
+SHOWN, LETTERS = 4, 12  # classes, and characters of their names
+
+
+class Road(NamedTuple):
+    """A network's mean ROAD score and its interval over the images."""
+
+    key: str
+    mean: float
+    interval: Interval
+
+
+def looked(results: Results) -> tuple[GradCam, Run] | None:
+    """The first Grad-CAM experiment that has a run, and that run."""
+    found = results.view.of_kind(GradCam)
+    return (found[0], results.view.runs_of(found[0].key)[0]) if found else None
+
+
+def roads(results: Results) -> list[Road]:
+    """How faithful each network's maps are; of fewer than two images there is nothing to say."""
+    found = looked(results)
+    if found is None or found[1].arrays["road"].shape[1] < 2:
+        return []
+    scored = zip(found[0].sources, found[1].arrays["road"], strict=True)
+    return [Road(key, float(scores.mean()), student(scores)) for key, scores in scored]
 
 
 @facts
 def road_facts(results: Results) -> Iterator[Fact]:
-    """How faithful each network's maps are."""
-    for experiment in results.view.of_kind(GradCam)[:1]:
-        run = results.view.runs_of(experiment.key)[0]
-        for key, score in zip(experiment.sources, run.metrics["road"], strict=True):
-            yield Origin("study.kinds.gradcam.road", (run.name,)).number(f"road/{key}", score)
+    """How faithful each network's maps are, and of how many images that is known."""
+    if found := looked(results):
+        made = Origin("study.kinds.gradcam.road", (found[1].name,))
+        yield made.count("road/images", found[1].arrays["road"].shape[1])
+        for road in roads(results):
+            yield made.number(f"road/{road.key}", road.mean)
+
+
+@findings
+def gradcam_findings(results: Results) -> Iterator[Finding]:
+    """What attention changes beside accuracy, and whether the maps are faithful."""
+    if scored := roads(results):
+        yield road_finding(scored, [results.view.phrase(road.key) for road in scored])
+    found = looked(results)
+    if found is not None and len(found[0].sources) == 2:
+        yield from _attention(results, *found)
+
+
+def road_finding(scored: Sequence[Road], phrases: Sequence[str]) -> Finding:
+    """Supported where every network's maps mark what matters, contradicted where one's mark the opposite."""
+    told = formats.listing([f"{_score(road)} for {phrase}" for road, phrase in zip(scored, phrases, strict=True)])
+    lowest = min(road.interval.low for road in scored)
+    verdict: Verdict = "supported" if lowest > 0 else "inconclusive"
+    words = "The maps are faithful in so far as removing what they mark costs more confidence than removing the rest"
+    if any(road.interval.high < 0 for road in scored):
+        verdict, words = (
+            "contradicted",
+            "Not all maps mark what matters: removing it costs less confidence than the rest",
+        )
+    elif lowest <= 0:
+        words = "Whether the maps mark what matters is open"
+    return Finding("road", f"{words}: ROAD is {told}.", verdict, tuple(f"road/{road.key}" for road in scored))
+
+
+def _score(road: Road) -> str:
+    low, high = (formats.decimal(bound) for bound in (road.interval.low, road.interval.high))
+    return f"{formats.number(road.mean)} (95 % CI {low} to {high})"
+
+
+@facts
+def attention_facts(results: Results) -> Iterator[Fact]:
+    """How many predictions the second network changes, and how alike the maps of both are."""
+    found = looked(results)
+    if found is not None and len(found[0].sources) == 2 and results.view.paired(*found[0].sources)[0]:
+        experiment, run = found
+        runs = results.view.names(*experiment.sources)
+        yield Origin(changes, runs).percent("attention/changed", changes(results, experiment).mean())
+        yield Origin(likeness, (run.name,)).number("attention/likeness", likeness(run), 2)
+
+
+def changes(results: Results, experiment: GradCam) -> np.ndarray:
+    """Where the second network of two names another class than the first, (S, N)."""
+    ours, theirs = results.view.paired(*experiment.sources)
+    return np.stack([a.predicted != b.predicted for a, b in zip(ours, theirs, strict=True)]).astype(float)
+
+
+def likeness(run: Run) -> float:
+    """Mean correlation of two networks' maps of the same images."""
+    return float(np.mean([_correlation(*pair) for pair in zip(*run.arrays["maps"], strict=True)]))
+
+
+def _attention(results: Results, experiment: GradCam, run: Run) -> Iterator[Finding]:
+    """How many predictions the second network changes, beside what another seed of the first changes."""
+    control, treated = experiment.sources
+    theirs, ours = results.view.paired(control, treated)
+    if not ours:
+        return
+    changed = changes(results, experiment)
+    reseeded = None
+    if len(theirs) > 1:  # each seed beside the next one
+        reseeded = np.stack([a.predicted != b.predicted for a, b in zip(theirs, theirs[1:] + theirs[:1], strict=True)])
+    yield attention_finding(
+        float(changed.mean()),
+        None if reseeded is None else (float(reseeded.mean()), contrasts({"": changed - reseeded})[""]),
+        likeness(run),
+        len(run.arrays["images"]),
+        (results.view.phrase(treated), results.view.phrase(control)),
+    )
+
+
+def attention_finding(
+    changed: float, reseeded: tuple[float, Contrast] | None, alike: float, images: int, names: tuple[str, str]
+) -> Finding:
+    """Supported where ``changed``, the share of predictions that differ, exceeds what another seed alone changes.
+
+    ``alike`` is the mean correlation of both networks' maps over so many ``images``.
+    """
+    treated, control = names
+    differ = f"give different answers on {formats.percent(changed)} % of the test images"
+    words = f"{formats.sentence_case(treated)} and {control} {differ}"
+    verdict: Verdict = "inconclusive"
+    if reseeded is not None:
+        share, contrast = reseeded
+        verdict = "supported" if contrast.sign > 0 else "contradicted" if contrast.sign < 0 else "inconclusive"
+        more = {1: "more than", -1: "less than", 0: "which is not detectably different from"}[contrast.sign]
+        words += f", {more} the {formats.percent(share)} % between two seeds of {control} ({evidence(contrast)})"
+    maps = f"their maps correlate by {formats.decimal(alike)} on average over the {images} images looked at"
+    return Finding("attention", f"{words}; {maps}.", verdict, ("attention/changed", "attention/likeness"))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    varied = np.ptp(a) > 0 and np.ptp(b) > 0
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) if varied else 0.0
 
 
 @figure
 def gradcam(results: Results, findings: Findings) -> Figure | None:
     """The first Grad-CAM run; None before it."""
-    found, view = results.view.of_kind(GradCam), results.view
-    if not found:
+    found = looked(results)
+    if found is None:
         return None
-    run, titles = view.runs_of(found[0].key)[0], [view.title(key) for key in found[0].sources]
-    roads = zip(titles, run.metrics["road"], strict=True)
-    scores = formats.listing([f"{formats.number(score)} ({title})" for title, score in roads])
-    columns = len(shown(run.arrays))
+    experiment, run = found
+    titles, classes = [results.view.title(key) for key in experiment.sources], results.view.classes
+    shown = chosen(run.arrays, confusions(results, experiment.sources[-1]))
     caption = join(
-        f"Grad-CAM's faithfulness by ROAD, positive when the regions marked matter more than the rest, is {scores}.",
-        f"Per class a test image that {titles[-1]} classifies correctly with median confidence and its most "
-        "confident error, headed by the class it is taken for; below each the maps for the true class of "
-        f"{formats.listing(titles)}.",
-        f"Shown are {formats.count(columns)} of {formats.count(len(view.classes))} classes."
-        if columns < len(view.classes)
-        else "",
-        "ROAD is a mean over one correct image per class and covers no variation between seeds.",
+        "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
+        f"The {len(shown)} classes of {len(classes)} with most errors: a test image that {titles[-1]} classifies "
+        "correctly with median confidence, and its most confident error. Below each the maps of "
+        f"{formats.listing(titles)}, interpolated from {_cells(results, experiment.sources[-1])}.",
+        f"n = {formats.plural(len(run.arrays['images']), 'image')} looked at; one seed.",
     )
     alt = "Test images with heat maps of the regions that speak for the true class"
-    return Figure("gradcam", caption, lambda: draw(run.arrays, view.classes, titles), alt)
+    return Figure("gradcam", caption, lambda: draw(run.arrays, classes, titles, shown), alt)
 
 
-def shown(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The classes to show, ascending: all, or of too many evenly spaced ones of those that have the most images."""
-    found = (np.stack([arrays["correct"], arrays["wrong"]]) != ABSENT).sum(axis=0)
-    if len(found) <= COLUMNS:
-        return np.arange(len(found))
-    fullest = np.flatnonzero(found == found.max())
-    return fullest[np.unique(np.linspace(0, len(fullest) - 1, COLUMNS).round().astype(int))]
+def confusions(results: Results, key: str) -> np.ndarray:
+    """Errors (C,) of a network by true class, all seeds together."""
+    wrong = [p.labels[~p.correct] for p in results.view.predictions(key)]
+    return np.bincount(np.concatenate(wrong), minlength=len(results.view.classes)) if wrong else np.zeros(0)
 
 
-def draw(arrays: Mapping[str, np.ndarray], classes: Sequence[str], titles: Sequence[str]) -> Canvas:
-    """Columns are classes; rows the image and one map per network, above correct, below wrong.
+def chosen(arrays: Mapping[str, np.ndarray], errors: np.ndarray) -> list[int]:
+    """The classes that have an image of both sorts, those with most ``errors`` (C,) first, at most four."""
+    both = np.flatnonzero((arrays["correct"] != ABSENT) & (arrays["wrong"] != ABSENT))
+    ranked = sorted(both.tolist(), key=lambda label: -int(errors[label]) if len(errors) else 0)
+    return ranked[:SHOWN]
+
+
+def _cells(results: Results, key: str) -> str:
+    """The size of a network's last feature map, as recorded."""
+    blocks = results.view.runs_of(key)[0].metrics["blocks"] if results.view.runs_of(key) else []
+    maps = [shape for _, shape, _ in blocks if len(shape) == 3]
+    return f"the {maps[-1][1]}×{maps[-1][2]} cells of the last feature map" if maps else "the last feature map"
+
+
+def draw(
+    arrays: Mapping[str, np.ndarray], classes: Sequence[str], titles: Sequence[str], shown: Sequence[int]
+) -> Canvas:
+    """A pair of columns per class, correct and wrong; below each image one map per network.
 
     ``arrays`` are those of ``study.kinds.GradCam``.
     """
-    columns = shown(arrays)
-    correct, wrong = arrays["correct"][columns], arrays["wrong"][columns]
-    names = [style.short(classes[label], LETTERS) for label in columns]
-    taken_for = ["" if row == ABSENT else style.short(classes[arrays["predicted"][row]], LETTERS) for row in wrong]
-    canvas = style.canvas(0.9 + 2 * (1 + len(titles)) * min(0.52, 5.2 / len(columns)))
-    above, below = canvas.subplots(2, 1)
-    _block(above, mosaic(arrays, correct), names, ["correct", *titles])
-    _block(below, mosaic(arrays, wrong), taken_for, ["wrong, taken for", *titles])
+    rows = [int(arrays[which][label]) for label in shown for which in ("correct", "wrong")]
+    sides = [(arrays["targets"][row], arrays["predicted"][row]) for row in rows]
+    heads = ["\n→\n".join(style.short(classes[label], LETTERS) for label in each) for each in sides]
+    canvas = style.canvas(0.5 + (1 + len(titles)) * 0.64)
+    axes = canvas.subplots()
+    _block(axes, mosaic(arrays, rows), heads, ["image", *titles])
     return canvas
 
 
 def mosaic(arrays: Mapping[str, np.ndarray], rows: Sequence[int] | np.ndarray) -> np.ndarray:
     """Tiles (rows, columns) of TILE px with white gaps as one RGB image: each image above its heat maps."""
     images, maps, pitch = arrays["images"].transpose(0, 2, 3, 1), arrays["maps"], TILE + GAP
-    canvas = np.full(((1 + len(maps)) * pitch - GAP, len(rows) * pitch - GAP, 3), 255, dtype=np.uint8)
+    canvas = np.full(((1 + len(maps)) * pitch - GAP, max(1, len(rows)) * pitch - GAP, 3), 255, dtype=np.uint8)
     for column, chosen in enumerate(rows):
         if chosen == ABSENT:
             continue
@@ -108,7 +239,7 @@ def _overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 def _block(axes: Axes, pixels: np.ndarray, heads: Sequence[str], labels: Sequence[str]) -> None:
     axes.imshow(pixels)
     middles = TILE / 2 + (TILE + GAP) * np.arange(max(len(heads), len(labels)))
-    axes.set_xticks(middles[: len(heads)], heads, rotation=40, ha="left", rotation_mode="anchor")
-    axes.set_yticks(middles[: len(labels)], [textwrap.fill(label, 14) for label in labels])
+    axes.set_xticks(middles[: len(heads)], heads)
+    axes.set_yticks(middles[: len(labels)], labels)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)

@@ -52,7 +52,7 @@ def overfitting_findings(results: Results) -> Iterator[Finding]:
 
 
 def _finding(results: Results, key: str) -> Finding:
-    title, (excess, low, high) = results.view.title(key), gap(results, key)
+    title, (excess, low, high) = results.view.phrase(key), gap(results, key)
     verdict: Verdict = "supported" if low >= LEAST_GAP else "contradicted" if high < LEAST_GAP else "inconclusive"
     seen, unseen = (results.view.metric(key, f"{split}_accuracy") for split in ("train", "validation"))
     least = f"{formats.percent(LEAST_GAP)} points"
@@ -66,4 +66,4 @@ def _finding(results: Results, key: str) -> Finding:
         f"images, a gap of {formats.points(excess)} points (95 % CI {formats.points_interval(low, high)})"
     )
     names = tuple(f"{kind}/{key}" for kind in ("train-accuracy", "validation-accuracy", "gap", "gap-interval"))
-    return Finding(f"overfitting/{key}", f"{words}: {evidence}.", verdict, names)
+    return Finding(f"overfitting/{key}", f"{formats.sentence_case(words)}: {evidence}.", verdict, names)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -17,12 +18,10 @@ from analysis.evidence import (
     Finding,
     Findings,
     Origin,
-    Table,
     Verdict,
     facts,
     figure,
     findings,
-    table,
 )
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy, summarise
@@ -65,6 +64,7 @@ def level_facts(results: Results) -> Iterator[Fact]:
         chosen = Origin(StudyView.selected, view.names(*(experiment.key for experiment in view.at(level))))
         measured, accuracy = Origin(summarise, view.names(key)), results.accuracies[key]
         yield chosen.text(f"best/level{level}", view.title(key))
+        yield chosen.text(f"best-phrase/level{level}", view.phrase(key))
         yield chosen.text(f"best-key/level{level}", key)
         yield measured.percent(f"best-accuracy/level{level}", accuracy.mean)
         yield measured.interval(f"best-accuracy-interval/level{level}", accuracy.low, accuracy.high)
@@ -116,46 +116,72 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, r
     return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, rests_on, claim)
 
 
-@table
-def headline(results: Results, findings: Findings) -> Table | None:
-    """One row per level: the model that validation selects, beside pass mark and reference."""
-    if not results.best:
-        return None
-    rows, asked = [], _asked(results)
-    for level, key in results.best.items():
-        mark, reference = results.view.level[level].pass_mark, results.view.level[level].reference
-        passed = formats.MISSING if mark is None else formats.percent(mark)
-        published = formats.percent(reference.accuracy) if reference else formats.MISSING
-        beside = (passed, published) if asked else ()
-        rows.append((str(level), results.view.title(key), *accuracy_cells(results.accuracies[key]), *beside))
-    caption = join(
-        progress_sentence(results),
-        "Per level the model with the best validation accuracy and its test accuracy"
-        + (
-            ", beside the challenge's pass mark and the figure published for the study this one answers." * asked or "."
+@findings
+def all_pass_marks(results: Results) -> Iterator[Finding]:
+    """Which levels meet their pass marks."""
+    found = {each.name.rpartition("level")[2]: each.verdict for each in pass_marks(results)}
+    if found:
+        yield marks_finding(found)
+
+
+def marks_finding(found: Mapping[str, Verdict]) -> Finding:
+    """What became of all pass marks, missed ones first, by level; contradicted where one is missed."""
+    words: dict[Verdict, tuple[str, str]] = {
+        "contradicted": ("misses its pass mark", "miss their pass marks"),
+        "inconclusive": ("is too close to its pass mark to call", "are too close to their pass marks to call"),
+        "supported": (
+            "meets its pass mark with its whole interval",
+            "meet their pass marks with their whole intervals",
         ),
-        accuracy_interval(results),
+    }
+    told = []
+    for verdict, (one, many) in words.items():
+        levels = [level for level, each in found.items() if each == verdict]
+        if levels:
+            level = "level" if len(levels) == 1 else "levels"
+            told.append(f"{level} {formats.listing(levels)} {one if len(levels) == 1 else many}")
+    worst = next(each for each in words if each in found.values())
+    named = tuple(f"pass-mark/level{level}" for level in found)
+    return Finding("pass-marks", f"{formats.sentence_case('; '.join(told))}.", worst, named)
+
+
+@findings
+def conclusions(results: Results) -> Iterator[Finding]:
+    """How far accuracy moves over the levels with a pass mark, and which of the steps are shown."""
+    marked = [level for level in results.best if results.view.level[level].step]
+    if len(marked) > 1 and results.progress:
+        ends = [results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1])]
+        verdicts = {level: judged.verdict for level, judged in results.progress.items()}
+        yield conclusion_finding((marked[0], marked[-1]), (ends[0], ends[1]), verdicts)
+
+
+def conclusion_finding(ends: tuple[int, int], reached: tuple[float, float], steps: Mapping[int, Verdict]) -> Finding:
+    """From the first to the last level that ``ends`` names; ``steps`` has the verdict of the step to each level."""
+    words: dict[Verdict, str] = {
+        "supported": "is shown to raise accuracy",
+        "contradicted": "is shown to lower it",
+        "equivalent": "makes no difference that matters",
+        "inconclusive": "is undecided",
+    }
+    told = []
+    for verdict, one in words.items():
+        levels = [str(level) for level, each in steps.items() if each == verdict]
+        if levels:
+            many = one.replace("is ", "are ", 1).replace("makes", "make")
+            step = f"the step to level {levels[0]} {one}"
+            told.append(step if len(levels) == 1 else f"the steps to levels {formats.listing(levels)} {many}")
+    moved = "rises" if reached[1] > reached[0] else "falls"
+    sentence = (
+        f"From level {ends[0]} to level {ends[1]} the test accuracy of the selected model {moved} from "
+        f"{formats.percent(reached[0])} % to {formats.percent(reached[1])} %; {formats.listing(told)}."
     )
-    head = ("Level", "Selected on validation", "Accuracy, %", "95 % CI")
-    extra = ("Pass mark, %", "Reference, %") if asked else ()
-    return Table("headline", caption, (*head, *extra), tuple(rows), "llrl" + "rr" * asked)
+    verdict = next(each for each in ("contradicted", *words) if each in steps.values())
+    return Finding("conclusion", sentence, verdict, tuple(f"best-accuracy/level{level}" for level in ends))
 
 
 def _asked(results: Results) -> bool:
     """Whether these data have pass marks or published figures."""
     return any(level.pass_mark is not None or level.reference for level in results.view.level.values())
-
-
-def progress_sentence(results: Results) -> str:
-    """How far accuracy moves over the levels that try to be more accurate than the one before."""
-    marked = [level for level in results.best if results.view.level[level].step]
-    if len(marked) < 2:
-        return ""
-    first, last = (results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1]))
-    return (
-        f"Test accuracy of the selected models goes from {formats.percent(first)} % at level {marked[0]} to "
-        f"{formats.percent(last)} % at level {marked[-1]} ({formats.points(last - first)} points)."
-    )
 
 
 @figure
@@ -164,10 +190,11 @@ def levels(results: Results, findings: Findings) -> Figure | None:
     if not results.best:
         return None
     caption = join(
-        progress_sentence(results),
-        "Filled: per level the model selected on validation, with its interval; small: the level's other experiments"
-        + "; bar: the challenge's pass mark; open diamond: the published reference figure" * _asked(results)
-        + ". The axis is logarithmic in the error.",
+        "Test accuracy of the models that the levels select.",
+        "Filled: the model that each level selects on validation, named below, with its interval; small: the level's "
+        "other experiments"
+        + "; bar: the challenge's pass mark; open diamond: the published figure" * _asked(results)
+        + ".",
         accuracy_interval(results),
     )
     alt = "Test accuracy in percent against level 1 to 5, with intervals"
@@ -177,21 +204,23 @@ def levels(results: Results, findings: Findings) -> Figure | None:
 
 def _draw(results: Results) -> Canvas:
     """Accuracy in percent over the levels; the first pass mark and the last reference are named."""
-    canvas, shown = style.canvas(2.2), results.view.levels
+    canvas, shown = style.canvas(2.3), results.view.levels
     axes = canvas.subplots()
     for level in shown:
         _draw_level(axes, results, level)
-    axes.set(xlabel="Level", ylabel="Test accuracy, %", xticks=shown)
+    names = [textwrap.fill(results.view.title(results.best[n]), 20) if n in results.best else "" for n in shown]
+    axes.set(ylabel="Test accuracy, %")
+    axes.set_xticks(shown, [f"Level {n}\n{name}" for n, name in zip(shown, names, strict=True)])
     axes.set_xlim(min(shown) - 0.5, max(shown) + 0.75)
-    style.stretch_accuracy(axes)
+    style.round_accuracy(axes)
     style.grid(axes, "y")
     described = results.view.level.values()
     marks = [(level.number, 100 * level.pass_mark) for level in described if level.pass_mark is not None]
     references = [(level.number + 0.38, 100 * level.reference.accuracy) for level in described if level.reference]
     for mark in marks[:1]:
-        _note(axes, "pass mark", mark, -3, style.COLOURS[1])
+        _note(axes, "pass mark", mark, -3, style.GREY)
     for place in references[-1:]:
-        axes.annotate("reference", place, va="center", ha="left", annotation_clip=False)
+        axes.annotate("published", place, va="center", ha="left", annotation_clip=False)
     return canvas
 
 
@@ -199,16 +228,17 @@ def _draw_level(axes: Axes, results: Results, level: int) -> None:
     key, described = results.best.get(level), results.view.level[level]
     others = [e.key for e in results.view.at(level) if e.key in results.accuracies and e.key != key]
     heights = [100 * results.accuracies[other].mean for other in others]
-    axes.plot([level - 0.28] * len(heights), heights, "o", color=style.GREY, alpha=0.55, ms=3, mew=0)
+    shades = [style.colour(results.view, other) for other in others]
+    axes.scatter([level - 0.22] * len(heights), heights, 9, color=shades, linewidths=0)
     if described.pass_mark is not None:
-        axes.hlines(100 * described.pass_mark, level - 0.4, level + 0.4, color=style.COLOURS[1], lw=1.6)
+        axes.hlines(100 * described.pass_mark, level - 0.4, level + 0.4, color=style.GREY, lw=1.6)
     if described.reference:
         axes.plot(level + 0.28, 100 * described.reference.accuracy, "D", mfc="white", mec=style.INK, mew=0.9)
     if key:
-        accuracy, blue = results.accuracies[key], style.COLOURS[0]
+        accuracy, shade = results.accuracies[key], style.colour(results.view, key)
         spread = style.error_bar(accuracy)
-        axes.errorbar(level, 100 * accuracy.mean, spread, fmt="o", color=blue, ms=6, capsize=2.5, zorder=3)
-        _note(axes, formats.percent(accuracy.mean), (level, 100 * accuracy.high), 3, blue)
+        axes.errorbar(level, 100 * accuracy.mean, spread, fmt="o", color=shade, ms=6, capsize=2.5, zorder=3)
+        _note(axes, formats.percent(accuracy.mean), (level, 100 * accuracy.high), 3, style.darker(shade))
 
 
 def _note(axes: Axes, text: str, place: tuple[float, float], above: float, shade: str) -> None:

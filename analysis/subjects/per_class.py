@@ -1,8 +1,9 @@
-"""Where the selected level 3 model errs, class by class."""
+"""Where the selected level 3 model errs, class by class, and which classes a step helps and hurts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,17 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
 from analysis.captions import counted, join, over
-from analysis.evidence import Fact, Figure, Findings, Origin, Table, facts, figure, table
+from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
+from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.per_class import confused_pairs, counts, scores, unbalanced
+from analysis.view import StudyView
 
 LEVEL = 3
 MANY_CLASSES = 20  # more are not shown one by one
 WORST, BEST, PAIRS = 10, 5, 15  # classes and confusions that stand for them
-PAIR_ROW, CLASS_ROW = 0.19, 0.25  # inches
+PAIR_ROW = 0.19  # inches
+NAMED = 4  # classes that a sentence names one by one
 
 
 @facts
@@ -38,6 +42,99 @@ def class_facts(results: Results) -> Iterator[Fact]:
     for name, row in (("worst", scored["recall"].idxmin()), ("best", scored["recall"].idxmax())):
         yield made.text(f"{name}-class/name", scored["class"][row])
         yield made.percent(f"{name}-class/recall", scored["recall"][row])
+        yield made.interval(f"{name}-class/recall-interval", scored["recall_low"][row], scored["recall_high"][row])
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two compared models and how every class's recall changes from ``control`` to ``key``, by class name."""
+
+    key: str
+    control: str
+    classes: dict[str, Contrast]
+
+
+def steps(results: Results) -> list[Step]:
+    """Class by class: level 2's first comparison and that of the ensemble with its best member, as far as they ran.
+
+    Intervals are simultaneous and p-values adjusted over the classes of all steps together.
+    """
+    voted = results.ensemble.best_vote if results.ensemble else ""
+    pairs = [*results.judged_at(2)[:1], *([results.judged[voted]] if voted in results.judged else [])]
+    return class_changes(results, [(each.key, each.control) for each in pairs])
+
+
+def class_changes(results: Results, pairs: Sequence[tuple[str, str]]) -> list[Step]:
+    """Change of recall per class of each (treated, control); a class without test images is left out."""
+    view = results.view
+    values = {(pair, name): each for pair in pairs for name, each in _by_class(view, *pair).items()}
+    found = contrasts(values)
+    return [Step(*pair, {name: each for (of, name), each in found.items() if of == pair}) for pair in pairs]
+
+
+def _by_class(view: StudyView, key: str, control: str) -> dict[str, np.ndarray]:
+    """Treated less control correctness of each class's images, (S, N)."""
+    treated, untreated = view.paired(key, control)
+    difference = np.stack([a.correct.astype(float) - b.correct for a, b in zip(treated, untreated, strict=True)])
+    labels = treated[0].labels
+    return {view.classes[label]: difference[:, labels == label] for label in np.unique(labels)}
+
+
+@facts
+def change_facts(results: Results) -> Iterator[Fact]:
+    """The change of every class in every step."""
+    for step in steps(results):
+        made = Origin(class_changes, results.view.names(step.key, step.control))
+        for name, change in step.classes.items():
+            yield made.points(f"class-change/{step.key}/{name}", change.difference)
+
+
+@findings
+def change_findings(results: Results) -> Iterator[Finding]:
+    """Which classes each step helps and hurts."""
+    for step in steps(results):
+        yield change_finding(step, results.view.phrase(step.key), results.view.phrase(step.control))
+
+
+def change_finding(step: Step, treated: str, control: str) -> Finding:
+    """Supported where a class gains, contradicted where one loses, else inconclusive."""
+    better, worse = ({name: c for name, c in step.classes.items() if c.sign == sign} for sign in (1, -1))
+    unclear = len(step.classes) - len(better) - len(worse)
+    parts = [f"raises the recall of {_listed(better)}"] if better else []
+    parts += [f"lowers {'that' if better else 'the recall'} of {_listed(worse)}"] if worse else []
+    words = f"{formats.sentence_case(treated)} {formats.listing(parts)} against {control}"
+    if not parts:
+        name = max(step.classes, key=lambda name: abs(step.classes[name].difference))
+        largest = f"{name} ({formats.points(step.classes[name].difference)} points)"
+        words = f"Between {treated} and {control} no class changes detectably, {largest} most"
+        better = {name: step.classes[name]}
+    elif unclear:
+        words += f"; for the other {formats.plural(unclear, 'class', 'classes')} no change was detected"
+    verdict: Verdict = "contradicted" if worse else "supported" if better else "inconclusive"
+    named = tuple(f"class-change/{step.key}/{name}" for name in (*_ends(better), *_ends(worse)))
+    return Finding(f"class-change/{step.key}", f"{words}.", verdict, named)
+
+
+def _ends(changes: Mapping[str, Contrast]) -> list[str]:
+    """The classes that a sentence names: all, or of many the first and the last by the size of the change."""
+    ordered = sorted(changes, key=lambda name: -abs(changes[name].difference))
+    return ordered if len(ordered) <= NAMED else [ordered[0], ordered[-1]]
+
+
+def _listed(changes: Mapping[str, Contrast]) -> str:
+    """The classes with their changes in points, the largest first, with the largest adjusted p among them.
+
+    Of many, the number with the largest and the smallest change.
+    """
+    named = [f"{name} ({formats.points(changes[name].difference)})" for name in _ends(changes)]
+    told = formats.listing(named)
+    if len(changes) > NAMED:
+        told = f"{formats.count(len(changes))} classes, from {named[0]} to {named[-1]}"
+    largest = max(change.p for change in changes.values())
+    if len(changes) == 1:
+        return f"{told} points ({formats.p_phrase(largest, 'adjusted p')})"
+    bound = formats.p_value(largest)
+    return f"{told} points (each adjusted p {bound if bound.startswith('<') else f'≤ {bound}'})"
 
 
 @table
@@ -101,47 +198,49 @@ def _recall(scored: pd.DataFrame) -> list[pd.Series]:
 
 
 @figure
-def confusion(results: Results, findings: Findings) -> Figure | None:
-    """The confusion matrix, or of many classes the most frequent confusions; None before level 3 has a network."""
+def errors(results: Results, findings: Findings) -> Figure | None:
+    """Confusions, recall and its change, class by class; None before level 3 has a network."""
     key = results.best.get(LEVEL)
     if key is None:
         return None
-    predictions, classes = results.view.predictions(key), results.view.classes
+    view = results.view
+    predictions, classes, changed = view.predictions(key), view.classes, steps(results)
     matrix = counts(predictions, classes)
-    worst = "Every test image is classified correctly."
-    for true, predicted, number in confused_pairs(matrix, classes, top=1):
-        share = formats.percent(number / matrix[classes.index(true)].sum())
-        images = f"{formats.plural(number, 'image')}, {share} % of that class"
-        worst = f"The most frequent confusion is {true} taken for {predicted}: {images}."
-    many, title = len(classes) > MANY_CLASSES, results.view.title(key)
-    seen = counted(results, formats.plural(len(predictions), "seed") + (" added up" if len(predictions) > 1 else ""))
-    if many:
-        return _worst_pairs(matrix, classes, title, worst, seen)
+    if len(classes) > MANY_CLASSES:
+        return _worst_pairs(results, key, matrix)
     caption = join(
-        worst,
-        f"Test images of {title} by true class (rows) and predicted class (columns), in "
-        "percent of the row; cells that round to zero are blank.",
-        seen,
+        _takeaway(matrix, classes),
+        f"{view.title(key)}. Left: images of each true class by predicted class, in percent; blank: rounds to zero. "
+        "Middle: recall, which the diagonal rounds, with 95 % Wilson intervals.",
+        f"Right: change of recall from {_told(results, changed)}, with joint 95 % intervals; filled: adjusted p below "
+        "0.05."
+        if changed
+        else "",
+        counted(results, over(len(predictions))),
     )
-    alt = "Confusion matrix in percent, rows the true class, columns the predicted class"
-    return Figure("confusion", caption, lambda: _draw(matrix, classes), alt, width=_width(classes))
+    alt = "Confusion matrix in percent; recall of each class with intervals; change of recall by class"
+    return Figure("errors", caption, lambda: _draw(results, key, matrix, changed), alt)
 
 
-def _worst_pairs(matrix: np.ndarray, classes: list[str], title: str, worst: str, seen: str) -> Figure | None:
-    """The most frequent confusions as bars; None where there is no error to show."""
-    pairs = confused_pairs(matrix, classes, PAIRS)
+def _worst_pairs(results: Results, key: str, matrix: np.ndarray) -> Figure | None:
+    """Of many classes, the most frequent confusions as bars; None where there is no error to show."""
+    pairs = confused_pairs(matrix, results.view.classes, PAIRS)
     shown, errors = sum(number for *_, number in pairs), int(matrix.sum() - matrix.trace())
-    told = f"The {formats.plural(len(pairs), 'confusion')} shown of {title} hold {formats.count(shown)} of its "
-    caption = join(worst, f"{told}{formats.plural(errors, 'error')} on test images.", seen)
+    told = f"The {formats.plural(len(pairs), 'confusion')} shown of {results.view.title(key)} hold "
+    caption = join(
+        _takeaway(matrix, results.view.classes),
+        f"{told}{formats.count(shown)} of its {formats.plural(errors, 'error')} on test images.",
+        counted(results, over(len(results.view.predictions(key)))),
+    )
     alt = "Bars: the most frequent confusions of a true class with another"
-    return Figure("confusion", caption, lambda: _draw_pairs(pairs), alt) if pairs else None
+    return Figure("errors", caption, lambda: _draw_pairs(pairs), alt) if pairs else None
 
 
 def _draw_pairs(pairs: list[tuple[str, str, int]]) -> Canvas:
     """One bar per pair of classes, the longest on top."""
     canvas = style.canvas(0.5 + PAIR_ROW * len(pairs))
     axes = canvas.subplots()
-    names = [f"{style.short(true)} taken for {style.short(predicted)}" for true, predicted, _ in pairs]
+    names = [f"{style.short(true)} → {style.short(predicted)}" for true, predicted, _ in pairs]
     bars = axes.barh(range(len(pairs)), [number for *_, number in pairs], height=0.7, color=style.COLOURS[0])
     axes.bar_label(bars, padding=2, fontsize=8)
     axes.set_yticks(range(len(pairs)), names)
@@ -153,34 +252,82 @@ def _draw_pairs(pairs: list[tuple[str, str, int]]) -> Canvas:
     return canvas
 
 
-def _width(classes: list[str]) -> float:
-    return 0.7 if len(classes) <= 10 else 1.0
+def _takeaway(matrix: np.ndarray, classes: Sequence[str]) -> str:
+    pairs = confused_pairs(matrix, classes, top=2)
+    if not pairs:
+        return "Every test image is classified correctly."
+    named = formats.listing([f"{true} → {predicted}" for true, predicted, _ in pairs])
+    verb = "is the most frequent confusion" if len(pairs) == 1 else "are the most frequent confusions"
+    return f"{named} {verb}."
 
 
-def _draw(matrix: np.ndarray, classes: list[str]) -> Canvas:
-    """Row percentages of counts (C, C); the diagonal has its own shade so that errors keep their contrast."""
-    canvas, classes = style.canvas(max(3.1, CLASS_ROW * len(classes)), _width(classes)), list(map(style.short, classes))
-    axes = canvas.subplots()
-    share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    diagonal = np.eye(len(classes), dtype=bool)
-    darkest = max(1.0, 1.8 * float(share[~diagonal].max(initial=0.0)))
-    _cells(axes, share, ~diagonal, classes, "normal", cmap="Blues", vmin=0, vmax=darkest)
-    _cells(axes, share, diagonal, classes, "bold", cmap=["#F2F2F2"])
-    axes.set(xlabel="Predicted class", ylabel="True class")
-    axes.set_xticklabels(classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticklabels(classes, rotation=0)
-    axes.tick_params(length=0)
+def _told(results: Results, changed: Sequence[Step]) -> str:
+    phrase = results.view.phrase
+    return formats.listing([f"{phrase(step.control)} to {phrase(step.key)}" for step in changed])
+
+
+def _draw(results: Results, key: str, matrix: np.ndarray, changed: Sequence[Step]) -> Canvas:
+    """Three panels that share the classes' rows."""
+    classes = results.view.classes
+    canvas = style.canvas(0.95 + 0.2 * max(7, len(classes)))
+    ratios = [2.5, 1.25, 1.5] if changed else [2.5, 1.5]
+    panels = canvas.subplots(1, len(ratios), width_ratios=ratios, sharey=True)
+    _draw_confusion(panels[0], matrix, classes)
+    _draw_recall(panels[1], scores(results.view.predictions(key), classes), style.colour(results.view, key))
+    if changed:
+        _draw_changes(results, panels[2], changed)
     return canvas
 
 
-def _cells(
-    axes: Axes, share: np.ndarray, shown: np.ndarray, classes: list[str], weight: str, **colours: object
-) -> None:
-    """The cells where ``shown`` (C, C) holds, each with its percentage unless there are too many classes."""
-    import seaborn
+def _draw_confusion(axes: Axes, matrix: np.ndarray, classes: list[str]) -> None:
+    """Row percentages of counts (C, C); the diagonal has its own shade so that errors keep their contrast."""
+    classes = list(map(style.short, classes))
+    share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    diagonal = np.eye(len(classes), dtype=bool)
+    errors = np.where(diagonal, 0, share)
+    axes.imshow(errors, cmap="Blues", vmin=0, vmax=max(1.0, 1.6 * float(errors.max())), aspect="auto")
+    axes.imshow(np.where(diagonal, 0.14, np.nan), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(share):
+        text = formats.decimal(value, 0)
+        if text != "0":
+            bold = style.BOLD if row == column else {}
+            axes.text(column, row, text, ha="center", va="center", **bold)
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="Predicted class", ylabel="True class")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
-    written = np.vectorize(lambda value: "" if (text := formats.decimal(value, 0)) == "0" else text)(share)
-    seaborn.heatmap(
-        share, mask=~shown, ax=axes, annot=written if len(classes) <= MANY_CLASSES else None, fmt="", cbar=False,
-        xticklabels=classes, yticklabels=classes, annot_kws={"weight": weight}, **colours,
-    )  # fmt: skip
+
+def _draw_recall(axes: Axes, scored: pd.DataFrame, shade: str) -> None:
+    middle = 100 * scored["recall"]
+    reach = np.clip([middle - 100 * scored["recall_low"], 100 * scored["recall_high"] - middle], 0, None)
+    axes.errorbar(middle, range(len(scored)), xerr=reach, fmt="o", color=shade, elinewidth=1.0, ms=4)
+    axes.set_xlabel("Recall, %")
+    _share_rows(axes)
+
+
+def _draw_changes(results: Results, axes: Axes, changed: Sequence[Step]) -> None:
+    """The changes of each step, one above the other within a row, the steps named below."""
+    offsets = 0.32 * (np.arange(len(changed)) - (len(changed) - 1) / 2)
+    for step, offset in zip(changed, offsets, strict=True):
+        shade = style.colour(results.view, step.key)
+        for name, change in step.classes.items():
+            row, fill = results.view.classes.index(name), shade if change.sign else "white"
+            axes.plot([100 * change.low, 100 * change.high], [row + offset] * 2, color=shade, lw=1.0)
+            axes.plot(100 * change.difference, row + offset, "o", mfc=fill, mec=shade, ms=4)
+    axes.axvline(0, color=style.GREY, lw=0.7, zorder=0)
+    axes.set_xlabel("Change of recall, points")
+    for line, step in enumerate(reversed(changed)):
+        name = results.view.title(step.key)
+        axes.annotate(
+            name, (0.5, 1.02 + 0.075 * line), xycoords="axes fraction", ha="center", va="bottom",
+            color=style.darker(style.colour(results.view, step.key)),
+        )  # fmt: skip
+    _share_rows(axes)
+
+
+def _share_rows(axes: Axes) -> None:
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    style.grid(axes, "x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -30,6 +31,13 @@ from study.kinds import Training
 from study.metrics.calibration import expected_calibration_error
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
+NETWORKS = {  # timm's names and this study's, as patterns, with those of papers
+    r"tf_efficientnet_lite(\d)": r"EfficientNet-Lite\1",
+    r"efficientnet_b(\d)": r"EfficientNet-B\1",
+    r"resnet(\d+)": r"ResNet-\1",
+    r"mobilenetv3_small_100": "MobileNetV3-Small",
+    r"compact_cnn.*": "CompactCNN",
+}
 VIEWS = {
     1: "the image alone",
     2: "the image, averaged with those for its mirror image",
@@ -96,7 +104,7 @@ def describe_recipe(trained: Trained, stored: int = LENGTHS_FOR) -> dict[str, st
     """A training in words, on images stored at ``stored`` px; what changes between stages is joined by "then"."""
     architecture, recipe = trained.architecture, trained.recipe
     return {
-        "architecture": architecture.backbone,
+        "architecture": network_name(architecture.backbone),
         "initialisation": "ImageNet weights" if architecture.pretrained else "random weights",
         "optimizer": OPTIMIZERS.get(recipe.optimizer, recipe.optimizer),
         "epochs": formats.setting(recipe.epochs),
@@ -112,6 +120,18 @@ def describe_recipe(trained: Trained, stored: int = LENGTHS_FOR) -> dict[str, st
         "augmentation": _by_stage(recipe, lambda stage: describe_augmentation(stage.augmentation.at(stored))),
         "views": VIEWS[recipe.test_views],
     }
+
+
+def network_name(backbone: str) -> str:
+    """A backbone as papers call it.
+
+    >>> network_name("tf_efficientnet_lite0"), network_name("resnet18"), network_name("convnext_tiny")
+    ('EfficientNet-Lite0', 'ResNet-18', 'convnext_tiny')
+    """
+    for pattern, name in NETWORKS.items():
+        if found := re.fullmatch(pattern, backbone):
+            return found.expand(name)
+    return backbone
 
 
 def _by_stage(recipe: Recipe, words: Callable[[Stage], str]) -> str:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
-from analysis.captions import join, takeaway
-from analysis.evidence import Fact, Figure, Findings, Origin, facts, figure
+from analysis.captions import accuracy_cells, accuracy_interval, join
+from analysis.evidence import Fact, Figure, Findings, Origin, Table, facts, figure, table
 from analysis.results import Results
 
 LEVEL = 1
@@ -34,6 +34,24 @@ def train_seconds(results: Results, key: str) -> float:
     return sum(float(run.durations.get("train", run.durations["total"])) for run in runs) / len(runs)
 
 
+@table
+def accuracies(results: Results, findings: Findings) -> Table | None:
+    """What every experiment reached, and what its training cost."""
+    if not results.accuracies:
+        return None
+    rows: list[tuple[str, ...]] = []
+    for key, accuracy in results.accuracies.items():
+        title, validation = results.view.title(key), formats.percent(results.view.metric(key, "validation_accuracy"))
+        rows.append((title, validation, *accuracy_cells(accuracy), *cost_cells(results, key)))
+    caption = join(
+        f"Accuracy of {formats.plural(len(rows), 'experiment')} that predict.",
+        accuracy_interval(results),
+        "MACs: multiply-accumulates per image at the size trained on; training time per run.",
+    )
+    head = ("Experiment", "Validation, %", "Test, %", "95 % CI", *COSTS)
+    return Table("accuracies", caption, head, tuple(rows), "lrrlrrr")
+
+
 def cost_cells(results: Results, key: str) -> tuple[str, ...]:
     """What a network costs, as table cells."""
     view = results.view
@@ -54,7 +72,7 @@ def curves(results: Results, findings: Findings) -> Figure | None:
     seeds = max(len(view.runs_of(key)) for key in keys)
     monitored = max(int(run.metrics["monitored_images"]) for key in keys for run in view.runs_of(key))
     caption = join(
-        takeaway(findings, f"summary/level{LEVEL}", f"pass-mark/level{LEVEL}"),
+        "The course of training at level 1.",
         f"Loss (left) and accuracy (right) over epochs on {formats.plural(monitored, 'validation image')} (solid) and "
         "on training images as augmented (dashed).",
         f"Thin lines are single runs, n = {formats.plural(seeds, 'seed')} each.",

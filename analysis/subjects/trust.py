@@ -5,24 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-from matplotlib.figure import Figure as Canvas
-
-from analysis import formats, style
-from analysis.captions import averaged, join, pooled, takeaway
+from analysis import formats
 from analysis.evidence import (
     Claim,
     Fact,
-    Figure,
     Finding,
-    Findings,
     Origin,
-    Table,
     Verdict,
     facts,
-    figure,
     findings,
-    table,
 )
 from analysis.results import Results
 from analysis.statistics.crossed import ALPHA, Estimate
@@ -30,8 +21,7 @@ from analysis.statistics.influence import of_log_temperature
 from analysis.statistics.trust import Trust, Uncertainty, ood_of, sampled, trust_of
 from study.kinds import McDropout, OutOfDistribution
 from study.metrics import uncertainty as scores
-from study.metrics.calibration import BINS, expected_calibration_error, fit_temperature, negative_log_likelihood
-from study.metrics.calibration import reliability as binned
+from study.metrics.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
 
 SELECTIVE_COVERAGE = 0.9
 POINTS = 400  # coverages drawn, so that a vector file stays small
@@ -51,7 +41,7 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
     if trust is None:
         return
     model, before, after = results.view.names(trust.model), trust.before.calibration, trust.after.calibration
-    yield Origin(trust_of, model).text("calibration/model", results.view.title(trust.model))
+    yield Origin(trust_of, model).text("calibration/model", results.view.phrase(trust.model))
     yield Origin(expected_calibration_error, model).percent("calibration/ece-before", before.ece)
     yield Origin(expected_calibration_error, model).percent("calibration/ece-after", after.ece)
     for name, uncertainty in (("before", trust.before), ("after", trust.after)):
@@ -176,12 +166,12 @@ def uncertainty_finding(trust: Trust, gain: Estimate, runs: tuple[str, ...] = ()
     verdict, interval = _verdict_of_gain(gain), gain.interval()
     whose = f"{chosen.title[0].lower()}{chosen.title[1:]}"
     words = (
-        f"Between refusing images by {whose} and by entropy of the single model no difference in the errors left "
+        f"Between declining images by {whose} and by entropy of the single model no difference in the errors left "
         "was detected"
     )
     if verdict != "inconclusive":
         left = "fewer" if verdict == "supported" else "more"
-        words = f"Refusing images by {whose} leaves {left} errors than by entropy of the single model"
+        words = f"Declining images by {whose}, {left} errors are left than by entropy of the single model"
     bounds = f"95 % CI {formats.points_interval(-interval.high, -interval.low)} points"
     numbers = f"AURC {formats.percent(chosen.aurc)} % against {formats.percent(trust.before.aurc)} %"
     sentence = f"{words} ({numbers}; difference {bounds}, {formats.p_phrase(gain.p)})."
@@ -202,111 +192,3 @@ def _verdict_of_gain(gain: Estimate) -> Verdict:
     if math.isnan(gain.p) or gain.p >= ALPHA:
         return "inconclusive"
     return "supported" if gain.value > 0 else "contradicted"
-
-
-@table
-def trust(results: Results, findings: Findings) -> Table | None:
-    """Calibration and error detection of each source of confidence."""
-    trust = results.trust
-    if trust is None:
-        return None
-    measured = trust.ood if trust.ood and trust.ood.scores else None
-    rows = []
-    for name, uncertainty in trust.uncertainties.items():
-        c = uncertainty.calibration
-        ece = f"{formats.percent(c.ece)} ({formats.percent_interval(*_within(uncertainty.ece_estimate))})"
-        calibrated = (ece, formats.percent(c.adaptive_ece), *map(formats.number, (c.nll, c.brier)))
-        found = (formats.number(uncertainty.auroc), formats.percent(uncertainty.aurc))
-        told = [formats.number(trust.ood_auroc(name))] if measured else []
-        rows.append((uncertainty.title, *calibrated, *found, *told))
-    caption = join(
-        takeaway(findings, "calibration/temperature"),
-        f"Single model: {results.view.title(trust.model)}; its temperature is fitted on validation.",
-        f"Ensemble: {results.view.title(trust.vote)}." if trust.vote else "",
-        f"ECE: expected calibration error, {BINS} bins, with its 95 % interval over test images; NLL: negative "
-        "log-likelihood in nats; AUROC: errors "
-        "found by the uncertainty; AURC: area under the risk-coverage curve.",
-        f"OOD AUROC: test images told from {formats.count(measured.images)} of {measured.title}." if measured else "",
-        averaged(results),
-    )
-    head: tuple[str, ...] = ("Uncertainty", "ECE, %", "Adaptive ECE, %", "NLL", "Brier", "AUROC", "AURC, %")
-    head += ("OOD AUROC",) if measured else ()
-    return Table("trust", caption, head, tuple(rows), "l" + "r" * (len(head) - 1))
-
-
-@figure
-def reliability(results: Results, findings: Findings) -> Figure | None:
-    """Reliability diagrams before and after temperature scaling; None before a network is trained."""
-    trust = results.trust
-    if trust is None:
-        return None
-    caption = join(
-        takeaway(findings, "calibration/temperature"),
-        f"Accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins (top), on the "
-        "diagonal where confidence can be believed, and the share of images per bin (bottom).",
-        pooled(results),
-    )
-    alt = f"Accuracy against confidence in {BINS} bins before and after temperature scaling, with histograms"
-    return Figure("reliability", caption, lambda: _draw_reliability(trust), alt)
-
-
-def _draw_reliability(trust: Trust) -> Canvas:
-    """Before at the left, after at the right, histograms below."""
-    canvas = style.canvas(2.4)
-    grid = canvas.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
-    titles = ("As trained", f"T = {formats.decimal(trust.temperature)}")
-    for (upper, lower), uncertainty, title in zip(grid.T, (trust.before, trust.after), titles, strict=True):
-        bins = binned(uncertainty.pooled_probs, uncertainty.pooled_labels)
-        filled = bins.count > 0
-        confidence, accuracy = 100 * bins.confidence[filled], 100 * bins.accuracy[filled]
-        upper.plot([0, 100], [0, 100], "--", color=style.GREY, lw=0.9)
-        upper.vlines(confidence, confidence, accuracy, color=style.COLOURS[1], lw=2.2, alpha=0.55)
-        upper.plot(confidence, accuracy, "o", color=style.COLOURS[0])
-        text = f"{title}\nECE {formats.percent(uncertainty.calibration.ece)} %"
-        upper.text(3, 97, text, va="top", ha="left")
-        upper.set(xlim=(0, 100), ylim=(0, 103))
-        shares, width = 100 * bins.count / bins.count.sum(), 0.9 * 100 * np.diff(bins.edges)[0]
-        lower.bar(100 * bins.edges[:-1], shares, width=width, align="edge", color=style.GREY)
-        lower.set_xlabel("Confidence, %")
-    grid[0, 0].set_ylabel("Accuracy, %")
-    grid[1, 0].set_ylabel("Images, %")
-    return canvas
-
-
-@figure
-def risk_coverage(results: Results, findings: Findings) -> Figure | None:
-    """What refusing the least certain images buys; None before a network is trained."""
-    trust = results.trust
-    if trust is None:
-        return None
-    chosen = trust.uncertainties[trust.chosen]
-    kept, everything = (formats.percent(chosen.risk_at(coverage)) for coverage in (SELECTIVE_COVERAGE, 1))
-    caption = join(
-        takeaway(findings, "uncertainty/gain")
-        or f"Refusing the least certain tenth leaves {kept} % errors, down from {everything} %.",
-        "Error rate among the images answered against the share answered, the least certain refused first; "
-        "the legend is ordered by the area under the curve (AURC, %, low is good).",
-        averaged(results),
-    )
-    alt = "Error rate against coverage for each uncertainty score"
-    return Figure("risk_coverage", caption, lambda: _draw_risks(trust), alt)
-
-
-def _draw_risks(trust: Trust) -> Canvas:
-    """One curve per uncertainty."""
-    canvas = style.canvas(2.2)
-    axes = canvas.subplots()
-    names = list(trust.uncertainties)
-    for uncertainty in sorted(trust.uncertainties.values(), key=lambda u: u.aurc):
-        images, position = len(uncertainty.risk), names.index(uncertainty.name)
-        answered = np.arange(1, images + 1)[max(1, images // POINTS) - 1 :: max(1, images // POINTS)]
-        axes.plot(
-            100 * answered / images, 100 * uncertainty.risk[answered - 1], style.LINES[position % 4],
-            color=style.COLOURS[position % 6], lw=1.5,
-            label=f"{uncertainty.title} ({formats.percent(uncertainty.aurc)})",
-        )  # fmt: skip
-    axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))
-    axes.set_ylim(bottom=0)
-    canvas.legend(loc="outside right center", handlelength=2.4)
-    axes.grid(axis="y")
-    return canvas

@@ -6,7 +6,6 @@ https://arxiv.org/abs/2202.00449; both as implemented by the grad-cam package.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,8 +34,8 @@ class GradCam(Kind):
     """Class activation maps of the sources, and their ROAD, for images chosen by the last one's test predictions.
 
     Arrays: ``images`` (K, 3, H, W) uint8, ``targets`` and ``predicted`` (K,) classes, by the labels and by the last
-    network, ``maps`` (M, K, H, W) in [0, 1] of the M sources, and per class the row of its ``correct`` and its
-    ``wrong`` image (C,), ``ABSENT`` where there is none. The metric ``road`` is a list of M scores.
+    network, ``maps`` (M, K, H, W) in [0, 1] of the M sources, ``road`` (M, R) the scores of R correct images, and per
+    class the row of its ``correct`` and its ``wrong`` image (C,), ``ABSENT`` where there is none.
     """
 
     sources: tuple[str, ...] = reads()
@@ -61,8 +60,9 @@ class GradCam(Kind):
             "maps": np.stack(maps),
             "correct": correct,
             "wrong": wrong,
+            "road": np.stack(scores),
         }
-        return Outcome({"road": scores}, arrays)
+        return Outcome({}, arrays)
 
     def cost(self, scale: Scale) -> float:
         return SECONDS_PER_NETWORK * len(self.sources)
@@ -104,8 +104,8 @@ def activation_maps(model: Classifier, size: int, images: Tensor, targets: np.nd
     return resize(from_numpy(maps)[:, None], images.shape[-1])[:, 0].numpy()
 
 
-def road(model: Classifier, size: int, images: Tensor, maps: np.ndarray, targets: np.ndarray) -> float:
-    """Mean ROAD score of maps (K, H, W) for uint8 images (K, 3, H, W): (least - most relevant first) / 2; NaN for none.
+def road(model: Classifier, size: int, images: Tensor, maps: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """ROAD scores (K,) of maps (K, H, W) for uint8 images (K, 3, H, W): (least - most relevant first) / 2.
 
     Positive when removing what the map calls relevant lowers the true class's probability more than
     removing the rest. Pixels are removed from the stored image, before it is enlarged to ``size`` px for the
@@ -118,11 +118,11 @@ def road(model: Classifier, size: int, images: Tensor, maps: np.ndarray, targets
     from study.models.classifier import prepare, resize
 
     if not len(images):
-        return math.nan
+        return np.empty(0)
     stored = prepare(images, images.shape[-1], model)
     measured = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
         metric = ROADCombined(percentiles=ROAD_PERCENTILES)
         scores = metric(stored, maps, measured, lambda x: model(resize(x, size)))
-    return float(np.mean(scores))
+    return np.asarray(scores, dtype=float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,3 +47,20 @@ def student(values: Sequence[float], level: float = 0.95) -> Interval:
     sample = np.asarray(values, dtype=float)
     half = stats.t.ppf((1 + level) / 2, len(sample) - 1) * stats.sem(sample)
     return Interval(float(sample.mean() - half), float(sample.mean() + half))
+
+
+def rank_correlation(correlation: float, pairs: int, level: float = 0.95) -> Interval:
+    """Interval of Spearman's rank correlation of so many ``pairs``.
+
+    Fisher's z with the variance of Bonett & Wright 2000, https://doi.org/10.1007/BF02294183. NaN where the correlation
+    is, or for fewer than four pairs.
+    """
+    from scipy.special import ndtri
+
+    if math.isnan(correlation) or pairs < 4:
+        return Interval(math.nan, math.nan)
+    if abs(correlation) == 1:
+        return Interval(correlation, correlation)
+    half = float(ndtri((1 + level) / 2)) * math.sqrt((1 + correlation**2 / 2) / (pairs - 3))
+    middle = math.atanh(correlation)
+    return Interval(math.tanh(middle - half), math.tanh(middle + half))

@@ -13,10 +13,7 @@ from analysis.evidence import Evidence
 from analysis.results import Results
 from tests.fabricate import fabricate
 
-NAMES = (
-    "levels", "curves", "forest", "search", "architecture", "confusion", "overlap", "pareto", "reliability",
-    "risk_coverage", "gradcam",
-)  # fmt: skip
+NAMES = ("levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam")
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +51,40 @@ def test_drawing_leaves_matplotlibs_settings_alone(evidence: Evidence) -> None:
     assert {name: matplotlib.rcParams[name] for name in style.SETTINGS} == before
 
 
-def test_experiment_keeps_its_colour_and_neighbours_differ(results: Results) -> None:
-    view = results.view
-    keys = list(view.experiments)
-    shades = [style.colour(view, key) for key in keys]
-    assert all(a != b for a, b in zip(shades, shades[1:], strict=False))
-    assert shades == [style.colour(view, key) for key in keys]
+def test_experiment_keeps_its_colour_and_those_shown_together_differ(results: Results) -> None:
+    view, ensemble = results.view, results.ensemble
+    assert ensemble is not None
+    shown = ["level1/head-only", *ensemble.members]
+    assert len({style.colour(view, key) for key in shown}) == len(shown)
+    assert style.colour(view, ensemble.best_vote) == style.INK
+    assert style.colour(view, "level5/int8-static") == style.colour(view, "level5/student")
 
 
-def test_accuracy_axis_is_logarithmic_in_the_error() -> None:
+def test_accuracy_axis_is_linear_with_round_ticks() -> None:
     axes = Canvas().subplots()
-    axes.plot([0, 1, 2], [60, 90, 97.5])
-    style.stretch_accuracy(axes)
-    heights = [axes.transData.transform((0, accuracy))[1] for accuracy in (60, 80, 90, 95, 97.5)]
-    assert [b - a for a, b in zip(heights, heights[1:], strict=False)] == pytest.approx([heights[1] - heights[0]] * 4)
+    axes.plot([0, 1, 2], [81.3, 90, 97.5])
+    style.round_accuracy(axes)
+    assert axes.get_yscale() == "linear"
+    assert {round(tick % 5, 9) for tick in axes.get_yticks()} == {0.0}
+
+
+def test_characters_that_the_text_s_font_has_elsewhere_come_from_another() -> None:
+    canvas = Canvas()
+    axes = canvas.subplots()
+    axes.set_xticks([0, 1], ["a_b", "cat"])
+    style.mend(canvas)
+    assert [label.get_fontfamily() == ["STIXGeneral"] for label in axes.get_xticklabels()] == [True, False]
+
+
+def test_figures_are_set_in_the_fonts_of_the_text(evidence: Evidence) -> None:
+    canvas = evidence.figures["levels"].draw()
+    assert {text.get_fontfamily()[0] for text in shown_texts(canvas)} <= {"cmr10", "cmb10"}
 
 
 def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) -> None:
     canvas = evidence.figures["architecture"].draw()
     written = " ".join(text.get_text() for text in shown_texts(canvas))
-    assert "SE attention" in written and "compact_cnn_small" in written and "CompactCNN" in written
+    assert "SE attention" in written and "Small CompactCNN" in written
 
 
 @pytest.mark.parametrize(

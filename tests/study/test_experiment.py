@@ -13,7 +13,8 @@ from study.experiment import Augmentation, Experiment, Recipe, Stage, from_data,
 from study.kinds import Search, Training, Vote
 
 PRESETS = (QUICK, CPU, PAPER)
-SHOWN = {"title": "Other", "control": "other", "differs": "other", "expects": "loss", "margin": 0.5, "group": "other"}
+SHOWN = {"title": "Other", "phrase": "another", "control": "other", "differs": "other"}
+SHOWN |= {"expects": "loss", "margin": 0.5, "group": "other"}
 
 
 def everything(preset: Preset) -> dict[str, Experiment]:

@@ -128,8 +128,8 @@ def test_plans_read_back_as_what_was_written(tmp_path: Path, preset: Preset) -> 
     records.write_plan(tmp_path, plan)
     again = records.read_plan(tmp_path)
     assert again == plan and again.dataset.stand_in
-    shown = [(e.title, e.control, e.differs, e.expects, e.margin, e.group) for e in plan.experiments]
-    assert [(e.title, e.control, e.differs, e.expects, e.margin, e.group) for e in again.experiments] == shown
+    shown = [(e.title, e.phrase, e.control, e.differs, e.expects, e.margin, e.group) for e in plan.experiments]
+    assert [(e.title, e.phrase, e.control, e.differs, e.expects, e.margin, e.group) for e in again.experiments] == shown
 
 
 @pytest.mark.parametrize("preset", [QUICK, CPU, PAPER], ids=lambda preset: preset.name)

@@ -37,14 +37,16 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         Training(
             level=1,
             name="head-only",
-            title="Head only",
+            title="Frozen backbone",
+            phrase="the frozen backbone",
             architecture=Architecture(budget.head_only, pretrained=True),
             recipe=replace(tuned, stages=(head,), layer_decay=0.0, averaging=0.0),
         ),
         Training(
             level=1,
             name="finetuned",
-            title="Fine-tuned",
+            title="Fine-tuned backbone",
+            phrase="the fine-tuned backbone",
             group="transfer",
             control="level1/head-only",
             differs="fine-tuning, by a schedule of its own"

@@ -54,7 +54,14 @@ def augmented(preset: Preset) -> Training:
         averaging=budget.averaging,
     )
     architecture = Architecture(budget.backbone, pretrained=True)
-    return Training(level=2, name="augmented", title="Full recipe", architecture=architecture, recipe=recipe)
+    return Training(
+        level=2,
+        name="augmented",
+        title="Full recipe",
+        phrase="the full recipe",
+        architecture=architecture,
+        recipe=recipe,
+    )
 
 
 def plain(preset: Preset) -> Training:
@@ -85,7 +92,8 @@ def ablation_control(preset: Preset) -> Training:
         averaging=0.0,
     )
     architecture = Architecture(budget.network)
-    return replace(full, name="control", title="Scratch recipe", architecture=architecture, recipe=recipe)
+    title, phrase = "Scratch recipe", "the recipe from scratch"
+    return replace(full, name="control", title=title, phrase=phrase, architecture=architecture, recipe=recipe)
 
 
 def ablations(preset: Preset) -> tuple[Training, ...]:
@@ -109,7 +117,8 @@ def _without(full: Training, name: str, what: str, recipe: Recipe) -> Training:
     return replace(
         full,
         name=name,
-        title=f"{full.title} without {what}",
+        title=f"{full.title.removesuffix(' recipe')}, no {what.replace('weight decay', 'decay')}",
+        phrase=f"{full.phrase} without {what}",
         control=full.key,
         differs=f"leaving out {what}",
         expects="loss",
@@ -127,12 +136,17 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
     first = replace(mixed, epochs=stage.epochs - last)
     second = replace(stage, epochs=last, augmentation=LIGHT, learning_rate=stage.learning_rate / 2, first_size=0)
     control = replace(
-        full, name="single-stage", title="Single-stage MixUp", recipe=replace(full.recipe, stages=(mixed,))
+        full,
+        name="single-stage",
+        title="MixUp in one stage",
+        phrase="MixUp in one stage",
+        recipe=replace(full.recipe, stages=(mixed,)),
     )
     staged = replace(
         full,
         name="two-stage-mixup",
-        title="Two-stage MixUp",
+        title="MixUp in two stages",
+        phrase="MixUp in two stages",
         control=control.key,
         differs="training in two stages",
         group="mixup",
@@ -148,6 +162,7 @@ def search(preset: Preset) -> Search:
         level=2,
         name="search",
         title="Searched recipe",
+        phrase="the searched recipe",
         control=base.key,
         differs="searching rate, decay and smoothing",
         group="search",

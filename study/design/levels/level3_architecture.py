@@ -58,6 +58,7 @@ def scratch(preset: Preset) -> Training:
         level=3,
         name="scratch-cnn",
         title="CompactCNN",
+        phrase="CompactCNN",
         architecture=Architecture(preset.scratch.network),
         recipe=scratch_recipe(preset, preset.scratch.epochs),
     )
@@ -73,6 +74,7 @@ def wider(preset: Preset) -> tuple[Training, ...]:
             narrow,
             name="scratch-wide",
             title="CompactCNN, wide",
+            phrase="the wider CompactCNN",
             control=narrow.key,
             differs="half as many channels again",
             group="width",
@@ -87,25 +89,30 @@ def multi_task(preset: Preset) -> tuple[Training, ...]:
     single = replace(
         main,
         name="single-task",
-        title="CompactCNN, small and short",
+        title="Small CompactCNN",
+        phrase="the small CompactCNN with a single task",
         architecture=Architecture(preset.multi_task.network),
         recipe=scratch_recipe(preset, preset.multi_task.epochs),
     )
     same = (single.architecture, single.recipe) == (main.architecture, main.recipe)
     single = main if same else single
     coarse: dict[Auxiliary, tuple[int, ...]] = {"superclass": preset.coarse, "rotation": ()}
-    tasks: dict[Auxiliary, str] = {"superclass": "coarse class", "rotation": "rotation of extra turned copies"}
+    tasks: dict[Auxiliary, tuple[str, str]] = {
+        "superclass": ("the coarse class", "a second head for the coarse class"),
+        "rotation": ("rotation", "a second head for the rotation of extra turned copies"),
+    }
     runs = tuple(
         replace(
             single,
             name=f"multi-task-{task}",
-            title=f"Multi-task: {task}",
+            title=f"Second task: {what.removeprefix('the ')}",
+            phrase=f"learning {what} as a second task",
             control=single.key,
-            differs=f"a second head for the {what}",
+            differs=differs,
             group="second task",
             architecture=replace(single.architecture, auxiliary=task, coarse=coarse[task]),
         )
-        for task, what in tasks.items()
+        for task, (what, differs) in tasks.items()
         if task != "superclass" or preset.coarse
     )
     return runs if same else (single, *runs)
@@ -119,6 +126,7 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         level=3,
         name="se-head",
         title="SE head",
+        phrase="the network with the SE head",
         control=full.key,
         differs="an SE head with dropout",
         group="attention",

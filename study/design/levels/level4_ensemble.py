@@ -20,10 +20,10 @@ from study.metrics.voting import VotingRule
 LEVEL = Level(4, "ensembles", step=True)
 MEMBERS = ("level1/finetuned", "level2/augmented", "level3/se-head", "level3/scratch-cnn")
 RULES: dict[VotingRule, str] = {
-    "soft-probabilities": "Soft vote, probabilities",
-    "soft-logits": "Soft vote, logits",
-    "hard": "Hard vote",
-    "weighted": "Soft vote, validation-weighted",
+    "soft-probabilities": "Mean of probabilities",
+    "soft-logits": "Mean of logits",
+    "hard": "Majority vote",
+    "weighted": "Weighted mean",
     "greedy": "Greedy selection",
 }
 
@@ -41,6 +41,7 @@ def partners(preset: Preset) -> tuple[Training, ...]:
             level=4,
             name=f"partner-{number}" if number > 1 else "partner",
             title=f"Partner {backbone}",
+            phrase=f"the partner {backbone}",
             architecture=Architecture(backbone, pretrained=True),
         )
         for number, backbone in enumerate(preset.partners, 1)
@@ -50,6 +51,14 @@ def partners(preset: Preset) -> tuple[Training, ...]:
 def experiments(preset: Preset) -> tuple[Kind, ...]:
     """One vote per rule, after the partners."""
     votes = tuple(
-        Vote(level=4, name=rule, title=title, rule=rule, members=members(preset)) for rule, title in RULES.items()
+        Vote(
+            level=4,
+            name=rule,
+            title=title,
+            phrase=title.lower() if rule == "greedy" else f"the {title.lower()}",
+            rule=rule,
+            members=members(preset),
+        )
+        for rule, title in RULES.items()
     )
     return (*partners(preset), *votes)

@@ -47,11 +47,12 @@ def teachers(preset: Preset) -> tuple[TeacherAnswers, ...]:
     )
 
 
-def _taught(alone: Training, name: str, title: str, differs: str, distillation: Distillation) -> Training:
+def _taught(alone: Training, name: str, title: str, phrase: str, differs: str, distillation: Distillation) -> Training:
     return replace(
         alone,
         name=name,
         title=title,
+        phrase=phrase,
         control=alone.key,
         differs=differs,
         group="distillation",
@@ -72,15 +73,30 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
     alone = Training(
         level=5,
         name="student-alone",
-        title="MobileNetV3-Small, no teacher",
+        title="MobileNet, untaught",
+        phrase="the untaught MobileNetV3-Small",
         architecture=Architecture(MOBILE, pretrained=budget.pretrained),
         recipe=recipe,
     )
     one, several = Distillation(answers[:1]), Distillation(answers)
     return (
         alone,
-        _taught(alone, "student", "MobileNetV3-Small, distilled", "the best network as teacher", one),
-        _taught(alone, "student-ensemble", "MobileNetV3-Small, ensemble teacher", "the ensemble as teacher", several),
+        _taught(
+            alone,
+            "student",
+            "MobileNet, distilled",
+            "the distilled MobileNetV3-Small",
+            "the best network as teacher",
+            one,
+        ),
+        _taught(
+            alone,
+            "student-ensemble",
+            "MobileNet, several teachers",
+            "the MobileNetV3-Small with several teachers",
+            "the best few networks as teacher",
+            several,
+        ),
     )
 
 
@@ -94,27 +110,29 @@ def compact_students(preset: Preset) -> tuple[Training, Training]:
         level3,
         level=5,
         name="compact-alone",
-        title="CompactCNN, no teacher",
+        title="CompactCNN, untaught",
+        phrase="the untaught CompactCNN",
         recipe=replace(level3.recipe, fixed_views=how.views, test_views=min(2, level3.recipe.test_views)),
     )
     distillation = Distillation((teachers(preset)[0].key,), weight=how.compact_weight)
-    differs = "the best network as teacher"
-    return alone, _taught(alone, "compact-student", "CompactCNN, distilled", differs, distillation)
+    title, phrase, differs = "CompactCNN, distilled", "the distilled CompactCNN", "the best network as teacher"
+    return alone, _taught(alone, "compact-student", title, phrase, differs, distillation)
 
 
 def quantizations() -> tuple[Quantization, ...]:
     """Static int8 of both students of a single teacher, and the MobileNet's dynamic int8 as in the reference study."""
     mobile, compact = "level5/student", "level5/compact-student"
-    wanted: dict[str, tuple[str, str, Method]] = {
-        "int8-static": ("MobileNetV3-Small, int8", mobile, "static"),
-        "int8-static-compact": ("CompactCNN, int8", compact, "static"),
-        "int8-dynamic": ("MobileNetV3-Small, dynamic int8", mobile, "dynamic"),
+    wanted: dict[str, tuple[str, str, str, Method]] = {
+        "int8-static": ("MobileNet", "MobileNetV3-Small", mobile, "static"),
+        "int8-static-compact": ("CompactCNN", "CompactCNN", compact, "static"),
+        "int8-dynamic": ("MobileNet", "MobileNetV3-Small", mobile, "dynamic"),
     }
     return tuple(
         Quantization(
             level=5,
             name=name,
-            title=title,
+            title=f"{short}, {method} int8",
+            phrase=f"the distilled {network} in {method} int8",
             control=source,
             differs=f"{method} int8",
             expects="loss",
@@ -122,7 +140,7 @@ def quantizations() -> tuple[Quantization, ...]:
             source=source,
             method=method,
         )
-        for name, (title, source, method) in wanted.items()
+        for name, (short, network, source, method) in wanted.items()
     )
 
 

@@ -6,24 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from matplotlib.figure import Figure as Canvas
 
-from analysis.formats import MISSING
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import Comparison, Resolution
 from analysis.statistics.crossed import About
 from analysis.subjects.comparisons import (
-    _draw_row,
-    ablation,
     accuracy_facts,
     comparison_facts,
     comparison_finding,
     comparison_findings,
     effect,
-    forest,
-    level_table,
-    level_tables,
-    summaries,
     summary_finding,
 )
 from study.experiment import Expectation
@@ -130,7 +122,7 @@ def test_words_follow_the_accuracies(fabricated: Callable[..., Results]) -> None
     }
     finding = told["difference/level3/se-head"]
     assert finding.verdict == "contradicted"
-    assert finding.sentence.startswith("SE head lowers accuracy by")
+    assert finding.sentence.startswith("The network with the SE head lowers accuracy by")
 
 
 def test_finding_names_the_facts_it_rests_on(three_seeds: Results, named: Callable) -> None:
@@ -196,59 +188,3 @@ def test_comparisons_with_too_few_seeds_are_counted_as_inconclusive(results: Res
     few = facts["comparisons/too-few-seeds"].value
     assert few == sum(judged.retrained for judged in results.judged.values())
     assert facts["verdicts/inconclusive"].value >= few
-
-
-def test_markers_with_a_p_below_five_percent_are_never_open(results: Results, three_seeds: Results) -> None:
-    for found in (results, three_seeds):
-        for each in found.judged.values():
-            axes = Canvas().subplots()
-            _draw_row(axes, 0.0, each)
-            (marker,) = [line for line in axes.lines if line.get_marker() == "o"]
-            assert (marker.get_markerfacecolor() == "white") == (each.p >= 0.05)
-
-
-@pytest.fixture
-def clear(fabricated: Callable[..., Results]) -> Results:
-    """A study in which one experiment of level 2 is far better than all others."""
-    return fabricated(images=300, accuracies={"level2/augmented": 0.99, "level2/plain": 0.70})
-
-
-def test_best_is_marked_when_it_differs_from_the_next_by_a_test(clear: Results) -> None:
-    table = level_table(clear, {}, 2)
-    assert table is not None
-    ((row, column),) = table.best
-    assert (table.rows[row][0], table.header[column]) == ("Full recipe", "Accuracy, %")
-
-
-def test_best_is_not_marked_when_the_next_is_as_good(fabricated: Callable[..., Results]) -> None:
-    same = dict.fromkeys(("level3/se-head", "level3/scratch-cnn", "level3/single-task"), 0.9)
-    table = level_table(fabricated(images=100, accuracies=same), {}, 3)
-    assert table is not None
-    assert table.best == frozenset()
-
-
-def test_experiment_without_control_has_no_difference(results: Results) -> None:
-    table = level_table(results, {}, 2)
-    assert table is not None
-    (single,) = (row for row in table.rows if row[0] == "Single-stage MixUp")
-    assert single[1] == MISSING and single[4:] == (MISSING,) * 3
-
-
-def test_every_level_of_the_plan_has_a_table_and_waits_for_its_runs(results: Results, empty: Results) -> None:
-    made = dict(level_tables(results, {}))
-    assert list(made) == [f"level{level}" for level in range(1, 6)] and None not in made.values()
-    assert dict(level_tables(empty, {})) == dict.fromkeys(made)
-
-
-def test_ablation_has_a_row_per_comparison_of_level_2(results: Results) -> None:
-    told = {finding.name: finding for finding in summaries(results)}
-    table = ablation(results, told)
-    assert table is not None
-    assert [row[0] for row in table.rows] == [results.view.experiments[j.key].differs for j in results.judged_at(2)]
-    assert table.caption.startswith(told["summary/level2"].sentence)
-
-
-def test_forest_opens_with_the_summary_of_all_comparisons(results: Results, empty: Results) -> None:
-    figure = forest(results, {})
-    assert figure is not None and forest(empty, {}) is None
-    assert figure.caption.startswith(f"Of {len(results.judged)} comparisons with a control, ")

@@ -35,7 +35,7 @@ def test_teachers_are_named_and_as_right_as_recorded(two_seeds: Results, named: 
     recorded = [run.metrics["teacher_validation_accuracy"] for run in runs]
     assert facts[f"teacher-accuracy/{key}"].value == pytest.approx(sum(recorded) / 2)
     assert facts[f"teacher-accuracy/{key}"].runs == tuple(run.name for run in runs)
-    assert facts[f"teacher-name/{key}"].text == view.title(runs[0].metrics["teacher"])
+    assert facts[f"teacher-name/{key}"].text == view.phrase(runs[0].metrics["teacher"])
     assert {name.split("/", 1)[1] for name in facts} == {"level5/teacher-1", "level5/teacher-2"}
 
 
@@ -73,7 +73,7 @@ def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
     table = deployment(results, {})
     assert table is not None
     int8 = [row for row in table.rows if row[1] == "int8"]
-    assert len(int8) == 3 and {row[3:6] for row in int8} == {("1.60", "0.70", "0.84")}
+    assert len(int8) == 3 and {row[4:7] for row in int8} == {("1.60", "0.70", "0.84")}
 
 
 def test_deployment_waits_for_its_runs(empty: Results) -> None:

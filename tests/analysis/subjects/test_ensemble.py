@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from analysis.results import Results
-from analysis.subjects.ensemble import diversity, ensemble_facts, ensemble_findings, members, overlap
+from analysis.statistics.contrasts import Contrast
+from analysis.subjects.ensemble import (
+    diversity,
+    ensemble_facts,
+    ensemble_findings,
+    members,
+    members_finding,
+    overlap,
+    rules_finding,
+)
+from study.metrics.calibration import probabilities
 
 
 def test_gain_of_the_ensemble_is_fixed_less_broken(results: Results, named: Callable) -> None:
@@ -17,11 +28,53 @@ def test_gain_of_the_ensemble_is_fixed_less_broken(results: Results, named: Call
 
 
 def test_finding_compares_the_chosen_vote_with_the_best_member(results: Results) -> None:
-    (finding,) = ensemble_findings(results)
+    finding = next(found for found in ensemble_findings(results) if found.name == "ensemble/gain")
     assert results.ensemble is not None
     assert finding.verdict == results.judged[results.ensemble.best_vote].verdict
-    assert f"its best member ({results.view.title(results.ensemble.best_member)})" in finding.sentence
+    assert f"{results.view.phrase(results.ensemble.best_member)}, its best member" in finding.sentence
     assert finding.sentence[0].isupper()
+
+
+def test_vote_is_compared_with_every_other_member_and_the_plain_mean_with_every_other_rule(results: Results) -> None:
+    told = {finding.name: finding for finding in ensemble_findings(results)}
+    members = told["ensemble/members"].claim
+    assert members is not None and results.ensemble is not None and "ensemble/rules" in told
+    assert members.family == len(results.ensemble.members) - 1
+    best = results.accuracies[results.ensemble.best_vote].mean
+    others = [results.accuracies[m].mean for m in results.ensemble.members if m != results.ensemble.best_member]
+    assert members.effect == pytest.approx(best - max(others))
+
+
+@pytest.mark.parametrize(
+    ("p", "difference", "verdict", "words"),
+    [(0.01, 0.02, "supported", "each of its other members, the closest of them by +2.00 points"),
+     (0.2, 0.02, "inconclusive", "the gain is not shown for a"),
+     (0.01, -0.02, "contradicted", "the gain is not shown for a")],
+)  # fmt: skip
+def test_vote_that_does_not_beat_every_member_says_so(p: float, difference: float, verdict: str, words: str) -> None:
+    told = members_finding({"a": Contrast(difference, -0.1, 0.1, p), "b": Contrast(0.05, 0.01, 0.1, 0.001)})
+    assert told.verdict == verdict and words in told.sentence
+
+
+def test_rules_that_do_not_differ_from_the_plain_mean_are_told_by_the_largest_difference() -> None:
+    told = rules_finding({"a": Contrast(0.001, -0.1, 0.1, 0.9), "b": Contrast(-0.002, -0.1, 0.1, 0.5)}, "the mean")
+    assert told.verdict == "inconclusive"
+    assert "No other rule differs detectably from the mean; the largest difference is that of b (−0.20" in told.sentence
+    told = rules_finding({"a": Contrast(0.01, 0, 0.1, 0.01), "b": Contrast(-0.02, -0.1, 0, 0.01)}, "the mean")
+    assert (
+        told.verdict == "supported"
+        and "Of the 2 other rules, 1 is more accurate than the mean: a (+1.00" in told.sentence
+    )
+
+
+def test_errors_that_a_vote_introduces_are_where_its_best_member_was_unsure(results: Results) -> None:
+    told = next(found for found in ensemble_findings(results) if found.name == "ensemble/introduced")
+    assert results.ensemble is not None
+    vote, best = (
+        results.view.predictions(key)[0] for key in (results.ensemble.best_vote, results.ensemble.best_member)
+    )
+    sure, broken = probabilities(best.logits).max(axis=1)[best.correct], ~vote.correct[best.correct]
+    assert f"AUROC {roc_auc_score(broken, -sure):.2f}" in told.sentence
 
 
 def test_members_come_before_votes_and_only_the_chosen_vote_has_a_p(results: Results) -> None:

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis.results import Results
-from analysis.subjects.gradcam import GAP, TILE, draw, gradcam, mosaic, road_facts, shown
-from study.kinds.gradcam import ABSENT
+from analysis.statistics.contrasts import Contrast
+from analysis.subjects.gradcam import (
+    GAP,
+    TILE,
+    Road,
+    attention_finding,
+    chosen,
+    draw,
+    gradcam,
+    gradcam_findings,
+    mosaic,
+    road_facts,
+    road_finding,
+    roads,
+)
+from study.metrics.intervals import Interval
 
 CLASSES = ("cat", "dog", "frog")
 
@@ -26,11 +41,41 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
-def test_panel_has_a_column_per_class_and_a_row_per_image_and_map(arrays: dict[str, np.ndarray]) -> None:
-    correct, wrong = draw(arrays, CLASSES, ["Plain", "SE head"]).axes
-    assert [label.get_text() for label in correct.get_xticklabels()] == list(CLASSES)
-    assert [label.get_text() for label in wrong.get_xticklabels()] == ["dog", "frog", ""]
-    assert [len(axes.get_yticks()) for axes in (correct, wrong)] == [3, 3]
+def test_panel_pairs_each_class_s_hit_with_its_error_and_says_what_it_is_taken_for(
+    arrays: dict[str, np.ndarray],
+) -> None:
+    (panel,) = draw(arrays, CLASSES, ["Plain", "SE head"], [1, 0]).axes
+    heads = [label.get_text().replace("\n", " ") for label in panel.get_xticklabels()]
+    assert heads == ["dog → dog", "dog → frog", "cat → cat", "cat → dog"]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["image", "Plain", "SE head"]
+
+
+def test_classes_with_most_errors_are_shown_if_they_have_both_images(arrays: dict[str, np.ndarray]) -> None:
+    assert chosen(arrays, np.array([1, 5, 9])) == [1, 0]
+
+
+def test_maps_that_mark_the_opposite_contradict_their_faithfulness() -> None:
+    wrong, right = Road("a", -0.2, Interval(-0.3, -0.1)), Road("b", 0.2, Interval(0.1, 0.3))
+    assert road_finding([right, right], ["one", "two"]).verdict == "supported"
+    told = road_finding([right, wrong], ["one", "two"])
+    assert told.verdict == "contradicted" and "0.200 (95 % CI 0.10 to 0.30) for one" in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "verdict", "words"),
+    [(0.01, 0.01, "supported", "more than the 5.00 %"), (-0.01, 0.01, "contradicted", "less than the 5.00 %"),
+     (0.01, 0.4, "inconclusive", "not detectably different from the 5.00 %")],
+)  # fmt: skip
+def test_attention_is_compared_with_what_another_seed_changes(
+    difference: float, p: float, verdict: str, words: str
+) -> None:
+    told = attention_finding(0.05 + difference, (0.05, Contrast(difference, 0, 0, p)), 0.5, 19, ("this", "that"))
+    assert told.verdict == verdict and words in told.sentence
+
+
+def test_one_seed_leaves_open_what_another_would_change(results: Results) -> None:
+    told = {finding.name: finding for finding in gradcam_findings(results)}
+    assert told["attention"].verdict == "inconclusive" and "seeds" not in told["attention"].sentence
 
 
 def test_mosaic_shows_each_image_above_its_maps_and_leaves_gaps_white(arrays: dict[str, np.ndarray]) -> None:
@@ -41,23 +86,15 @@ def test_mosaic_shows_each_image_above_its_maps_and_leaves_gaps_white(arrays: di
     assert np.abs(shown.astype(int) - arrays["images"][4].transpose(1, 2, 0)).max() <= 1
 
 
-def test_road_is_reported_of_each_source(results: Results) -> None:
-    facts = list(road_facts(results))
-    assert {fact.name: fact.text for fact in facts} == {
-        "road/level2/augmented": "0.100", "road/level3/se-head": "0.120"
-    }  # fmt: skip
-    assert {fact.runs for fact in facts} == {("level3/grad-cam/seed-0",)}
+def test_road_is_reported_of_each_source_with_its_interval_over_images(results: Results) -> None:
+    facts = {fact.name: fact.text for fact in road_facts(results)}
+    assert facts == {"road/level2/augmented": "0.145", "road/level3/se-head": "0.165", "road/images": "10"}
+    (plain, _) = roads(results)
+    expected = stats.t.interval(0.95, 9, loc=0.145, scale=stats.sem(0.1 + 0.01 * np.arange(10)))
+    assert (plain.interval.low, plain.interval.high) == pytest.approx(expected)
 
 
-def test_panel_waits_for_its_run_and_says_how_faithful_maps_are(results: Results, empty: Results) -> None:
+def test_panel_waits_for_its_run_and_says_how_coarse_maps_are(results: Results, empty: Results) -> None:
     figure = gradcam(results, {})
     assert figure is not None and gradcam(empty, {}) is None and list(road_facts(empty)) == []
-    assert "is 0.100 (Full recipe) and 0.120 (SE head)." in figure.caption
-
-
-def test_of_many_classes_those_with_most_images_are_shown() -> None:
-    rows = np.arange(60)
-    arrays = {"correct": rows, "wrong": np.where(rows % 2, rows, ABSENT)}
-    columns = shown(arrays)
-    assert len(columns) == 12 and (columns % 2 == 1).all() and {1, 59} <= set(columns.tolist())
-    assert shown({name: array[:5] for name, array in arrays.items()}).tolist() == [0, 1, 2, 3, 4]
+    assert "the 2×2 cells of the last feature map" in figure.caption

@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.formats import MISSING
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy
-from analysis.subjects.overview import headline, level_facts, pass_mark_finding, study_facts
+from analysis.subjects.overview import (
+    conclusion_finding,
+    level_facts,
+    levels,
+    marks_finding,
+    pass_mark_finding,
+    study_facts,
+)
 
 
 def test_level_facts_hold_selected_models_and_published_figures(two_seeds: Results, named: Callable) -> None:
@@ -57,9 +63,25 @@ def test_pass_mark_of_several_seeds_covers_seeds_and_images() -> None:
     assert finding.claim is not None and finding.claim.about == "recipes"
 
 
-def test_headline_has_a_row_per_level_and_no_pass_mark_at_level_5(results: Results) -> None:
-    table = headline(results, {})
-    assert table is not None
-    assert [row[0] for row in table.rows] == ["1", "2", "3", "4", "5"]
-    assert table.rows[4][4] == MISSING
-    assert table.caption.startswith("Test accuracy of the selected models goes from ")
+def test_pass_marks_are_told_together_missed_ones_first() -> None:
+    told = marks_finding({"1": "supported", "2": "supported", "3": "contradicted"})
+    assert told.sentence == (
+        "Level 3 misses its pass mark; levels 1 and 2 meet their pass marks with their whole intervals."
+    )
+    assert told.verdict == "contradicted"
+
+
+def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> None:
+    told = conclusion_finding((1, 4), (0.88, 0.976), {2: "supported", 3: "inconclusive", 4: "supported"})
+    assert told.sentence == (
+        "From level 1 to level 4 the test accuracy of the selected model rises from 88.00 % to 97.60 %; the steps to "
+        "levels 2 and 4 are shown to raise accuracy and the step to level 3 is undecided."
+    )
+
+
+def test_levels_name_the_models_they_select(results: Results, empty: Results) -> None:
+    figure = levels(results, {})
+    assert figure is not None and levels(empty, {}) is None
+    (axes,) = figure.draw().axes
+    told = " ".join(label.get_text().replace("\n", " ") for label in axes.get_xticklabels())
+    assert all(results.view.title(key) in told for key in results.best.values())

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from analysis.results import Results, results_of
-from analysis.subjects.per_class import class_facts, confusion, per_class
+from analysis.statistics.contrasts import Contrast
+from analysis.subjects.per_class import (
+    Step,
+    change_finding,
+    class_facts,
+    errors,
+    per_class,
+    steps,
+)
 from analysis.view import view_study
 from tests.fabricate import experiments, fabricate
 
@@ -37,7 +45,7 @@ def test_per_class_shows_recall_beside_the_controls(results: Results) -> None:
 
 def test_classes_wait_for_level_3(empty: Results) -> None:
     assert list(class_facts(empty)) == []
-    assert per_class(empty, {}) is None and confusion(empty, {}) is None
+    assert per_class(empty, {}) is None and errors(empty, {}) is None and steps(empty) == []
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +68,13 @@ def test_of_many_classes_the_worst_and_the_best_are_shown_and_the_others_counted
 
 
 def test_of_many_classes_the_most_frequent_confusions_are_drawn(many: Results) -> None:
-    figure = confusion(many, {})
+    figure = errors(many, {})
     assert figure is not None and "The 15 confusions shown of" in figure.caption
     (axes,) = figure.draw().axes
     lengths = [bar.get_width() for bar in axes.patches]
     assert lengths == sorted(lengths, reverse=True) and len(lengths) == 15
-    errors = (~many.view.predictions(many.best[3])[0].correct).sum()
-    assert f"hold {int(sum(lengths))} of its {errors} errors" in figure.caption
+    wrong = (~many.view.predictions(many.best[3])[0].correct).sum()
+    assert f"hold {int(sum(lengths))} of its {wrong} errors" in figure.caption
 
 
 def test_sizes_of_classes_are_shown_where_they_differ(fabricated: Callable[..., Results]) -> None:
@@ -75,3 +83,39 @@ def test_sizes_of_classes_are_shown_where_they_differ(fabricated: Callable[..., 
     assert table is not None
     assert [row[1] for row in table.rows] == ["60", "20"] and table.header[1] == "Images"
     assert "n = 20 to 60 images per class" in table.caption
+
+
+def test_steps_compare_recall_class_by_class_as_one_family(results: Results) -> None:
+    found = steps(results)
+    assert [step.key for step in found] == ["level2/augmented", results.ensemble.best_vote]  # type: ignore[union-attr]
+    treated, control = results.view.paired("level2/augmented", "level1/finetuned")
+    cats = treated[0].labels == results.view.classes.index("cat")
+    change = found[0].classes["cat"]
+    assert change.difference == pytest.approx(treated[0].correct[cats].mean() - control[0].correct[cats].mean())
+    assert change.family == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "sentence"),
+    [
+        ({"cat": 0.05, "dog": 0.07}, "supported", "A raises the recall of dog (+7.00) and cat (+5.00) points (each "
+         "adjusted p ≤ 0.010) against B; for the other 8 classes no change was detected."),
+        ({"cat": 0.05, "dog": -0.07}, "contradicted", "A raises the recall of cat (+5.00) points (adjusted p = 0.010) "
+         "and lowers that of dog (−7.00) points (adjusted p = 0.010) against B; for the other 8 classes no change was "
+         "detected."),
+        ({}, "inconclusive", "Between A and B no class changes detectably, c0 (+1.00 points) most."),
+    ],
+)  # fmt: skip
+def test_classes_that_change_are_named(changes: dict[str, float], verdict: str, sentence: str) -> None:
+    told = {name: Contrast(difference, 0, 0, 0.01) for name, difference in changes.items()}
+    told |= {f"c{n}": Contrast(0.01, 0, 0, 0.5) for n in range(10 - len(changes))}
+    finding = change_finding(Step("k", "c", told), "A", "B")
+    assert (finding.verdict, finding.sentence) == (verdict, sentence)
+
+
+def test_many_classes_that_change_are_counted() -> None:
+    told = {f"c{n}": Contrast(0.01 * (n + 1), 0, 0, 0.001) for n in range(6)}
+    assert (
+        "the recall of 6 classes, from c5 (+6.00) to c0 (+1.00) points"
+        in change_finding(Step("k", "c", told), "a", "b").sentence
+    )

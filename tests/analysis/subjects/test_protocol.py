@@ -35,7 +35,7 @@ def test_recipe_prints_stage_by_stage() -> None:
     stages = (Stage(3, 1e-3, 32, Augmentation(flip=True), mixup=0.2), Stage(4, 5e-4, 64, schedule="constant"))
     trained = Trained(Architecture("resnet18", pretrained=True), Recipe(stages, 128, "adamw", 0.05, 0.1))
     assert describe_recipe(trained) == {
-        "architecture": "resnet18",
+        "architecture": "ResNet-18",
         "initialisation": "ImageNet weights",
         "optimizer": "AdamW",
         "epochs": "7",

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.results import Results
-from analysis.subjects.comparisons import level_tables
-from analysis.subjects.transfer import cost_facts, curves
+from analysis.subjects.transfer import accuracies, cost_facts, curves
 
 
-def test_level1_adds_costs_in_place_of_the_controls(results: Results) -> None:
-    table = dict(level_tables(results, {}))["level1"]
-    assert table is not None
-    assert table.rows[0][-3:] == ("3.40 M", "60.0 M", "25.0 s")
-    assert "Control" not in table.header
+def test_accuracies_of_all_experiments_stand_beside_what_they_cost(results: Results, empty: Results) -> None:
+    table = accuracies(results, {})
+    assert table is not None and accuracies(empty, {}) is None
+    rows = {row[0]: row for row in table.rows}
+    assert len(rows) == len(results.accuracies)
+    assert rows["Fine-tuned backbone"][-3:] == ("3.40 M", "60.0 M", "25.0 s")
+    assert rows["Mean of probabilities"][-3:] == ("–", "–", "–")
 
 
 def test_costs_are_those_of_every_network_that_was_trained(results: Results, named: Callable) -> None:

@@ -17,20 +17,17 @@ from analysis.subjects.trust import (
     calibration_finding,
     ood_facts,
     plan_facts,
-    reliability,
-    risk_coverage,
     temperature_finding,
-    trust,
     trust_findings,
     uncertainty_facts,
     uncertainty_finding,
 )
+from analysis.subjects.uncertainty import trust
 
 
 def test_passes_are_known_before_any_run(empty: Results) -> None:
     assert {fact.name: fact.text for fact in plan_facts(empty)} == {"mc-dropout/level5/mc-dropout/passes": "30"}
     assert list(calibration_facts(empty)) == list(uncertainty_facts(empty)) == list(trust_findings(empty)) == []
-    assert trust(empty, {}) is reliability(empty, {}) is risk_coverage(empty, {}) is None
 
 
 def test_calibration_and_uncertainty_are_reported_for_the_test_images(results: Results, named: Callable) -> None:
@@ -47,7 +44,7 @@ def test_ood_images_are_named_or_the_reason_why_there_are_none(results: Results,
     without = replace(results, trust=replace(results.trust, ood=OodScores("", 0, {}, "no files")))
     assert {name: fact.text for name, fact in named(ood_facts(without)).items()} == {"ood/skipped": "no files"}
     table = trust(without, {})
-    assert table is not None and "OOD AUROC" not in table.header
+    assert table is not None and "OOD" not in table.header
 
 
 def test_trust_has_a_row_per_uncertainty(results: Results) -> None:

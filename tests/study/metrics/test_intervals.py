@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.weightstats import DescrStatsW
 
 from study.errors import StudyError
-from study.metrics.intervals import student, wilson
+from study.metrics.intervals import rank_correlation, student, wilson
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 10), (7, 10), (10, 10), (9134, 10_000)])
@@ -31,3 +33,13 @@ def test_student_agrees_with_statsmodels() -> None:
     values = [0.912, 0.915, 0.909, 0.917]
     interval = student(values, 0.9)
     assert (interval.low, interval.high) == pytest.approx(DescrStatsW(values).tconfint_mean(alpha=0.1))
+
+
+def test_interval_of_a_rank_correlation_is_fishers_with_bonett_and_wrights_variance() -> None:
+    found, half = rank_correlation(0.5, 103), 1.959964 * math.sqrt(1.125 / 100)
+    expected = math.tanh(math.atanh(0.5) - half), math.tanh(math.atanh(0.5) + half)
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_a_correlation_that_is_none_has_no_interval() -> None:
+    assert math.isnan(rank_correlation(math.nan, 100).low)

@@ -1,0 +1,138 @@
+"""Where confidence misleads: errors made surely, answers it flatters, and what averaging does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from analysis import formats
+from analysis.captions import claim, evidence
+from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
+from analysis.results import Results
+from analysis.statistics import influence
+from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.crossed import Estimate
+from analysis.statistics.trust import Trust, Uncertainty, estimate_of
+from study.metrics.calibration import probabilities
+from study.metrics.intervals import wilson
+
+SURE = 0.9
+
+
+@facts
+def confidence_facts(results: Results) -> Iterator[Fact]:
+    """How many errors there are, and how many of them are made with a confidence of 90 % or more."""
+    if results.trust is not None:
+        wrong, surely, *_ = _surely_wrong(results.trust.before)
+        made = Origin(surely_wrong_finding, results.view.names(results.trust.model))
+        yield made.count("calibration/errors", wrong)
+        yield made.count("calibration/sure-errors", surely)
+        if compared := _ensemble(results, results.trust):
+            of_vote = Origin(ensemble_finding, results.view.names(results.trust.vote))
+            yield of_vote.percent("calibration/ece-ensemble", compared[1])
+            yield of_vote.percent("calibration/ece-members", compared[2])
+
+
+@findings
+def confidence_findings(results: Results) -> Iterator[Finding]:
+    """Of the network whose confidence is examined, and of the ensemble."""
+    trust = results.trust
+    if trust is None:
+        return
+    yield surely_wrong_finding(*_surely_wrong(trust.before))
+    flattered = flattering(trust.before, results.view.classes)
+    if any(each.sign for each in flattered.values()):
+        yield flattered_finding(flattered)
+    if compared := _ensemble(results, trust):
+        finding = ensemble_finding(*compared)
+        keys: tuple[str, ...] = (trust.vote, *results.ensemble.members) if results.ensemble else (trust.vote,)
+        tested = claim("z test of calibration errors", compared[0], results, finding.verdict, keys)
+        yield replace(finding, claim=tested)
+
+
+def _gap(uncertainty: Uncertainty) -> np.ndarray:
+    """Confidence less correctness of each image, (S, N): its mean is how much too sure the model is."""
+    return uncertainty.probs.max(axis=2) - uncertainty.correct
+
+
+def _surely_wrong(uncertainty: Uncertainty) -> tuple[int, int, int, int]:
+    """Errors, errors with a confidence of at least 90 %, answers with such a confidence, all seeds together; seeds."""
+    wrong, sure = ~uncertainty.correct, uncertainty.probs.max(axis=2) >= SURE
+    return int(wrong.sum()), int((wrong & sure).sum()), int(sure.sum()), len(wrong)
+
+
+def surely_wrong_finding(wrong: int, surely: int, sure: int, seeds: int) -> Finding:
+    """How many of the errors a threshold on confidence would let pass.
+
+    Counts are over all seeds; the seeds share their images, so intervals are those of one seed's mean counts.
+    """
+    shares = []
+    for total in (wrong, sure):
+        interval = wilson(surely / seeds, max(1, total) / seeds)
+        bounds = formats.percent_interval(interval.low, interval.high)
+        shares.append(f"{formats.percent(surely / max(1, total))} %, 95 % CI {bounds}")
+    among = "" if seeds == 1 else ", all seeds together"
+    sentence = (
+        f"Of its {formats.plural(wrong, 'error')}{among}, {formats.count(surely)} ({shares[0]}) "
+        f"{'is' if surely == 1 else 'are'} made with a confidence of {formats.decimal(100 * SURE, 0)} % or more; of "
+        f"all answers given with such confidence that is {shares[1]}."
+    )
+    verdict: Verdict = "contradicted" if surely > (1 - SURE) * sure else "supported"
+    return Finding("calibration/surely-wrong", sentence, verdict, ("calibration/errors", "calibration/sure-errors"))
+
+
+def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contrast]:
+    """Confidence less accuracy of the answers that name a class, by class, as one family."""
+    gap, answers = _gap(uncertainty), uncertainty.probs.argmax(axis=2)
+    named = {label: answers == label for label in np.unique(answers)}
+    return contrasts({classes[label]: _ratio(gap, mask) for label, mask in named.items()})
+
+
+def _ratio(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Contributions (S, N) of the images to the mean of ``values`` where ``mask`` holds, a ratio of two means."""
+    mean = values[mask].mean()
+    return mean + (values - mean) * mask / mask.mean()
+
+
+def flattered_finding(gaps: Mapping[str, Contrast]) -> Finding:
+    """The answers whose confidence is detectably off, the worst first."""
+    found = sorted((item for item in gaps.items() if item[1].sign), key=lambda item: -abs(item[1].difference))
+    (name, worst), rest = found[0], [f"{name} ({formats.points(each.difference)})" for name, each in found[1:]]
+    side = "above" if worst.sign > 0 else "below"
+    words = f"Confidence misleads most when the answer is {name}: it lies {side} the accuracy of these answers "
+    words += f"({evidence(worst)})"
+    if rest:
+        words += f"; it is off for {formats.listing(rest)}, too"
+    return Finding("calibration/flattered", f"{words}.", "contradicted", ("calibration/errors",))
+
+
+def _ensemble(results: Results, trust: Trust) -> tuple[Estimate, float, float] | None:
+    """The ensemble's calibration error less the mean of its members', and both; None without its uncertainty."""
+    ensemble = results.ensemble
+    voted = trust.uncertainties.get("ensemble-entropy")
+    if ensemble is None or voted is None or not trust.vote:
+        return None
+    *members, votes = results.view.paired(*ensemble.members, trust.vote)
+    if not votes:
+        return None
+    of_members = [[influence.of_ece(probabilities(p.logits), p.labels) for p in each] for each in members]
+    of_vote = np.stack([influence.of_ece(probabilities(p.logits), p.labels) for p in votes])
+    single = np.mean(of_members, axis=0)
+    return estimate_of(of_vote - single), float(of_vote.mean()), float(single.mean())
+
+
+def ensemble_finding(difference: Estimate, voted: float, single: float) -> Finding:
+    """Whether averaging members makes confidence better calibrated than theirs; contradicted where worse."""
+    interval = difference.interval()
+    verdict: Verdict = "supported" if interval.high < 0 else "contradicted" if interval.low > 0 else "inconclusive"
+    how = {"supported": "better calibrated than", "contradicted": "worse calibrated than"}.get(
+        verdict, "not detectably better or worse calibrated than"
+    )
+    sentence = (
+        f"The ensemble is {how} its members: its calibration error is {formats.percent(voted)} %, theirs "
+        f"{formats.percent(single)} % on average (difference {formats.points(difference.value)} points, 95 % CI "
+        f"{formats.points_interval(interval.low, interval.high)}, {formats.p_phrase(difference.p)})."
+    )
+    return Finding("calibration/ensemble", sentence, verdict, ("calibration/ece-ensemble", "calibration/ece-members"))

@@ -1,0 +1,122 @@
+"""What a teacher passes on beside accuracy: its answers, its errors and its calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis import formats
+from analysis.captions import evidence
+from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
+from analysis.results import Results
+from analysis.statistics import influence
+from analysis.statistics.contrasts import Contrast, contrasts
+from study.kinds import Training
+from study.metrics.calibration import probabilities
+from study.records import Predictions
+
+AGREEMENT, ERRORS, CALIBRATION = "agreement", "shared-errors", "calibration"
+
+
+@dataclass(frozen=True)
+class PassedOn:
+    """A student beside its untaught twin: what each shares with the teacher, as fractions, and how the two differ.
+
+    ``agreement``: images with the teacher's answer; ``shared-errors``: of the images that the teacher has wrong, those
+    with the same wrong answer; ``calibration``: the calibration error. Differences are one family over all students.
+    """
+
+    key: str
+    control: str
+    taught: dict[str, float]
+    untaught: dict[str, float]
+    differences: dict[str, Contrast]
+
+
+def passed_on(results: Results) -> list[PassedOn]:
+    """Every student of a single teacher that has a run in common with its twin and its teacher."""
+    view, measured = results.view, {}
+    for student in view.of_kind(Training):
+        if student.distillation and len(student.distillation.answers) == 1 and student.control in view.experiments:
+            runs = view.runs_of(student.distillation.answers[0])
+            teacher = runs[0].metrics["teacher"] if runs else ""
+            trio = view.paired(student.key, student.control, teacher) if teacher in view.runs else [[]]
+            if trio[0]:
+                measured[student.key, student.control] = _measured(*trio)
+    family = contrasts(
+        {
+            (pair, name): taught - untaught
+            for pair, each in measured.items()
+            for name, (taught, untaught) in each.items()
+        }
+    )
+    return [
+        PassedOn(
+            *pair,
+            {name: float(taught.mean()) for name, (taught, _) in each.items()},
+            {name: float(untaught.mean()) for name, (_, untaught) in each.items()},
+            {name: family[pair, name] for name in each},
+        )
+        for pair, each in measured.items()
+    ]
+
+
+def _measured(*trio: list[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of student and twin, values (S, N) whose means are the three measures.
+
+    Shared errors are over all images, divided by the share that the teacher has wrong.
+    """
+    students, twins, teachers = trio
+    wrong = np.stack([~teacher.correct for teacher in teachers])
+    both = []
+    for networks in (students, twins):
+        same = np.stack([a.predicted == b.predicted for a, b in zip(networks, teachers, strict=True)]).astype(float)
+        gaps = np.stack([influence.of_ece(probabilities(p.logits), p.labels) for p in networks])
+        measures = {AGREEMENT: same, CALIBRATION: gaps}
+        if wrong.any():
+            measures[ERRORS] = same * wrong / wrong.mean()
+        both.append(measures)
+    return {name: (values, both[1][name]) for name, values in both[0].items()}
+
+
+@facts
+def passed_on_facts(results: Results) -> Iterator[Fact]:
+    """Each measure of student and twin."""
+    for each in passed_on(results):
+        made = Origin(passed_on, results.view.names(each.key, each.control))
+        for name in each.differences:
+            yield made.percent(f"passed-on/{each.key}/{name}", each.taught[name])
+            yield made.percent(f"not-passed-on/{each.key}/{name}", each.untaught[name])
+
+
+@findings
+def passed_on_findings(results: Results) -> Iterator[Finding]:
+    """What each student has from its teacher."""
+    for each in passed_on(results):
+        yield passed_on_finding(each, results.view.phrase(each.key), results.view.phrase(each.control))
+
+
+def passed_on_finding(each: PassedOn, taught: str, untaught: str) -> Finding:
+    """Supported where the student agrees more with its teacher than its twin does."""
+    closer = each.differences[AGREEMENT].sign
+    verb = {1: "more often than", -1: "less often than", 0: "not detectably more often than"}[closer]
+    words = [
+        f"{formats.sentence_case(taught)} gives its teacher’s answer {verb} {untaught} ({_numbers(each, AGREEMENT)})"
+    ]
+    if ERRORS in each.differences:
+        also = {1: "it repeats more of the teacher’s errors", -1: "it repeats fewer of the teacher’s errors"}
+        told = also.get(each.differences[ERRORS].sign, "it does not repeat detectably more of the teacher’s errors")
+        words.append(f"{told} ({_numbers(each, ERRORS)})")
+    better = {1: "its calibration error is larger", -1: "its calibration error is smaller"}
+    told = better.get(each.differences[CALIBRATION].sign, "its calibration error is not detectably different")
+    words.append(f"{told} ({_numbers(each, CALIBRATION)})")
+    verdict: Verdict = {1: "supported", -1: "contradicted"}.get(closer, "inconclusive")  # type: ignore[assignment]
+    named = tuple(f"{side}/{each.key}/{name}" for name in each.differences for side in ("passed-on", "not-passed-on"))
+    return Finding(f"passed-on/{each.key}", f"{'; '.join(words)}.", verdict, named)
+
+
+def _numbers(each: PassedOn, name: str) -> str:
+    sides = f"{formats.percent(each.taught[name])} % against {formats.percent(each.untaught[name])} %"
+    return f"{sides}; {evidence(each.differences[name])}"

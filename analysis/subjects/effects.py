@@ -1,0 +1,141 @@
+"""Every comparison with a control in one table, the differences drawn beside their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from analysis import formats
+from analysis.captions import counted, join
+from analysis.evidence import Fact, Finding, Findings, Origin, Strip, Table, facts, findings, table
+from analysis.results import Judged, Results
+from analysis.subjects.comparisons import summary_finding
+from analysis.subjects.transfer import train_seconds
+from study.kinds import Vote
+
+RECIPES = (1, 2, 3)  # levels that train networks one by one
+MARGIN = 0.03  # of the strip's width, left free at both ends
+HEAD = ("Experiment", "Control", "Difference (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
+
+
+@table
+def effects(results: Results, findings: Findings) -> Table | None:
+    """A row per comparison, level by level: what it changes, how surely, what it could have seen and what it costs."""
+    if not results.judged:
+        return None
+    strips = dict(zip(results.judged, drawn(list(results.judged.values())), strict=True))
+    rows: list[tuple[str | Strip, ...]] = []
+    for number in results.view.levels:
+        judged = results.judged_at(number)
+        if judged:
+            described = results.view.level.get(number)
+            rows.append((f"Level {number}: {described.title}" if described else "Added to the study",))
+        rows += [_row(results, each, strips[each.key]) for each in judged]
+    caption = join(
+        takeaway(results),
+        "Difference in test accuracy from the control, in points. Drawn: the same interval on one scale for all rows, "
+        "the line at zero; filled: adjusted p below 0.05. Detectable: the true difference found with power 0.8. "
+        "Training: time of the treated networks, for a vote of all members.",
+        counted(results),
+        f"Each interval is of one comparison; p is adjusted for all {len(results.judged)}.",
+    )
+    return Table("effects", caption, HEAD, tuple(rows), "lllcrrrr", dense=True)
+
+
+def takeaway(results: Results) -> str:
+    """How many comparisons detected a difference."""
+    decided = sum(1 for each in results.judged.values() if each.verdict != "inconclusive")
+    verb = "is" if decided == 1 else "are"
+    return f"{decided} of {formats.plural(len(results.judged), 'comparison')} with a control {verb} decided."
+
+
+def drawn(judged: Sequence[Judged]) -> list[Strip]:
+    """The intervals of all comparisons on one scale, which holds them all and zero."""
+    low = min(0.0, *(each.comparison.low for each in judged))
+    high = max(0.0, *(each.comparison.high for each in judged))
+    width = (high - low) / (1 - 2 * MARGIN) or 1.0
+
+    def at(value: float) -> float:
+        return MARGIN + (value - low) / width
+
+    return [
+        Strip(
+            at(each.comparison.low), at(each.comparison.difference), at(each.comparison.high), at(0), bool(each.differs)
+        )
+        for each in judged
+    ]
+
+
+def _row(results: Results, judged: Judged, strip: Strip) -> tuple[str | Strip, ...]:
+    view, c = results.view, judged.comparison
+    return (
+        view.title(judged.key),
+        view.title(judged.control),
+        f"{formats.points(c.difference)} ({formats.points_interval(c.low, c.high)})",
+        strip,
+        formats.p_value(judged.p),
+        formats.percent(judged.resolution.detectable) if judged.resolution else formats.MISSING,
+        str(c.seeds),
+        _training(results, judged.key),
+    )
+
+
+def _training(results: Results, key: str) -> str:
+    """How long what an experiment consists of took to train: itself, or a vote's members; a dash for neither."""
+    experiment = results.view.experiments[key]
+    networks = experiment.members if isinstance(experiment, Vote) else (key,) if experiment.trained else ()
+    return formats.duration(sum(train_seconds(results, each) for each in networks))[2] if networks else formats.MISSING
+
+
+@findings
+def summaries_of_recipes(results: Results) -> Iterator[Finding]:
+    """What the steps in training and architecture show together."""
+    judged = [each for level in RECIPES for each in results.judged_at(level)]
+    if judged:
+        phrases = [results.view.phrase(each.key) for each in judged]
+        yield summary_finding("summary/recipe", judged, phrases)
+
+
+@findings
+def open_questions(results: Results) -> Iterator[Finding]:
+    """Level by level, and for the whole study, which comparisons are undecided and what would decide them."""
+    for level in results.view.levels:
+        yield from _open(results, f"open/level{level}", results.judged_at(level))
+    yield from _open(results, "open/study", list(results.judged.values()), brief=True)
+
+
+def _open(results: Results, name: str, judged: Sequence[Judged], brief: bool = False) -> Iterator[Finding]:
+    undecided = [each for each in judged if each.verdict == "inconclusive"]
+    if undecided:
+        told = {results.view.phrase(each.key): _seeds_wanted(each) for each in undecided}
+        yield open_finding(name, told, len(judged), brief)
+
+
+@facts
+def open_facts(results: Results) -> Iterator[Fact]:
+    """How many comparisons of each level, and of the study, are undecided."""
+    groups = {f"level{level}": results.judged_at(level) for level in results.view.levels}
+    groups["study"] = list(results.judged.values())
+    for name, judged in groups.items():
+        keys = [each.key for each in judged if each.verdict == "inconclusive"]
+        if keys:
+            yield Origin(Judged.verdict, results.view.names(*keys)).count(f"undecided/{name}", len(keys))
+
+
+def _seeds_wanted(judged: Judged) -> int | None:
+    return judged.resolution.seeds if judged.resolution else None
+
+
+def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, brief: bool) -> Finding:
+    """What is undecided, by phrase with the seeds that would find a difference as large as the one seen, or None."""
+    more = {phrase: seeds for phrase, seeds in wanted.items() if seeds}
+    verb = "is" if len(wanted) == 1 else "are"
+    words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided."
+    if brief and more:
+        words += f" With {formats.count(max(more.values()))} seeds differences as large as those seen would be found"
+        words += "." if len(more) == len(wanted) else f" in {formats.count(len(more))} of them."
+    elif more:
+        told = [f"{formats.count(seeds)} for {phrase}" for phrase, seeds in more.items()]
+        words += f" Seeds that would find a difference as large as the one seen: {formats.listing(told)}."
+    if not brief and (without := [phrase for phrase in wanted if phrase not in more]):
+        words += f" For {formats.listing(without)} more test images are needed, not seeds."
+    return Finding(name, words, "inconclusive", (name.replace("open/", "undecided/"),))

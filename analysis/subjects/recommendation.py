@@ -1,0 +1,93 @@
+"""Which model for which budget: the timed models that nothing beats, and the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis import formats
+from analysis.captions import evidence
+from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
+from analysis.results import Results
+from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.deployment import pareto_front
+
+FASTEST, NEXT, ENSEMBLE = "fastest", "next", "ensemble"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model for a budget; ``gain`` is over the choice before it, None for the first.
+
+    ``cost`` says in words what a prediction takes.
+    """
+
+    budget: str
+    key: str
+    cost: str
+    gain: Contrast | None = None
+
+
+def choices(results: Results) -> list[Choice]:
+    """The fastest timed model, each slower one on the front of accuracy and latency, and the ensemble."""
+    frame = results.deployment.dropna(subset=["accuracy"])
+    if frame.empty:
+        return []
+    front = frame[pareto_front(frame, "p50_ms")].sort_values("p50_ms").drop_duplicates("p50_ms")
+    timed = [(FASTEST if n == 0 else NEXT, str(row.evaluated), _cost(row)) for n, row in enumerate(front.itertuples())]
+    if results.ensemble:
+        every = formats.plural(len(results.ensemble.members), "network")
+        timed.append((ENSEMBLE, results.ensemble.best_vote, f"{every} for every prediction"))
+    pairs = {later[1]: (later[1], earlier[1]) for earlier, later in zip(timed, timed[1:], strict=False)}
+    gains = contrasts({key: _gain(results, *pair) for key, pair in pairs.items() if results.view.paired(*pair)[0]})
+    return [Choice(*each, gains.get(each[1])) for each in timed]
+
+
+def _cost(row: object) -> str:
+    return f"{formats.decimal(row.p50_ms)} ms, {formats.decimal(row.bytes / 1e6)} MB"  # type: ignore[attr-defined]
+
+
+def _gain(results: Results, key: str, control: str) -> np.ndarray:
+    ours, theirs = results.view.paired(key, control)
+    return np.stack([a.correct.astype(float) - b.correct for a, b in zip(ours, theirs, strict=True)])
+
+
+@facts
+def recommendation_facts(results: Results) -> Iterator[Fact]:
+    """The model recommended where latency counts most."""
+    for choice in choices(results)[:1]:
+        yield Origin(choices, results.view.names(choice.key)).text(
+            "recommendation/fastest", results.view.phrase(choice.key)
+        )
+
+
+@findings
+def recommendation_findings(results: Results) -> Iterator[Finding]:
+    """Which model for which budget, and why."""
+    if chosen := choices(results):
+        yield recommendation_finding(results, chosen)
+
+
+def recommendation_finding(results: Results, chosen: list[Choice]) -> Finding:
+    """Supported where every costlier choice is shown to be more accurate than the one before it."""
+    told = [_reason(results, choice) for choice in chosen]
+    gains = [choice.gain.sign for choice in chosen if choice.gain]
+    verdict: Verdict = "supported" if all(sign > 0 for sign in gains) else "inconclusive"
+    return Finding("recommendation", " ".join(told), verdict, ("recommendation/fastest",))
+
+
+def _reason(results: Results, choice: Choice) -> str:
+    name = results.view.phrase(choice.key)
+    reached = f"{formats.percent(results.accuracies[choice.key].mean)} %"
+    if choice.gain is None:
+        return (
+            f"Where latency counts most we recommend {name} ({reached}, {choice.cost}): no timed model answers sooner."
+        )
+    if choice.budget == ENSEMBLE:
+        name = f"the ensemble ({results.view.title(choice.key).lower()})"
+    if choice.gain.sign > 0:
+        return f"Where {choice.cost} are affordable, {name} is worth it ({reached}; {evidence(choice.gain)})."
+    shown = "less accurate" if choice.gain.sign < 0 else "not detectably more accurate"
+    return f"At {choice.cost}, {name} is {shown} ({reached}; {evidence(choice.gain)})."

@@ -1,0 +1,67 @@
+"""The table of all comparisons, and what is said of those that are undecided."""
+
+from __future__ import annotations
+
+import pytest
+
+from analysis.evidence import Strip
+from analysis.results import Results
+from analysis.subjects.effects import drawn, effects, open_finding, open_questions
+
+
+def test_every_comparison_has_a_row_below_the_head_of_its_level(three_seeds: Results, empty: Results) -> None:
+    table = effects(three_seeds, {})
+    assert table is not None and effects(empty, {}) is None
+    heads = [row[0] for row in table.rows if len(row) == 1]
+    assert heads[0] == "Level 1: transfer" and len(heads) == 5
+    rows = [row for row in table.rows if len(row) > 1]
+    assert [row[0] for row in rows] == [three_seeds.view.title(key) for key in three_seeds.judged]
+    assert {row[6] for row in rows} == {"3"}
+
+
+def test_a_vote_costs_the_training_of_its_members_and_quantising_nothing(three_seeds: Results) -> None:
+    table = effects(three_seeds, {})
+    assert table is not None and three_seeds.ensemble is not None
+    cost = {row[0]: row[-1] for row in table.rows if len(row) > 1}
+    members = len(three_seeds.ensemble.members)
+    assert cost[three_seeds.view.title(three_seeds.ensemble.best_vote)] == f"{members * 25 / 60:.1f} min"
+    assert cost["MobileNet, static int8"] == "–"
+
+
+def test_strips_share_a_scale_that_holds_every_interval_and_zero(three_seeds: Results) -> None:
+    judged = list(three_seeds.judged.values())
+    strips = drawn(judged)
+    assert all(isinstance(strip, Strip) and 0 <= strip.low <= strip.middle <= strip.high <= 1 for strip in strips)
+    assert len({strip.zero for strip in strips}) == 1 and 0 <= strips[0].zero <= 1
+    (scale,) = {
+        round((strip.high - strip.low) / (each.comparison.high - each.comparison.low), 6)
+        for strip, each in zip(strips, judged, strict=True)
+    }
+    assert strips[0].middle - strips[0].zero == pytest.approx(scale * judged[0].comparison.difference)
+
+
+def test_strips_are_filled_where_adjusted_p_is_small(three_seeds: Results) -> None:
+    judged = list(three_seeds.judged.values())
+    assert [strip.filled for strip in drawn(judged)] == [each.p < 0.05 for each in judged]
+
+
+def test_undecided_comparisons_say_how_many_seeds_would_decide_them() -> None:
+    told = open_finding("open/level2", {"this": 9, "that": 54, "those": None}, 7, brief=False)
+    assert told.sentence == (
+        "3 of 7 comparisons are undecided. Seeds that would find a difference as large as the one seen: 9 for this and "
+        "54 for that. For those more test images are needed, not seeds."
+    )
+    told = open_finding("open/study", {"this": 9, "those": None}, 7, brief=True)
+    assert told.sentence == (
+        "2 of 7 comparisons are undecided. With 9 seeds differences as large as those seen would be found in 1 of them."
+    )
+
+
+def test_one_undecided_comparison_is_singular() -> None:
+    assert open_finding("open/level2", {"this": None}, 1, brief=True).sentence == "1 of 1 comparison is undecided."
+
+
+def test_levels_without_open_comparisons_ask_nothing(three_seeds: Results) -> None:
+    asked = {finding.name for finding in open_questions(three_seeds)}
+    decided = [n for n in three_seeds.view.levels if all(j.verdict != "inconclusive" for j in three_seeds.judged_at(n))]
+    assert decided and not asked & {f"open/level{level}" for level in decided}
