@@ -122,7 +122,11 @@ def csv_link(data: Table | Mapping[str, Sequence[object]]) -> str:
     """A ``data:`` address that holds a table, or a figure's numbers by column, as CSV."""
     import pandas as pd
 
-    frame = pd.DataFrame(data.rows, columns=data.header) if isinstance(data, Table) else pd.DataFrame(data)
+    if isinstance(data, Table):
+        rows = [[*row, *[""] * (len(data.header) - len(row))] for row in data.rows]  # a heading within has one cell
+        frame = pd.DataFrame(rows, columns=data.header)
+    else:
+        frame = pd.DataFrame(data)
     return f"data:text/csv;charset=utf-8;base64,{b64encode(frame.to_csv(index=False).encode()).decode()}"
 
 

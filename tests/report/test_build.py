@@ -74,7 +74,7 @@ def _render(kind: str, study: Path, evidence: Evidence | None = None) -> str:
 
 
 def _squeezed(text: str) -> str:
-    return re.sub(r"\s", "", text)
+    return re.sub(r"[\s\N{ZERO WIDTH SPACE}]", "", text)
 
 
 def _printed(content: bytes) -> str:
@@ -214,7 +214,7 @@ def test_stand_in_data_are_announced_on_the_first_page_and_in_every_caption(tmp_
     study = fabricate(tmp_path, stand_in=True)
     notice = read_plan(study).dataset.notice
     page = _render("html", study)
-    assert notice in page[: page.index("Introduction<")]
+    assert notice in page[: page.index("Introduction<a ")]
     captions = re.findall(r"<figcaption>.*?</figcaption>", page, re.DOTALL)
     assert captions and all(notice in caption for caption in captions)
 
