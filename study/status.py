@@ -126,6 +126,8 @@ def mixed_versions(runs: Iterable[Run]) -> list[str]:
     """A line for each of the packages on which results hang that was not the same for all runs."""
     made: dict[str, Counter[str]] = {name: Counter() for name in DECISIVE}
     for run in runs:
+        if run.experiment.elsewhere:
+            continue
         for name, count in made.items():
             count[str(run.environment["versions"].get(name))] += 1
     return [

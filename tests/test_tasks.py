@@ -56,7 +56,7 @@ def invoke(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
         (["--workers", "1,2"], "--workers takes one number, not '1,2'"),
         (["--levels", "one"], "--levels takes numbers separated by commas"),
         (["--seeds", "-1"], "--seeds takes numbers from 0 upwards"),
-        (["--dataset", "mnist"], "unknown dataset 'mnist'; choose one of auto, cifar10, digits"),
+        (["--dataset", "mice"], "unknown dataset 'mice'; choose one of auto, aircraft"),
         (["--device", "tpu9", "--dataset", "digits"], "device 'tpu9' is not available here; use --device cpu or auto"),
         (["--data", "/etc"], "/etc does not hold CIFAR-10"),
         (["--dataset", "digits", "--runs", "/proc"], "cannot write to /proc"),

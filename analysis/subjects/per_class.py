@@ -103,16 +103,17 @@ def change_finding(step: Step, treated: str, control: str) -> Finding:
     parts = [f"raises the recall of {_listed(better)}"] if better else []
     parts += [f"lowers {'that' if better else 'the recall'} of {_listed(worse)}"] if worse else []
     words = f"{formats.sentence_case(treated)} {formats.listing(parts)} against {control}"
+    named = (*_ends(better), *_ends(worse))
     if not parts:
         name = max(step.classes, key=lambda name: abs(step.classes[name].difference))
         largest = f"{name} ({formats.points(step.classes[name].difference)} points)"
         words = f"Between {treated} and {control} no class changes detectably, {largest} most"
-        better = {name: step.classes[name]}
+        named = (name,)
     elif unclear:
         words += f"; for the other {formats.plural(unclear, 'class', 'classes')} no change was detected"
     verdict: Verdict = "contradicted" if worse else "supported" if better else "inconclusive"
-    named = tuple(f"class-change/{step.key}/{name}" for name in (*_ends(better), *_ends(worse)))
-    return Finding(f"class-change/{step.key}", f"{words}.", verdict, named)
+    facts = tuple(f"class-change/{step.key}/{name}" for name in named)
+    return Finding(f"class-change/{step.key}", f"{words}.", verdict, facts)
 
 
 def _ends(changes: Mapping[str, Contrast]) -> list[str]:

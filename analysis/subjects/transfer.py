@@ -40,9 +40,11 @@ def accuracies(results: Results, findings: Findings) -> Table | None:
     if not results.accuracies:
         return None
     rows: list[tuple[str, ...]] = []
+    view = results.view
     for key, accuracy in results.accuracies.items():
-        title, validation = results.view.title(key), formats.percent(results.view.metric(key, "validation_accuracy"))
-        rows.append((title, validation, *accuracy_cells(accuracy), *cost_cells(results, key)))
+        judged = bool(view.predictions(key, "validation"))  # what was made elsewhere may have none
+        validation = formats.percent(view.metric(key, "validation_accuracy")) if judged else formats.MISSING
+        rows.append((view.title(key), validation, *accuracy_cells(accuracy), *cost_cells(results, key)))
     caption = join(
         f"Accuracy of {formats.plural(len(rows), 'experiment')} that predict.",
         accuracy_interval(results),

@@ -55,7 +55,7 @@ def test_a_full_disk_is_one_line_and_the_study_goes_on_when_there_is_room(whole:
         done = list(small.Small.carried_out)
         filler.unlink()
         lines, carried_out = small.run(disk)
-        assert 0 < len(done) < 4 and carried_out == list(small.NAMES)[len(done) - 1 :], "complete runs stayed"
+        assert 0 < len(done) < 4 and carried_out in [list(small.NAMES)[n:] for n in (len(done) - 1, len(done))]
         assert small.results(disk / STUDY) == small.results(whole / STUDY)
 
 

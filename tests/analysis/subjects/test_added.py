@@ -44,7 +44,7 @@ def test_the_table_shows_both_and_no_calibration_of_hard_labels(results: Results
     assert table is not None
     soft, hard = table.rows
     assert soft[:3] == ("Soft (added)", "logits", "Full recipe") and soft[5] == "0.00"
-    assert hard[:3] == ("Hard (added)", "hard labels", "Fine-tuned")
+    assert hard[:3] == ("Hard (added)", "hard labels", "Fine-tuned backbone")
     assert soft[3] == hard[3] and soft[-1] != "–" and hard[-1] == "–"
 
 

@@ -42,9 +42,13 @@ def test_the_interval_combines_the_score_intervals_of_both_proportions(control: 
 @pytest.mark.parametrize(
     ("trained", "verdict", "words"),
     [
-        (0.98, "supported", "Scratch recipe overfits: it is right on 98.00 % of training images and on 80.00 %"),
-        (0.80, "contradicted", "Scratch recipe does not overfit by 3.00 points: "),
-        (0.84, "inconclusive", "Whether Scratch recipe overfits by 3.00 points is open: "),
+        (
+            0.98,
+            "supported",
+            "The recipe from scratch overfits: it is right on 98.00 % of training images and on ",
+        ),
+        (0.80, "contradicted", "The recipe from scratch does not overfit by 3.00 points: "),
+        (0.84, "inconclusive", "Whether the recipe from scratch overfits by 3.00 points is open: "),
     ],
 )
 def test_a_control_overfits_when_the_gap_exceeds_three_points(

@@ -160,8 +160,10 @@ class Killed(Exception):
 def kill_after(epochs: int, monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> None:
     """Do something that dies as soon as it has saved a checkpoint of so many epochs."""
 
-    def save_then_die(progress: Progress, path: Path, save: Callable = Progress.save) -> None:
-        save(progress, path)
+    save = Progress.save
+
+    def save_then_die(progress: Progress, *where: object) -> None:
+        save(progress, *where)  # type: ignore[arg-type]
         if len(progress.rows) == epochs:
             raise Killed
 

@@ -40,6 +40,6 @@ def test_flags_become_options(flags: list[str], options: Options, monkeypatch: p
     from invoke import Program
 
     given: list[Options] = []
-    monkeypatch.setattr(runner, "run", given.append)
+    monkeypatch.setattr(runner, "run", lambda wanted: given.append(wanted) or Path())
     Program(namespace=tasks.namespace).run(["invoke", "study", *flags], exit=False)
     assert given == [options]
