@@ -8,6 +8,7 @@ from analysis import formats
 from analysis.captions import counted, join
 from analysis.evidence import Fact, Finding, Findings, Origin, Strip, Table, facts, findings, table
 from analysis.results import Judged, Results
+from analysis.statistics.crossed import MIN_SEEDS
 from analysis.subjects.comparisons import summary_finding
 from analysis.subjects.transfer import train_seconds
 from study.kinds import Vote
@@ -30,11 +31,13 @@ def effects(results: Results, findings: Findings) -> Table | None:
             described = results.view.level.get(number)
             rows.append((f"Level {number}: {described.title}" if described else "Added to the study",))
         rows += [_row(results, each, strips[each.key]) for each in judged]
+    few = any(each.retrained and each.comparison.seeds < MIN_SEEDS for each in results.judged.values())
+    power = "power 0.8" + (" by three seeds, where fewer were run" if few else "")
     caption = join(
         takeaway(results),
         "Difference in test accuracy from the control, in points. Drawn: the same interval on one scale for all rows, "
-        "the line at zero; filled: adjusted p below 0.05. Detectable: the true difference found with power 0.8. "
-        "Training: time of the treated networks, for a vote of all members.",
+        "the line at zero; filled: adjusted p below 0.05. Detectable: the true difference found with "
+        f"{power}. Training: time of the treated networks, for a vote of all members.",
         counted(results),
         f"Each interval is of one comparison; p is adjusted for all {len(results.judged)}.",
     )

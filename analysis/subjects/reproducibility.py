@@ -40,9 +40,9 @@ def threads_of(environments: Sequence[Mapping[str, Any]]) -> str:
 
 
 def revision_of(environments: Sequence[Mapping[str, Any]]) -> str:
-    """The source revision that all runs recorded, or how many they did."""
-    recorded = {str(environment["commit"] or "not recorded")[:12] for environment in environments}
-    return recorded.pop() if len(recorded) == 1 else f"{len(recorded)} different ones"
+    """The source revisions that the runs recorded, or, of more than three, how many."""
+    recorded = sorted({str(environment["commit"] or "not recorded")[:12] for environment in environments})
+    return formats.listing(recorded) if len(recorded) <= 3 else f"{recorded[0]} and {len(recorded) - 1} others"
 
 
 def _seconds(runs: Sequence[Run]) -> float:
