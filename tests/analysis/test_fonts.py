@@ -69,6 +69,7 @@ def test_controls_and_unknown_characters_are_no_part_of_a_line() -> None:
     assert fonts.plain("\ue000") == "[U+E000]"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bare")
 def test_every_figure_draws_hostile_names_without_a_missing_glyph(tmp_path: Path) -> None:
     study = fabricate(tmp_path, classes=NAMES, images=140, planned=experiments(1, 2, 3))

@@ -172,6 +172,7 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "code", "says"),
     [
@@ -191,6 +192,7 @@ def test_a_signal_ends_a_study_which_then_goes_on(
     assert small.results(tmp_path / STUDY) == small.results(whole / STUDY)
 
 
+@pytest.mark.slow
 def test_a_second_driver_in_the_folder_is_refused_and_the_first_goes_on(
     driver: subprocess.Popen[str], whole: Path, tmp_path: Path
 ) -> None:

@@ -8,9 +8,10 @@ import pytest
 from analysis.results import Results, results_of
 from analysis.subjects import added as subject
 from analysis.view import view_study
-from report.build import build
+from report.build import lookup_of, render
 from study import records
 from study.running.adding import add
+from tests.evidence_samples import blank_drawings
 from tests.fabricate import fabricate
 
 
@@ -72,9 +73,9 @@ def test_comparisons_join_the_family_as_trained_apart(results: Results) -> None:
     assert "added/hard" in results.judged
 
 
-def test_the_paper_marks_them_and_only_the_vote_is_pending(folder: Path, tmp_path: Path) -> None:
-    build(folder, tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+def test_the_paper_marks_them_and_only_the_vote_is_pending(folder: Path) -> None:
+    lookup = lookup_of(folder)
+    page = render("html", lookup, blank_drawings(lookup.evidence))
     assert "Predictions made elsewhere" in page and "Soft (added)" in page
     assert "pending: difference/added/soft-in-hard" in page and "pending: difference/added/hard" not in page
 
