@@ -86,10 +86,6 @@ def in_lists(document: str, computed: Mapping[str, Any], recorded: Mapping[str, 
             yield Difference(document, name, *(_said(each, keys) for each in (ours, theirs)))
 
 
-def _sorted(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
 def _said(entry: Mapping[str, Any], keys: Sequence[str]) -> str:
     return ", ".join(f"{key} {_json(entry[key])}" for key in keys if key in entry)
 

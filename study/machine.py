@@ -149,9 +149,14 @@ def free_memory_bytes() -> float:
 
 
 def memory_bytes(machine: Machine) -> int | None:
-    """Memory of the GPU, or of the computer or the container on it, whichever is less; None where that is not known."""
+    """Memory of the GPU, else main memory; None where that is not known."""
     if machine.device.type == "cuda":
         return torch.cuda.get_device_properties(machine.device).total_memory
+    return main_memory_bytes()
+
+
+def main_memory_bytes() -> int | None:
+    """Memory of the computer or of the container on it, whichever is less; None where that is not known."""
     try:
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # Windows, macOS

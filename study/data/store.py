@@ -26,6 +26,7 @@ from study.data.listing import Listing, some
 from study.data.pixels import bombs_refused, complaint, squared
 from study.errors import StudyError, printable
 from study.files import cache_folder
+from study.machine import available_threads, main_memory_bytes
 
 IMAGES, ABOUT = "images.npy", "about.npz"
 CHUNK = 64  # images that a thread decodes, or that are hashed, at a time
@@ -216,8 +217,7 @@ def in_threads(work: Callable[[int], None], places: int, threads: int | None = N
     Pillow decodes and resizes without Python's lock.
     """
     chunks = [range(start, min(start + CHUNK, places)) for start in range(0, places, CHUNK)]
-    affinity = getattr(os, "sched_getaffinity", None)
-    with ThreadPoolExecutor(threads or (len(affinity(0)) if affinity else os.cpu_count())) as pool:
+    with ThreadPoolExecutor(threads or available_threads()) as pool:
         for _ in pool.map(lambda chunk: list(map(work, chunk)), chunks):
             pass
 
@@ -242,7 +242,7 @@ def _read(entry: Path, side: int) -> Decoded | None:
         with np.load(entry / ABOUT, allow_pickle=False) as about:
             digests, dimensions = about["digests"], about["dimensions"]
         stored = StoredImages(entry / IMAGES, np.arange(len(digests)), side)
-        fits = len(digests) * 3 * side * side <= MEMORY_SHARE * memory_bytes()
+        fits = len(digests) * 3 * side * side <= MEMORY_SHARE * (main_memory_bytes() or math.inf)
         images: Any = torch.empty(stored.shape, dtype=torch.uint8) if fits else stored
         for start in range(0, len(digests), CHUNK):
             part = stored[start : start + CHUNK]
@@ -257,11 +257,3 @@ def _read(entry: Path, side: int) -> Decoded | None:
 
 def _digests(images: Tensor) -> np.ndarray:
     return np.stack([_digest(image) for image in images.numpy()])
-
-
-def memory_bytes() -> int:
-    """Main memory that this process may use."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    group = Path("/sys/fs/cgroup/memory.max")
-    text = group.read_text().strip() if group.is_file() else "max"
-    return min([*limits, int(text)] if text.isdigit() else limits)

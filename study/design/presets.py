@@ -167,11 +167,10 @@ CPU = Preset(
     mc_passes=30,
     latency_repeats=200,
 )
-OVERNIGHT = Preset(
+OVERNIGHT = replace(
+    CPU,
     name="overnight",
     purpose="the strongest that two cores give by morning",
-    subset=Subset(),
-    seeds=(0,),
     transfer=Transfer(
         "tf_efficientnet_lite2",
         "tf_efficientnet_lite2",
@@ -182,15 +181,9 @@ OVERNIGHT = Preset(
         layer_decay=0.85,
         averaging=0.998,
     ),
-    ablations=FromScratch("compact_cnn_small", 10, batch_size=250, learning_rate=1e-2, first_size=24, test_views=2),
     search=SearchBudget(trials=12, epochs=3, images=10_000),
-    scratch=FromScratch("compact_cnn", epochs=30, batch_size=250, learning_rate=0.085, first_size=24, test_views=6),
-    multi_task=MultiTask("compact_cnn_small", epochs=4),
+    scratch=replace(CPU.scratch, epochs=30),
     mobile_student=MobileStudent(Stage(20, 2e-3, 64, warmup=0.1, first_size=40), batch_size=64),
-    teachers=Teachers(ensemble=2, views=6, int8=True, compact_weight=0.5),
-    precision="float32",
-    mc_passes=30,
-    latency_repeats=200,
     partners=("tf_efficientnet_lite0", "tf_efficientnet_lite1"),
     wider="compact_cnn_wide",
 )

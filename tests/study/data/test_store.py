@@ -36,7 +36,7 @@ def in_memory(tmp_path: Path) -> Dataset:
 @pytest.fixture
 def in_file(in_memory: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """The same images on a machine with next to no memory."""
-    monkeypatch.setattr(store, "memory_bytes", lambda: 1_000)
+    monkeypatch.setattr(store, "main_memory_bytes", lambda: 1_000)
     return datasets.load(str(tmp_path / "album"))
 
 
