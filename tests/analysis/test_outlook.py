@@ -63,5 +63,6 @@ def test_outlook_needs_no_torch(study: Path) -> None:
     import subprocess
 
     code = "import sys, study.kinds; from pathlib import Path; from analysis.outlook import outlook; "
-    code += f"outlook(Path({str(study)!r})); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code += f"outlook(Path({str(study)!r})); print('torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "False"

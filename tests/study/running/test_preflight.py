@@ -13,7 +13,6 @@ from study.kinds.kind import RUN_BYTES
 from study.models import weights
 from study.running import runner
 from study.running.options import Options
-from study.running.preflight import preflight
 from study.running.study import prepare
 
 
@@ -50,8 +49,10 @@ def test_a_preset_that_does_not_fit_is_one_line_and_nothing_is_written(
 @pytest.mark.parametrize("there", [None, int(12e9)])
 def test_a_preset_that_fits_goes_on(options: Options, monkeypatch: pytest.MonkeyPatch, there: int | None) -> None:
     monkeypatch.setattr(machine, "memory_bytes", lambda _: there)
-    study = prepare(options)
-    preflight(study, study.jobs)
+    begun: list[str] = []
+    monkeypatch.setattr(runner, "_run_all", lambda study, jobs, _: begun.extend(job.name for job in jobs))
+    runner.run(options)
+    assert begun == [job.name for job in prepare(options).jobs]
 
 
 def test_weights_that_are_not_installed_stop_the_study_before_it_begins(
