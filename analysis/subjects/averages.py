@@ -15,13 +15,15 @@ FEW_CLASSES = 10  # of more, the label is looked for among the likeliest few, to
 
 @facts
 def size_facts(results: Results) -> Iterator[Fact]:
-    """How many test images the smallest and the largest class have, where they differ by more than half."""
+    """Images of the smallest and the largest class, where they are unbalanced, and how many classes are "the few"."""
     key = next(iter(results.best.values()), "")
     if key and _unbalanced(results, key):
         images = sizes(results.view.predictions(key)[0], len(results.view.classes))
         made = Origin(sizes, results.view.names(key)[:1])
         yield made.count("class-size/smallest", images.min())
         yield made.count("class-size/largest", images.max())
+    if key and len(results.view.classes) > FEW_CLASSES:
+        yield Origin(top_accuracy).count("averages/top", TOP)
 
 
 def _unbalanced(results: Results, key: str) -> bool:

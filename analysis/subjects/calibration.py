@@ -25,7 +25,7 @@ SURE = 0.9
 def confidence_facts(results: Results) -> Iterator[Fact]:
     """How many errors there are, and how many of them are made with a confidence of 90 % or more."""
     if results.trust is not None:
-        wrong, surely, *_ = _surely_wrong(results.trust.before)
+        wrong, surely, *_ = sure_errors(results.trust.before)
         made = Origin(surely_wrong_finding, results.view.names(results.trust.model))
         yield made.count("calibration/errors", wrong)
         yield made.count("calibration/sure-errors", surely)
@@ -41,15 +41,16 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     trust = results.trust
     if trust is None:
         return
-    yield surely_wrong_finding(*_surely_wrong(trust.before))
+    phrase = results.view.phrase
+    yield surely_wrong_finding(*sure_errors(trust.before), phrase(trust.model), overconfidence(trust.before))
     flattered = flattering(trust.before, results.view.classes)
     if any(each.sign for each in flattered.values()):
-        yield flattered_finding(flattered)
+        yield flattered_finding(flattered, phrase(trust.model))
     if compared := _ensemble(results, trust):
-        finding = ensemble_finding(*compared)
+        finding = ensemble_finding(*compared, phrase(trust.vote))
         keys: tuple[str, ...] = (trust.vote, *results.ensemble.members) if results.ensemble else (trust.vote,)
         tested = claim("z test of calibration errors", compared[0], results, finding.verdict, keys)
-        yield replace(finding, claim=tested)
+        yield replace(finding, claim=replace(tested, expects="loss"))
 
 
 def _gap(uncertainty: Uncertainty) -> np.ndarray:
@@ -57,16 +58,26 @@ def _gap(uncertainty: Uncertainty) -> np.ndarray:
     return uncertainty.probs.max(axis=2) - uncertainty.correct
 
 
-def _surely_wrong(uncertainty: Uncertainty) -> tuple[int, int, int, int]:
+def sure_errors(uncertainty: Uncertainty) -> tuple[int, int, int, int]:
     """Errors, errors with a confidence of at least 90 %, answers with such a confidence, all seeds together; seeds."""
     wrong, sure = ~uncertainty.correct, uncertainty.probs.max(axis=2) >= SURE
     return int(wrong.sum()), int((wrong & sure).sum()), int(sure.sum()), len(wrong)
 
 
-def surely_wrong_finding(wrong: int, surely: int, sure: int, seeds: int) -> Finding:
-    """How many of the errors a threshold on confidence would let pass.
+def overconfidence(uncertainty: Uncertainty) -> Estimate | None:
+    """By how much the confidence of answers given surely exceeds their accuracy; None where there are none."""
+    sure = uncertainty.probs.max(axis=2) >= SURE
+    return estimate_of(_ratio(_gap(uncertainty), sure)) if sure.any() else None
+
+
+def surely_wrong_finding(
+    wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: Estimate | None
+) -> Finding:
+    """How many of the errors a threshold on confidence would let pass, and whether such confidence is too high.
 
     Counts are over all seeds; the seeds share their images, so intervals are those of one seed's mean counts.
+    ``excess`` is by how much such confidence exceeds the accuracy of the answers: contradicted where it does,
+    supported where it falls short.
     """
     shares = []
     for total in (wrong, sure):
@@ -75,12 +86,20 @@ def surely_wrong_finding(wrong: int, surely: int, sure: int, seeds: int) -> Find
         shares.append(f"{formats.percent(surely / max(1, total))} %, 95 % CI {bounds}")
     among = "" if seeds == 1 else ", all seeds together"
     sentence = (
-        f"Of its {formats.plural(wrong, 'error')}{among}, {formats.count(surely)} ({shares[0]}) "
+        f"Of the {formats.plural(wrong, 'error')} of {phrase}{among}, {formats.count(surely)} ({shares[0]}) "
         f"{'is' if surely == 1 else 'are'} made with a confidence of {formats.decimal(100 * SURE, 0)} % or more; of "
-        f"all answers given with such confidence that is {shares[1]}."
+        f"all answers given with such confidence that is {shares[1]}"
     )
-    verdict: Verdict = "contradicted" if surely > (1 - SURE) * sure else "supported"
-    return Finding("calibration/surely-wrong", sentence, verdict, ("calibration/errors", "calibration/sure-errors"))
+    verdict: Verdict = "inconclusive"
+    if excess:
+        interval = excess.interval()
+        verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
+        sentence += (
+            f", and their confidence less their accuracy is {formats.points(excess.value)} points (95 % CI "
+            f"{formats.points_interval(interval.low, interval.high)})"
+        )
+    facts = ("calibration/errors", "calibration/sure-errors")
+    return Finding("calibration/surely-wrong", f"{sentence}.", verdict, facts)
 
 
 def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contrast]:
@@ -96,15 +115,15 @@ def _ratio(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return mean + (values - mean) * mask / mask.mean()
 
 
-def flattered_finding(gaps: Mapping[str, Contrast]) -> Finding:
+def flattered_finding(gaps: Mapping[str, Contrast], phrase: str) -> Finding:
     """The answers whose confidence is detectably off, the worst first."""
     found = sorted((item for item in gaps.items() if item[1].sign), key=lambda item: -abs(item[1].difference))
     (name, worst), rest = found[0], [f"{name} ({formats.points(each.difference)})" for name, each in found[1:]]
-    side = "above" if worst.sign > 0 else "below"
-    words = f"Confidence misleads most when the answer is {name}: it lies {side} the accuracy of these answers "
-    words += f"({evidence(worst)})"
+    side = "too high" if worst.sign > 0 else "too low"
+    words = f"The confidence of {phrase} is most misleading when it answers {name}: it is {side}, with a difference "
+    words += f"from the accuracy of these answers of {evidence(worst)}"
     if rest:
-        words += f"; it is off for {formats.listing(rest)}, too"
+        words += f"; it misleads for {formats.listing(rest)}, too"
     return Finding("calibration/flattered", f"{words}.", "contradicted", ("calibration/errors",))
 
 
@@ -123,7 +142,7 @@ def _ensemble(results: Results, trust: Trust) -> tuple[Estimate, float, float] |
     return estimate_of(of_vote - single), float(of_vote.mean()), float(single.mean())
 
 
-def ensemble_finding(difference: Estimate, voted: float, single: float) -> Finding:
+def ensemble_finding(difference: Estimate, voted: float, single: float, phrase: str) -> Finding:
     """Whether averaging members makes confidence better calibrated than theirs; contradicted where worse."""
     interval = difference.interval()
     verdict: Verdict = "supported" if interval.high < 0 else "contradicted" if interval.low > 0 else "inconclusive"
@@ -131,7 +150,7 @@ def ensemble_finding(difference: Estimate, voted: float, single: float) -> Findi
         verdict, "not detectably better or worse calibrated than"
     )
     sentence = (
-        f"The ensemble is {how} its members: its calibration error is {formats.percent(voted)} %, theirs "
+        f"As an ensemble, {phrase} is {how} its members: its calibration error is {formats.percent(voted)} %, theirs "
         f"{formats.percent(single)} % on average (difference {formats.points(difference.value)} points, 95 % CI "
         f"{formats.points_interval(interval.low, interval.high)}, {formats.p_phrase(difference.p)})."
     )

@@ -56,8 +56,8 @@ def comparison_facts(results: Results) -> Iterator[Fact]:
         yield from _judged_facts(results, f"level{level}-over-previous", judged)
     family = results.view.names(*results.judged)
     yield Origin(adjusted, family).count("comparisons/count", len(results.judged))
-    if few := sum(1 for judged in results.judged.values() if not judged.decidable):
-        yield Origin(Judged.decidable, family).count("comparisons/too-few-seeds", few)
+    if recipes := sum(1 for judged in results.judged.values() if judged.comparison.about == "recipes"):
+        yield Origin(Judged.decidable, family).count("comparisons/recipes", recipes)
     verdicts = Counter(judged.verdict for judged in results.judged.values())
     for verdict in VERDICTS if verdicts else ():
         yield Origin(Judged.verdict, family).count(f"verdicts/{verdict}", verdicts[verdict])

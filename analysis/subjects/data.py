@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from analysis import formats
 from analysis.evidence import Fact, Origin, facts
 from analysis.results import Results
+from analysis.statistics.per_class import unbalanced
 from study.description import DataDescription
 from study.records import read_plan
 
@@ -42,7 +45,7 @@ def sizes(data: DataDescription) -> str:
 def class_sizes(data: DataDescription) -> str:
     """How much classes differ in size, as a sentence; empty where they hardly do."""
     counts = data.counts.get("train", ())
-    if not counts or max(counts) <= 1.5 * min(counts):
+    if not counts or not unbalanced(np.array(counts)):
         return ""
     fewest, most = (formats.count(size) for size in (min(counts), max(counts)))
     return f"Classes differ in size: they have {fewest} to {most} training images each."

@@ -25,7 +25,7 @@ def effects(results: Results, findings: Findings) -> Table | None:
         return None
     strips = dict(zip(results.judged, drawn(list(results.judged.values())), strict=True))
     rows: list[tuple[str | Strip, ...]] = []
-    for number in results.view.levels:
+    for number in (*results.view.levels, 0):  # 0: what was added belongs to no level
         judged = results.judged_at(number)
         if judged:
             described = results.view.level.get(number)

@@ -70,8 +70,7 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     if judged := results.judged.get(ensemble.best_vote):
         treated, control = "the ensemble", f"{results.view.phrase(ensemble.best_member)}, its best member"
         runs = results.view.names(judged.key, judged.control)
-        finding = comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
-        yield replace(finding, sentence=formats.sentence_case(finding.sentence))
+        yield comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
     phrase, voted = results.view.phrase, ensemble.best_vote
     if others := _against(results, voted, [key for key in ensemble.members if key != ensemble.best_member]):
         finding = members_finding({phrase(key): each for key, each in others.items()})
@@ -159,8 +158,12 @@ def introduced_finding(there: float, elsewhere: float, auroc: Estimate, ensemble
         f"median confidence {formats.percent(there)} % against {formats.percent(elsewhere)} % elsewhere; AUROC "
         f"{formats.decimal(auroc.value)}, 95 % CI {formats.decimal(interval.low)} to {formats.decimal(interval.high)}"
     )
-    verdict: Verdict = "supported" if interval.low > 0.5 else "inconclusive"
-    where = "on images of which the member was unsure" if interval.low > 0.5 else "and not where the member was unsure"
+    verdict: Verdict = "supported" if interval.low > 0.5 else "contradicted" if interval.high < 0.5 else "inconclusive"
+    where = {
+        "supported": "on images of which the member was unsure",
+        "contradicted": "on images of which the member was sure",
+        "inconclusive": "not detectably where the member was unsure",
+    }[verdict]
     return Finding(
         "ensemble/introduced", f"{words}, {where} ({numbers}).", verdict, ("ensemble/fixed", "ensemble/broken")
     )

@@ -170,10 +170,12 @@ def conclusion_finding(ends: tuple[int, int], reached: tuple[float, float], step
             many = one.replace("is ", "are ", 1).replace("makes", "make")
             step = f"the step to level {levels[0]} {one}"
             told.append(step if len(levels) == 1 else f"the steps to levels {formats.listing(levels)} {many}")
-    moved = "rises" if reached[1] > reached[0] else "falls"
+    first, last = (f"{formats.percent(each)} %" for each in reached)
+    moved = f"{'rises' if reached[1] > reached[0] else 'falls'} from {first} to {last}"
     sentence = (
-        f"From level {ends[0]} to level {ends[1]} the test accuracy of the selected model {moved} from "
-        f"{formats.percent(reached[0])} % to {formats.percent(reached[1])} %; {formats.listing(told)}."
+        f"From level {ends[0]} to level {ends[1]} the test accuracy of the selected model "
+        f"{moved if first != last else f'stays at {last}'}; each against the model of the level before, "
+        f"{formats.listing(told)}."
     )
     verdict = next(each for each in ("contradicted", *words) if each in steps.values())
     return Finding("conclusion", sentence, verdict, tuple(f"best-accuracy/level{level}" for level in ends))

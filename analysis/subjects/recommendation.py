@@ -19,7 +19,7 @@ FASTEST, NEXT, ENSEMBLE = "fastest", "next", "ensemble"
 
 @dataclass(frozen=True)
 class Choice:
-    """A model for a budget; ``gain`` is over the choice before it, None for the first.
+    """A model for a budget; ``gain`` is over the choice before it, None for the fastest alone.
 
     ``cost`` says in words what a prediction takes.
     """
@@ -42,7 +42,7 @@ def choices(results: Results) -> list[Choice]:
         timed.append((ENSEMBLE, results.ensemble.best_vote, f"{every} for every prediction"))
     pairs = {later[1]: (later[1], earlier[1]) for earlier, later in zip(timed, timed[1:], strict=False)}
     gains = contrasts({key: _gain(results, *pair) for key, pair in pairs.items() if results.view.paired(*pair)[0]})
-    return [Choice(*each, gains.get(each[1])) for each in timed]
+    return [Choice(*each, gains.get(each[1])) for each in timed if each[0] == FASTEST or each[1] in gains]
 
 
 def _cost(row: object) -> str:
@@ -57,10 +57,10 @@ def _gain(results: Results, key: str, control: str) -> np.ndarray:
 @facts
 def recommendation_facts(results: Results) -> Iterator[Fact]:
     """The model recommended where latency counts most."""
-    for choice in choices(results)[:1]:
-        yield Origin(choices, results.view.names(choice.key)).text(
-            "recommendation/fastest", results.view.phrase(choice.key)
-        )
+    for choice in choices(results):
+        made = Origin(choices, results.view.names(choice.key))
+        if choice.budget == FASTEST or (choice.budget == ENSEMBLE and choice.gain and choice.gain.sign > 0):
+            yield made.text(f"recommendation/{choice.budget}", results.view.phrase(choice.key))
 
 
 @findings
@@ -71,17 +71,17 @@ def recommendation_findings(results: Results) -> Iterator[Finding]:
 
 
 def recommendation_finding(results: Results, chosen: list[Choice]) -> Finding:
-    """Supported where every costlier choice is shown to be more accurate than the one before it."""
+    """Supported where there are costlier choices, and each is shown to be more accurate than the one before it."""
     told = [_reason(results, choice) for choice in chosen]
     gains = [choice.gain.sign for choice in chosen if choice.gain]
-    verdict: Verdict = "supported" if all(sign > 0 for sign in gains) else "inconclusive"
+    verdict: Verdict = "supported" if gains and min(gains) > 0 else "inconclusive"
     return Finding("recommendation", " ".join(told), verdict, ("recommendation/fastest",))
 
 
 def _reason(results: Results, choice: Choice) -> str:
     name = results.view.phrase(choice.key)
     reached = f"{formats.percent(results.accuracies[choice.key].mean)} %"
-    if choice.gain is None:
+    if choice.gain is None:  # the fastest
         return (
             f"Where latency counts most we recommend {name} ({reached}, {choice.cost}): no timed model answers sooner."
         )

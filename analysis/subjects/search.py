@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,15 @@ def search_facts(results: Results) -> Iterator[Fact]:
         run, trials = view.runs_of(search.key)[0], view.trials(search.key)
         made = Origin(search_facts, (run.name,))
         yield made.count(f"search/{search.key}/trials", len(trials))
-        yield made.count(f"search/{search.key}/pruned", sum(trial["state"] == "PRUNED" for trial in trials))
+        yield made.count(f"search/{search.key}/pruned", _pruned(trials))
         best = {trial["number"]: trial["params"] for trial in trials}[run.metrics["best_trial"]]
         for parameter, value in best.items():
             yield made.fact(f"search/{search.key}/{parameter.replace('_', '-')}", value, "number", f"{value:.2g}")
+
+
+def _pruned(trials: Sequence[Mapping[str, Any]]) -> int:
+    """How many trials were stopped early; those that diverged are another matter."""
+    return sum(trial["state"] == "PRUNED" for trial in trials)
 
 
 @figure
@@ -55,11 +60,10 @@ def search(results: Results, findings: Findings) -> Figure | None:
         return None
     key = searches[0].key
     run, trials = results.view.runs_of(key)[0], results.view.trials(key)
-    pruned = sum(trial["state"] != "COMPLETE" for trial in trials)
     caption = join(
         takeaway(findings, f"difference/{key}"),
         f"Validation accuracy of the search's {formats.plural(len(trials), 'trial')} over each parameter; "
-        f"crosses: {formats.count(pruned)} stopped early, shown at their last accuracy; filled: the trial "
+        f"crosses: {formats.count(_pruned(trials))} stopped early, shown at their last accuracy; filled: the trial "
         "chosen.",
         "One search; it covers no variation between searches.",
     )

@@ -98,12 +98,14 @@ def chance_finding(poor: Mapping[str, Estimate]) -> Finding:
 def selective_finding(chosen: Uncertainty) -> Finding:
     """What declining the least certain tenth does to the error rate of the rest."""
     everything, kept = (_risk(chosen, coverage) for coverage in (1.0, SELECTIVE_COVERAGE))
+    change = chosen.risk_at(SELECTIVE_COVERAGE) - chosen.risk_at(1)
+    moves = f"{'lowers' if change < 0 else 'raises'} the error rate of the answers from {everything} to {kept}"
     sentence = (
         f"Ranked by {_within(chosen.title)}, which validation prefers, declining the least certain "
-        f"{formats.decimal(100 * (1 - SELECTIVE_COVERAGE), 0)} % of the images brings the error rate of the answers "
-        f"from {everything} to {kept}."
+        f"{formats.decimal(100 * (1 - SELECTIVE_COVERAGE), 0)} % of the images "
+        f"{moves if change else f'leaves the error rate of the answers at {kept}'}."
     )
-    verdict: Verdict = "supported" if chosen.risk_at(SELECTIVE_COVERAGE) < chosen.risk_at(1) else "contradicted"
+    verdict: Verdict = "supported" if change < 0 else "contradicted" if change > 0 else "inconclusive"
     return Finding("selective/risk", sentence, verdict, ("selective/risk", "selective/risk-of-all"))
 
 

@@ -26,6 +26,7 @@ from study.running.recording import Finished, attempt
 from study.running.study import Job, Study, prepare
 
 POLL_SECONDS = 0.25
+TIDY_SECONDS = 10
 DIED = "its worker process died, perhaps for lack of memory, of which --workers 1 needs less"
 
 
@@ -89,10 +90,14 @@ class Processes:
         return [finished for finished in heard if finished]
 
     def stop(self) -> None:
-        """End the workers."""
-        for worker in [*self.idle, *(worker for worker, _ in self.busy.values())]:
+        """End the workers; those that have nothing to do may tidy up."""
+        for worker in self.idle:
+            worker.pipe.close()
+        for worker, _ in self.busy.values():
             worker.process.kill()
-            worker.process.join()
+        for worker in [*self.idle, *(worker for worker, _ in self.busy.values())]:
+            worker.process.join(TIDY_SECONDS)
+            worker.process.kill()
 
     def _hand_over(self, job: Job) -> None:
         self.idle = [worker for worker in self.idle if worker.process.is_alive()]
