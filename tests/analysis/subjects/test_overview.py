@@ -75,8 +75,8 @@ def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> N
     told = conclusion_finding((1, 4), (0.88, 0.976), {2: "supported", 3: "inconclusive", 4: "supported"})
     assert told.sentence == (
         "From level 1 to level 4 the test accuracy of the selected model rises from 88.00 % to 97.60 %; each against "
-        "the model of the level before, the steps to levels 2 and 4 are shown to raise accuracy and the step to level 3 "
-        "is undecided."
+        "the model of the level before, the steps to levels 2 and 4 are shown to raise accuracy and the step to level "
+        "3 is undecided."
     )
 
 
