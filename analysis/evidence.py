@@ -119,7 +119,6 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str | Strip, ...], ...]
     align: str
-    best: frozenset[tuple[int, int]] = frozenset()
     dense: bool = False
     origin: Origin | None = None
     row_runs: tuple[tuple[str, ...], ...] = ()
@@ -164,7 +163,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure drawn on demand: ``paint`` makes the matplotlib figure, ``width`` is a fraction of the text width.
+    """A figure drawn on demand: ``paint`` makes the matplotlib figure, as wide as the text.
 
     ``data`` holds what is drawn, by column, where it is numbers; ``fonts`` are families beside the style's.
     """
@@ -173,7 +172,6 @@ class Figure:
     caption: str
     paint: Callable[[], Canvas]
     alt: str
-    width: float = 1.0
     data: Mapping[str, Sequence[object]] = field(default_factory=dict)
     origin: Origin | None = None
     fonts: tuple[str, ...] = ()

@@ -65,9 +65,9 @@ def mend(drawn: Canvas) -> Canvas:
     return drawn
 
 
-def canvas(height: float, width: float = 1.0) -> Canvas:
-    """A figure ``width`` of the text wide and ``height`` inches high, laid out without overlaps."""
-    return Canvas(figsize=(TEXT_WIDTH * width, height), layout="constrained")
+def canvas(height: float) -> Canvas:
+    """A figure as wide as the text and ``height`` inches high, laid out without overlaps."""
+    return Canvas(figsize=(TEXT_WIDTH, height), layout="constrained")
 
 
 def colour(view: StudyView, key: str) -> str:

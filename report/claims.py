@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
 
 from analysis import formats
 from analysis.evidence import Claim, Fact, Finding
@@ -26,11 +24,6 @@ UNDECIDED = re.compile(
     r"\bundecided\b|\bno difference in|\bno difference was detected\b|\btoo close to\b|\bnot detectably\b"
 )
 EQUIVALENT = re.compile(r"\bno difference that matters\b")
-
-
-def listed(finding: Finding) -> dict[str, Any]:
-    """A finding with its claim, JSON-ready: test, n, seeds, effect, interval, p, verdict and runs."""
-    return asdict(finding)
 
 
 def contradiction(finding: Finding, facts: Mapping[str, Fact]) -> str:

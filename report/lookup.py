@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from analysis.evidence import Evidence, Fact, Figure, Finding, Table
-from report.claims import listed
 from report.settings import Settings
 from study.description import Level
 from study.errors import StudyError
@@ -163,7 +162,7 @@ class Lookup:
     @property
     def claims(self) -> dict[str, Any]:
         """Findings that were printed, each with its claim, JSON-ready and sorted by name."""
-        return {"study": self.plan.study, "findings": [listed(self.told[name]) for name in sorted(self.told)]}
+        return {"study": self.plan.study, "findings": [asdict(self.told[name]) for name in sorted(self.told)]}
 
     @property
     def orphans(self) -> list[str]:

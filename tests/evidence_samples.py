@@ -45,7 +45,7 @@ def sample_evidence(pending: tuple[str, ...] = ()) -> Evidence:
     """One fact, one finding, one table and one figure, all of level 1."""
     fact = sample_fact("accuracy/level1/finetuned")
     finding = Finding("pass-mark/level1", "It passes.", "supported", (fact.name,))
-    table = Table("level1", "One row.", ("Model", "Accuracy, %"), (("a & b", "91.34"),), "lr", best=frozenset({(0, 1)}))
+    table = Table("level1", "One row.", ("Model", "Accuracy, %"), (("a & b", "91.34"),), "lr")
     return Evidence(
         {fact.name: fact}, {finding.name: finding}, {table.name: table}, {"curves": sample_figure()}, pending
     )

@@ -173,7 +173,8 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",
     )
     alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
-    return Figure("pareto", caption, lambda: _draw(results, frame), alt)
+    data = {name: frame[name].tolist() for name in ("model", "precision", "accuracy", "p50_ms", "bytes")}
+    return Figure("pareto", caption, lambda: _draw(results, frame), alt, data)
 
 
 def _name(results: Results, row: object) -> str:

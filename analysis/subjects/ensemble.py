@@ -242,7 +242,11 @@ def overlap(results: Results, findings: Findings) -> Figure | None:
         one_seed(results, ensemble.seed),
     )
     alt = "Numbers of test images by which combination of ensemble members classifies them wrongly"
-    return Figure("overlap", caption, lambda: _draw(results, ensemble), alt)
+    data: dict[str, Sequence[object]] = {
+        "wrong": [" ".join(names) for names in ensemble.overlap],
+        "images": list(ensemble.overlap.values()),
+    }
+    return Figure("overlap", caption, lambda: _draw(results, ensemble), alt, data)
 
 
 def _draw(results: Results, ensemble: Ensemble) -> Canvas:

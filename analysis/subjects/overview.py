@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -201,7 +201,16 @@ def levels(results: Results, findings: Findings) -> Figure | None:
     )
     alt = "Test accuracy in percent against level 1 to 5, with intervals"
     alt += ", pass marks and reference figures" * _asked(results)
-    return Figure("levels", caption, lambda: _draw(results), alt)
+    selected = results.best.values()
+    shown = {key: accuracy for key, accuracy in results.accuracies.items() if key in results.view.own}
+    data: dict[str, Sequence[object]] = {
+        "experiment": list(shown),
+        "selected": [key in selected for key in shown],
+        "accuracy": [each.mean for each in shown.values()],
+        "low": [each.low for each in shown.values()],
+        "high": [each.high for each in shown.values()],
+    }
+    return Figure("levels", caption, lambda: _draw(results), alt, data)
 
 
 def _draw(results: Results) -> Canvas:

@@ -220,7 +220,8 @@ def errors(results: Results, findings: Findings) -> Figure | None:
         counted(results, over(len(predictions))),
     )
     alt = "Confusion matrix in percent; recall of each class with intervals; change of recall by class"
-    return Figure("errors", caption, lambda: _draw(results, key, matrix, changed), alt)
+    data = {"class": classes} | {f"predicted {name}": matrix[:, n].tolist() for n, name in enumerate(classes)}
+    return Figure("errors", caption, lambda: _draw(results, key, matrix, changed), alt, data)
 
 
 def _worst_pairs(results: Results, key: str, matrix: np.ndarray) -> Figure | None:
@@ -234,7 +235,8 @@ def _worst_pairs(results: Results, key: str, matrix: np.ndarray) -> Figure | Non
         counted(results, over(len(results.view.predictions(key)))),
     )
     alt = "Bars: the most frequent confusions of a true class with another"
-    return Figure("errors", caption, lambda: _draw_pairs(pairs), alt) if pairs else None
+    data = dict(zip(("true", "predicted", "images"), zip(*pairs, strict=True), strict=True)) if pairs else {}
+    return Figure("errors", caption, lambda: _draw_pairs(pairs), alt, data) if pairs else None
 
 
 def _draw_pairs(pairs: list[tuple[str, str, int]]) -> Canvas:

@@ -68,7 +68,8 @@ def search(results: Results, findings: Findings) -> Figure | None:
         "One search; it covers no variation between searches.",
     )
     alt = "Validation accuracy of each search trial against learning rate, weight decay and label smoothing"
-    return Figure("search", caption, lambda: _draw(trials, run.metrics["best_trial"]), alt)
+    data = pd.json_normalize(trials).to_dict("list")
+    return Figure("search", caption, lambda: _draw(trials, run.metrics["best_trial"]), alt, data)
 
 
 def _draw(trials: list[dict[str, Any]], best: int) -> Canvas:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
@@ -80,7 +81,9 @@ def curves(results: Results, findings: Findings) -> Figure | None:
         f"Thin lines are single runs, n = {formats.plural(seeds, 'seed')} each.",
     )
     alt = "Training and validation loss and accuracy over epochs of the level 1 networks"
-    return Figure("curves", caption, lambda: _draw(results, keys), alt)
+    epochs = [run.epochs.assign(run=run.name) for key in keys for run in view.runs_of(key)]
+    data = pd.concat(epochs, ignore_index=True).to_dict("list")
+    return Figure("curves", caption, lambda: _draw(results, keys), alt, data)
 
 
 def _draw(results: Results, keys: list[str]) -> Canvas:

@@ -24,7 +24,6 @@ from study.metrics import uncertainty as scores
 from study.metrics.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
 
 SELECTIVE_COVERAGE = 0.9
-POINTS = 400  # coverages drawn, so that a vector file stays small
 
 
 @facts

@@ -17,11 +17,11 @@ from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import Trust, Uncertainty, estimate_of
+from analysis.subjects.trust import SELECTIVE_COVERAGE
 from study.metrics.calibration import BINS
 from study.metrics.calibration import reliability as binned
 from study.metrics.intervals import wilson
 
-SELECTIVE_COVERAGE = 0.9
 POINTS = 400  # coverages drawn, so that a vector file stays small
 MOST = 40.0  # points², the area of a reliability diagram's fullest bin
 
@@ -171,7 +171,9 @@ def confidence(results: Results, findings: Findings) -> Figure | None:
         averaged(results),
     )
     alt = "Accuracy against confidence before and after temperature scaling; error rate against coverage by uncertainty"
-    return Figure("confidence", caption, lambda: _draw(results, trust), alt)
+    risks = {each.title: each.risk.tolist() for each in trust.uncertainties.values()}
+    data = {"images answered": list(range(1, len(next(iter(risks.values()))) + 1))} | risks
+    return Figure("confidence", caption, lambda: _draw(results, trust), alt, data)
 
 
 def _draw(results: Results, trust: Trust) -> Canvas:

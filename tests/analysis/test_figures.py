@@ -30,7 +30,7 @@ def shown_texts(canvas: Canvas) -> list[Text]:
 def test_figure_fits_the_text_width_with_legible_text_and_no_title(evidence: Evidence, name: str) -> None:
     figure = evidence.figures[name]
     canvas = figure.draw()
-    assert canvas.get_figwidth() == pytest.approx(style.TEXT_WIDTH * figure.width)
+    assert canvas.get_figwidth() == pytest.approx(style.TEXT_WIDTH)
     assert canvas.get_figheight() < 7.5
     assert {text.get_fontsize() for text in shown_texts(canvas)} <= {8.0, 9.0}
     assert not any(axes.get_title() for axes in canvas.axes)

@@ -112,6 +112,13 @@ def test_tables_can_be_had_as_csv(page: str, lookup: Lookup) -> None:
         assert tuple(map(tuple, read.to_numpy())) == table.rows
 
 
+def test_figures_offer_their_numbers_as_csv(page: str, lookup: Lookup) -> None:
+    (link,) = re.findall(r'download="levels.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
+    read = pd.read_csv(io.BytesIO(base64.b64decode(link))).set_index("experiment")
+    key = lookup.evidence.facts["best-key/level4"].value
+    assert read.loc[key, "selected"] and read.loc[key, "accuracy"] == lookup.evidence.facts[f"accuracy/{key}"].value
+
+
 @pytest.mark.needs_browser
 def test_page_opens_in_a_browser_without_network(page: str, tmp_path: Path) -> None:
     opened = _opened(page, tmp_path)
