@@ -59,6 +59,24 @@ def of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarra
     return gap * np.sign(np.bincount(position, gap, minlength=bins))[position]
 
 
+def excess_of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """How much of the ECE of probs (N, C) and labels (N,) chance explains: a bin's gap is never seen below zero.
+
+    The mean of |gap|, normal about its size with its own sampling noise taken off, less that size: the bias that
+    Roelofs et al. 2022 measure, https://arxiv.org/abs/2012.08668, by the folded normal's mean (Leone, Nelson &
+    Nottingham 1961, https://doi.org/10.1080/00401706.1961.10489974).
+    """
+    from scipy.stats import foldnorm
+
+    contributions, confidence = of_ece(probs, labels, bins), probs.max(axis=1)
+    position = bin_of(confidence, np.linspace(0, 1, bins + 1))
+    seen = np.bincount(position, contributions, minlength=bins) / len(labels)
+    variance = (np.bincount(position, contributions**2, minlength=bins) / len(labels) - seen**2) / len(labels)
+    noisy = variance > 0
+    size, noise = np.sqrt((seen**2 - variance)[noisy].clip(0)), np.sqrt(variance[noisy])
+    return float((foldnorm.mean(size / noise, scale=noise) - size).sum())
+
+
 def of_log_temperature(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Contributions to the logarithm of the temperature fitted to logits (N, C) and labels (N,).
 

@@ -21,6 +21,7 @@ from study.metrics.calibration import (
     negative_log_likelihood,
     probabilities,
 )
+from study.metrics.intervals import Interval
 from study.metrics.uncertainty import aurc, entropy, error_auroc, risk_coverage, separation_auroc
 from study.records import OOD, SPLITS, Run
 
@@ -106,6 +107,11 @@ class Uncertainty:
     def ece_estimate(self) -> Estimate:
         """ECE over these networks and all images."""
         return estimate_of(np.stack([influence.of_ece(probs, self.labels) for probs in self.probs]))
+
+    @property
+    def ece_interval(self) -> Interval:
+        """Of the ECE that more and more images would show."""
+        return ece_interval(self.probs, self.labels)
 
     @property
     def pooled_probs(self) -> np.ndarray:
@@ -216,6 +222,17 @@ def trust_of(view: StudyView) -> Trust | None:
 def estimate_of(contributions: np.ndarray) -> Estimate:
     """The mean of contributions (S, N) of the networks at hand, as it varies with the images."""
     return over_networks(MeanSquares.of(contributions))
+
+
+def ece_interval(probs: np.ndarray, labels: np.ndarray) -> Interval:
+    """95 % interval of the ECE of networks' probs (S, N, C) and labels (N,) or (S, N), in [0, 1].
+
+    Chance makes the ECE of few images too large, so the lower end is further off by what it explains.
+    """
+    by_network = list(zip(probs, np.broadcast_to(labels, probs.shape[:2]), strict=True))
+    found = estimate_of(np.stack([influence.of_ece(*each) for each in by_network])).interval()
+    excess = float(np.mean([influence.excess_of_ece(*each) for each in by_network]))
+    return Interval(max(0.0, found.low - excess), min(1.0, found.high))
 
 
 def sampled(view: StudyView, kind: type[Kind]) -> Kind | None:
