@@ -230,6 +230,12 @@ def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Pr
     def stage(given: Stage) -> Stage:
         return replace(given, epochs=epochs(given.epochs))
 
+    def averaging() -> float:
+        """The decay that leaves the first steps the share in the average that they have in a run of full length."""
+        made_for = tuned.stage.epochs * (preset.made_for // tuned.batch_size)
+        steps = epochs(tuned.stage.epochs) * (images // batch(tuned.batch_size))
+        return tuned.averaging ** (made_for / max(1, steps))
+
     def scratch(given: FromScratch) -> FromScratch:
         side = min(size, given.largest)
         return replace(
@@ -250,6 +256,7 @@ def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Pr
             stage=stage(tuned.stage),
             head_epochs=epochs(tuned.head_epochs),
             batch_size=batch(tuned.batch_size),
+            averaging=averaging(),
         ),
         ablations=scratch(preset.ablations),
         search=replace(
