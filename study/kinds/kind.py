@@ -67,11 +67,12 @@ class Scale:
         """Validation and test images."""
         return self.images["validation"] + self.images["test"]
 
-    def forward(self, key: str, images: int) -> float:
-        """Nominal seconds in which the network of another experiment evaluates that many images."""
+    def forward(self, key: str, images: int, views: int | None = None) -> float:
+        """Nominal seconds in which another experiment's network evaluates images, in its test views or so many."""
         trained = self.experiments[key].trained
         assert trained is not None, f"{key} trains nothing"
-        return forward(trained.architecture, trained.recipe.stages[-1].image_size, images)
+        passes = images * (views or trained.recipe.test_views)
+        return forward(trained.architecture, trained.recipe.stages[-1].image_size, passes)
 
 
 def forward(architecture: Architecture, size: int, images: int) -> float:
@@ -141,9 +142,9 @@ class Context:
 
 def predicted(split: str, indices: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> Outcome:
     """What is recorded of predictions on a split: indices and labels (N,), logits (N, C), and the accuracy."""
-    arrays = {"indices": indices, "labels": labels, "logits": logits.astype(np.float32)}
-    right = float((logits.argmax(axis=1) == labels).mean())
-    return Outcome({f"{split}_accuracy": right}, {f"{split}_{name}": values for name, values in arrays.items()})
+    found = records.Predictions(indices, labels, logits.astype(np.float32))
+    arrays = {f"{split}_{name}": values for name, values in vars(found).items()}
+    return Outcome({f"{split}_accuracy": found.accuracy}, arrays)  # of what is recorded: rounding makes ties
 
 
 @dataclass(frozen=True, kw_only=True)

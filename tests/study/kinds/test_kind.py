@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from study.design import levels
 from study.design.presets import CPU, OVERNIGHT, PAPER, QUICK, Preset
 from study.experiment import Experiment, from_data, to_data
 from study.kinds import Context, Kind, Scale, Search, Training
-from study.kinds.kind import forward
+from study.kinds.kind import forward, predicted
 from study.kinds.training import START_SECONDS, STEP_SECONDS
 from study.records import Outcome
 
@@ -134,6 +135,20 @@ def test_networks_that_are_only_evaluated_count_their_images() -> None:
     dropout, others = keys["level5/mc-dropout"], keys["level5/out-of-distribution"]
     assert dropout.cost(scale()) == pytest.approx(scale().forward("level3/se-head", 100 + 200 + 50))
     assert others.cost(scale()) == pytest.approx(sum(scale().forward(key, 50) for key in others.needs))
+
+
+def test_an_image_is_evaluated_once_for_each_view_at_test_and_a_teacher_answers_for_each_once() -> None:
+    tuned = by_key(CPU)["level1/finetuned"].trained
+    assert tuned is not None and tuned.recipe.test_views == 2
+    seconds = forward(tuned.architecture, tuned.recipe.stages[-1].image_size, 100)
+    assert scale(CPU).forward("level1/finetuned", 100) == pytest.approx(2 * seconds)
+    assert scale(CPU).forward("level1/finetuned", 100, views=1) == pytest.approx(seconds)
+
+
+def test_the_accuracy_is_that_of_the_logits_as_they_are_recorded() -> None:
+    nearly_equal = np.array([[0.5, 0.5 + 1e-12], [0.2, 0.8]])
+    found = predicted("test", np.arange(2), np.array([1, 1]), nearly_equal)
+    assert found.metrics["test_accuracy"] == (found.arrays["test_logits"].argmax(axis=1) == 1).mean() == 0.5
 
 
 def test_images_are_those_the_trainer_will_report() -> None:
