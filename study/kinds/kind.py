@@ -30,6 +30,7 @@ OPERATIONS = {
     "compact_cnn_small_deep": 12.0,
     "compact_cnn": 60.0,
     "compact_cnn_wide": 135.0,
+    "compact_cnn_wide_deep": 85.0,
     "tf_efficientnet_lite1": 17.5,
     "tf_efficientnet_lite2": 21.0,
     "compact_cnn_deep": 45.0,
@@ -43,8 +44,11 @@ PER_SECOND = 6e7
 # counted them, and what a run needs beside: libraries, images and a runtime's copy of a network.
 ACTIVATIONS = {
     "compact_cnn_small": 786,
+    "compact_cnn_small_deep": 713,
     "compact_cnn": 1_392,
+    "compact_cnn_deep": 1_240,
     "compact_cnn_wide": 1_998,
+    "compact_cnn_wide_deep": 1_767,
     "mobilenetv3_small_100": 343,
     "tf_efficientnet_lite1": 2_138,
     "tf_efficientnet_lite2": 2_244,

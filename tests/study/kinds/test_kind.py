@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from study.design import levels
 from study.design.presets import CPU, OVERNIGHT, PAPER, QUICK, Preset
-from study.experiment import Experiment, from_data, to_data
+from study.experiment import Architecture, Experiment, from_data, to_data
 from study.kinds import Context, Kind, Scale, Search, Training
-from study.kinds.kind import forward, predicted
+from study.kinds.kind import ACTIVATIONS, OPERATIONS, forward, predicted
 from study.kinds.training import START_SECONDS, STEP_SECONDS
+from study.models.blocks import macs
+from study.models.classifier import build
+from study.models.compact_cnn import OWN_NETWORKS
 from study.records import Outcome
 
 ROOT = Path(__file__).parents[3]
@@ -111,6 +115,23 @@ def test_an_image_costs_a_forward_pass_and_in_training_a_backward_pass_of_twice_
     assert tuned.cost(scale()) == pytest.approx(expected)
     viewed = replace(tuned, recipe=replace(tuned.recipe, test_views=2))
     assert viewed.cost(scale()) - tuned.cost(scale()) == pytest.approx(one * evaluated)
+
+
+@pytest.mark.parametrize("name", OWN_NETWORKS)
+def test_what_is_assumed_of_a_network_of_this_study_is_what_it_computes_and_keeps(name: str) -> None:
+    size = 64 if name.endswith("deep") else 32
+    model, kept = build(Architecture(name), 10, 0), dict[int, int]()
+    assert OPERATIONS[name] == pytest.approx(macs(model, size) / size**2 / 2_000, rel=0.15)
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = 0 if storage.data_ptr() in own else storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        _ = model.train()(torch.randn(8, 3, size, size)).sum()  # which keeps the graph while it is counted
+    assert ACTIVATIONS[name] == pytest.approx(sum(kept.values()) / (8 * size**2), rel=0.05)
 
 
 def test_features_under_a_head_that_trains_alone_are_paid_for_once() -> None:
