@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.results import Judged, Results
+from analysis.results import Judged, Results, results_of
 from analysis.statistics.comparison import Comparison, Resolution
 from analysis.statistics.crossed import About
 from analysis.subjects.comparisons import (
@@ -19,6 +19,7 @@ from analysis.subjects.comparisons import (
     summary_finding,
 )
 from study.experiment import Expectation
+from tests.fabricate import experiments
 
 
 def judged(
@@ -93,7 +94,9 @@ def test_words_tell_what_happened_whatever_was_expected(expects: Expectation) ->
 
 
 def test_a_claim_holds_what_the_words_say(three_seeds: Results) -> None:
-    for finding in comparison_findings(three_seeds):
+    findings = list(comparison_findings(three_seeds))
+    assert [finding.name for finding in findings] == [f"difference/{key}" for key in three_seeds.judged]
+    for finding in findings:
         each, claim = three_seeds.judged[finding.name.removeprefix("difference/")], finding.claim
         assert claim is not None
         assert (claim.effect, claim.low, claim.high) == (
@@ -104,31 +107,26 @@ def test_a_claim_holds_what_the_words_say(three_seeds: Results) -> None:
         assert claim.runs == three_seeds.view.names(each.key, each.control)
 
 
-def test_no_title_changes_a_verdict(results: Results) -> None:
+def test_words_follow_the_accuracies_and_the_verdict_what_is_expected_not_the_title(
+    fabricated: Callable[..., Results],
+) -> None:
+    accuracies, key = {"level2/augmented": 0.95, "level3/se-head": 0.80, "level2/plain": 0.80}, "level3/se-head"
+    results = fabricated(seeds=(0, 1, 2), images=200, accuracies=accuracies, planned=experiments(1, 2, 3))
+    told = {finding.name: finding for finding in comparison_findings(results)}
+    assert told[f"difference/{key}"].sentence.startswith("The network with the SE head lowers accuracy by")
+    verdicts = {name: finding.verdict for name, finding in told.items()}
+    assert (verdicts[f"difference/{key}"], verdicts["difference/level2/plain"]) == ("contradicted", "supported")
     view = results.view
-    key, before = "level3/se-head", results.judged["level3/se-head"]
-    renamed = {**view.experiments, key: replace(view.experiments[key], title="Without plain pooling", name=key[7:])}
-    told = {f.name: f for f in comparison_findings(replace(results, view=replace(view, experiments=renamed)))}
-    assert told[f"difference/{key}"].verdict == before.verdict
-    assert results.judged["level2/plain"].expects == results.judged["level5/int8-static"].expects == "loss"
-
-
-def test_words_follow_the_accuracies(fabricated: Callable[..., Results]) -> None:
-    told = {
-        finding.name: finding
-        for finding in comparison_findings(
-            fabricated(seeds=(0, 1, 2), images=200, accuracies={"level2/augmented": 0.95, "level3/se-head": 0.80})
-        )
-    }
-    finding = told["difference/level3/se-head"]
-    assert finding.verdict == "contradicted"
-    assert finding.sentence.startswith("The network with the SE head lowers accuracy by")
+    renamed = replace(view.experiments[key], title="Without plain pooling", phrase="the network without plain pooling")
+    again = results_of(replace(view, experiments={**view.experiments, key: renamed}))
+    (finding,) = (each for each in comparison_findings(again) if each.name == f"difference/{key}")
+    assert finding.sentence.startswith("The network without plain pooling lowers") and finding.verdict == "contradicted"
 
 
 def test_finding_names_the_facts_it_rests_on(three_seeds: Results, named: Callable) -> None:
     known = named(comparison_facts(three_seeds))
-    for finding in comparison_findings(three_seeds):
-        assert len(finding.facts) == 6 and set(finding.facts) <= set(known)
+    findings = list(comparison_findings(three_seeds))
+    assert findings and all(len(each.facts) == 6 and set(each.facts) <= set(known) for each in findings)
 
 
 def test_summary_names_what_is_decided_and_counts_the_rest() -> None:
