@@ -127,8 +127,8 @@ class Driver:
             elif point.victim == "all":
                 os.killpg(own, signal.SIGKILL)
             else:
-                found = {"writer": descendants(own) or [own], "worker": nodes.workers() if nodes else []}
-                os.kill(random.choice(found.get(point.victim, [own])), signal.SIGKILL)
+                there = {"writer": descendants(own) or [own], "worker": nodes.workers() if nodes else []}
+                os.kill(random.choice(there.get(point.victim, [own])), signal.SIGKILL)
             self.struck.value = True
 
     def end(self) -> int:

@@ -62,7 +62,7 @@ def test_log_gets_plain_lines() -> None:
     report(Console(file=out, force_terminal=False, width=200))
     assert out.getvalue().splitlines() == [
         "[1/2] a/seed-0 (about 10 s)",
-        "[1/2] a/seed-0: test accuracy 50.00 % in 12 s; about 33 s left",  # 30 s at a pace between 1.2, the first run's, and 1
+        "[1/2] a/seed-0: test accuracy 50.00 % in 12 s; about 33 s left",  # 30 s at 1.1, between 1 and the first run
         "[2/2] b/seed-0 (about 33 s)",
         "[2/2] b/seed-0: done in 31 s",
     ]
