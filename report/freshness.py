@@ -61,7 +61,9 @@ def _outputs(folder: Path) -> dict[str, str]:
 
 
 def remember(folder: Path, made_of: dict[str, str]) -> None:
-    """Write down what the report in a folder was made of, and what was made."""
+    """Write down what the report in a folder was made of, and what was made; what a kill left half-written goes."""
+    for left in folder.rglob(".*.partial"):
+        left.unlink(missing_ok=True)
     write_json(folder / BUILD, {"made of": made_of, "files": _outputs(folder)})
 
 

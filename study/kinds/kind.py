@@ -186,5 +186,7 @@ class Kind(Experiment, ABC):
         """Runs with the same pace take the same multiple of their nominal time on one machine."""
         if self.trained is None:
             return self.kind
-        stage = self.trained.recipe.stages[-1]
-        return f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains}"
+        recipe, stage = self.trained.recipe, self.trained.recipe.stages[-1]
+        return (
+            f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains} {recipe.optimizer}"
+        )

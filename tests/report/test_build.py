@@ -7,9 +7,11 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import zipfile
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markupsafe import escape
@@ -316,6 +318,19 @@ def test_bundle_compiles_with_latexmk_and_prints_the_facts(report: Path) -> None
 def test_latex_error_is_quoted_in_one_line() -> None:
     with pytest.raises(StudyError, match=r"main\.tex:1: Undefined control sequence"):
         pdf.by_latex({"main.tex": rb"\documentclass{article}\begin{document}\undefinedmacro\end{document}"})
+
+
+@pytest.mark.needs_tex
+def test_latex_that_is_killed_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    files, started, run = {"main.tex": rb"\documentclass{article}\begin{document}Hi\end{document}"}, [], subprocess.run
+
+    def killed_at_first(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:  # noqa: ANN401
+        started.append(command)
+        return run(["sh", "-c", "kill -9 $$"] if len(started) == 1 else command, **options)
+
+    whole = pdf.by_latex(files)
+    monkeypatch.setattr(pdf.subprocess, "run", killed_at_first)
+    assert pdf.by_latex(files) == whole and len(started) == 2
 
 
 def test_typst_warning_is_an_error() -> None:

@@ -61,6 +61,12 @@ def test_a_file_of_the_report_that_was_edited_makes_it_stale_and_is_written_agai
     assert build(study) and page.read_bytes() == before
 
 
+def test_what_a_kill_left_half_written_goes_with_the_next_report(study: Path) -> None:
+    left = study / "report" / ".report.pdf.7.partial"
+    left.write_bytes(b"%PDF")
+    assert build(study) and not left.exists() and stale(study) == []
+
+
 def test_changed_templates_make_it_stale(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "paper.jinja").write_text("")
