@@ -20,7 +20,7 @@ from study.records import current_runs, read_plan, write_plan
 from tests.fabricate import experiments, fabricate
 
 FIGURES = {
-    "levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam",
+    "levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam", "samples",
 }  # fmt: skip
 TABLES = {
     "effects", "experiments", "accuracies", "recipes", "per_class", "members", "diversity", "deployment", "trust",
@@ -117,7 +117,7 @@ def test_every_row_of_every_table_has_a_cell_per_column(evidence: Evidence) -> N
 
 
 def test_captions_open_with_a_sentence_and_say_n(evidence: Evidence) -> None:
-    for name in FIGURES - {"architecture", "search", "curves", "gradcam"}:
+    for name in FIGURES - {"architecture", "search", "curves", "gradcam", "samples"}:
         assert "200 test images" in evidence.figures[name].caption
 
 

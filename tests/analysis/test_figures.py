@@ -13,7 +13,18 @@ from analysis.evidence import Evidence
 from analysis.results import Results
 from tests.fabricate import fabricate
 
-NAMES = ("levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam")
+NAMES = (
+    "levels",
+    "curves",
+    "search",
+    "architecture",
+    "errors",
+    "overlap",
+    "pareto",
+    "confidence",
+    "gradcam",
+    "samples",
+)
 
 
 @pytest.fixture(scope="module")
