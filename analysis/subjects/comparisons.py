@@ -145,7 +145,7 @@ def equivalence(judged: Judged, treated: str, control: str) -> str:
     margin, p = formats.percent(judged.comparison.margin), formats.p_phrase(judged.p_equivalence)
     tested = f"two one-sided tests against ±{margin} points, adjusted {p}"
     start = f"Between {treated} and {control} there is no difference that matters"
-    return f"{start} ({_measured(judged)}; {tested}, n = {formats.plural(judged.comparison.seeds, 'seed')})"
+    return f"{start} ({_measured(judged)}; {tested})"
 
 
 def undecidable(judged: Judged, treated: str, control: str) -> str:
@@ -162,7 +162,7 @@ def _measured(judged: Judged) -> str:
 
 
 def _tested(judged: Judged) -> str:
-    return f"adjusted {formats.p_phrase(judged.p)}, n = {formats.plural(judged.comparison.seeds, 'seed')}"
+    return f"adjusted {formats.p_phrase(judged.p)}"
 
 
 def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:

@@ -15,7 +15,6 @@ from analysis.captions import accuracy_cells, counted, join
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.deployment import deployment_frame, pareto_front
-from analysis.subjects.protocol import describe_augmentation
 from study.kinds import Latency, Quantization, TeacherAnswers
 
 SAME_SPEED = 0.05
@@ -26,7 +25,6 @@ LATENCY, SIZE = "Median latency at batch 1, ms", "File size, MB"
 def plan_facts(results: Results) -> Iterator[Fact]:
     """What is set for latency and int8, and how teachers answer."""
     made, view = Origin(plan_facts), results.view
-    stored = view.plan.dataset.image_size
     for latency in view.planned(Latency):
         yield made.count(f"setting/{latency.key}/repeats", latency.repeats)
     for int8 in view.planned(Quantization):
@@ -35,7 +33,6 @@ def plan_facts(results: Results) -> Iterator[Fact]:
         yield made.count(f"answers/{answers.key}/views", answers.views)
         arithmetic = "eight-bit integers" if answers.int8 else "floating point"
         yield made.text(f"answers/{answers.key}/arithmetic", arithmetic)
-        yield made.text(f"answers/{answers.key}/augmentation", describe_augmentation(answers.augmentation.at(stored)))
 
 
 @facts
@@ -173,7 +170,7 @@ def _name(results: Results, row: object) -> str:
 def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
     shades = {row.Index: style.colour(results.view, row.evaluated) for row in frame.itertuples()}
-    canvas = style.canvas(2.0)
+    canvas = style.canvas(1.85)
     left, right = canvas.subplots(1, 2, sharey=True)
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
         for row in frame.itertuples():
