@@ -68,6 +68,8 @@ def level_facts(results: Results) -> Iterator[Fact]:
         yield measured.percent(f"best-accuracy/level{level}", accuracy.mean)
         yield measured.interval(f"best-accuracy-interval/level{level}", accuracy.low, accuracy.high)
     planned = Origin(read_plan)
+    if marked := [str(level) for level, described in view.level.items() if described.pass_mark is not None]:
+        yield planned.text("pass-mark/levels", formats.listing(marked))
     for level, described in view.level.items():
         mark, reference = described.pass_mark, described.reference
         if mark is not None:

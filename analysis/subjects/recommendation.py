@@ -47,7 +47,7 @@ def choices(results: Results) -> list[Choice]:
 
 
 def _cost(row: object) -> str:
-    return f"{formats.decimal(row.p50_ms)} ms, {formats.decimal(row.bytes / 1e6)} MB"  # type: ignore[attr-defined]
+    return f"{formats.decimal(row.p50_ms)} ms and {formats.decimal(row.bytes / 1e6)} MB"  # type: ignore[attr-defined]
 
 
 def _gain(results: Results, key: str, control: str) -> np.ndarray:

@@ -106,7 +106,7 @@ def test_tables_print_accuracies_and_differences_as_the_facts_do(evidence: Evide
     names = ("accuracy", "accuracy-interval", "difference", "p")
     accuracy, interval, difference, p = (evidence.facts[f"{name}/level2/augmented"].text for name in names)
     (row,) = (row for row in evidence.tables["accuracies"].rows if row[0] == "Full recipe")
-    assert [f"{row[2]} %", f"{row[3]} %"] == [accuracy, interval]
+    assert [f"{row[3]} %", f"{row[4]} %"] == [accuracy, interval]
     (row,) = (row for row in evidence.tables["effects"].rows if row[0] == "Full recipe")
     assert [f"{str(row[2]).split(' (')[0]} points", row[4]] == [difference, p]
 
