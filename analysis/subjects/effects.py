@@ -136,8 +136,8 @@ def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, bri
     more = {phrase: seeds for phrase, seeds in wanted.items() if seeds}
     verb = "is" if len(wanted) == 1 else "are"
     words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided."
-    if compared == 1:
-        words = "The comparison is undecided."
+    if compared == len(wanted):
+        words = "The comparison is undecided." if compared == 1 else f"All {compared} comparisons are undecided."
     if brief and more:
         words = f"{words[:-1]}; {formats.plural(max(more.values()), 'seed')} of each recipe would find a difference"
         words += f" as large as the one seen in {formats.count(len(more))} of them"

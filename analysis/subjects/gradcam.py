@@ -77,12 +77,14 @@ def gradcam_findings(results: Results) -> Iterator[Finding]:
 
 def road_finding(scored: Sequence[Road], phrases: Sequence[str]) -> Finding:
     """Supported where every network's maps mark what matters, contradicted where one's mark the opposite."""
-    told: dict[str, list[str]] = {}
+    told: dict[str, list[str]] = {"more": [], "less": [], "not detectably more": []}
     for road, phrase in zip(scored, phrases, strict=True):
         cost = "more" if road.interval.low > 0 else "less" if road.interval.high < 0 else "not detectably more"
-        told.setdefault(cost, []).append(f"{phrase} ({_score(road)})")
-    parts = [f"{cost} for {formats.listing(networks)}" for cost, networks in told.items()]
-    verdict: Verdict = "contradicted" if "less" in told else "supported" if [*told] == ["more"] else "inconclusive"
+        told[cost].append(f"{phrase} ({_score(road)})")
+    parts = [f"{cost} for {formats.listing(networks)}" for cost, networks in told.items() if networks]
+    verdict: Verdict = (
+        "contradicted" if told["less"] else "inconclusive" if told["not detectably more"] else "supported"
+    )
     sentence = f"Compared with removing the rest, removing what the maps mark costs {'; '.join(parts)}."
     return Finding("road", sentence, verdict, tuple(f"road/{road.key}" for road in scored))
 

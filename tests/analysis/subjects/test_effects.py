@@ -59,8 +59,12 @@ def test_undecided_comparisons_say_how_many_seeds_would_decide_them() -> None:
 
 
 def test_many_undecided_comparisons_are_told_by_the_fewest_and_the_most_seeds() -> None:
-    told = open_finding("open/level2", {"a": 9, "b": 54, "c": 3, "d": 20}, 4, brief=False)
+    told = open_finding("open/level2", {"a": 9, "b": 54, "c": 3, "d": 20}, 5, brief=False)
     assert told.sentence.endswith("a difference as large as the one seen: from 3 for c to 54 for b.")
+
+
+def test_where_all_are_undecided_that_is_said() -> None:
+    assert open_finding("o", {"a": None, "b": None}, 2, brief=True).sentence == "All 2 comparisons are undecided."
 
 
 def test_one_undecided_comparison_is_singular() -> None:
