@@ -90,7 +90,7 @@ def untimed_twin(results: Results, key: str) -> str:
         return ""
     shown = {"contradicted": "was more accurate", "equivalent": "is as accurate for what matters"}
     words = shown.get(judged.verdict, "may be as accurate, since distillation is undecided")
-    return f"Its twin {results.view.phrase(judged.control)}, which was not timed, {words}."
+    return f"Its twin, {results.view.phrase(judged.control)}, was not timed; it {words}."
 
 
 def _reason(results: Results, choice: Choice) -> str:

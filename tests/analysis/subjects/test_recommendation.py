@@ -33,7 +33,7 @@ def test_a_distilled_model_is_recommended_with_what_its_untimed_twin_may_be_wort
     results: Results, p: float, difference: float, equivalence: float, words: str
 ) -> None:
     told = untimed_twin(judged(results, p, difference, equivalence), "level5/int8-static")
-    assert told == (words and f"Its twin {TWIN}, which was not timed, {words}")
+    assert told == (words and f"Its twin, {TWIN}, was not timed; it {words}")
 
 
 def test_what_was_not_distilled_has_no_twin(results: Results) -> None:
