@@ -25,7 +25,6 @@ from analysis.statistics.trust import ece_interval, estimate_of
 from study.design import levels, presets
 from study.kinds import Quantization
 from study.metrics.calibration import expected_calibration_error, probabilities
-from study.metrics.uncertainty import error_auroc
 
 DISCORDANT, TOSSED = 0.045, 1 / 3
 HARD = 2 * DISCORDANT  # half of the coins tossed twice differ
@@ -193,7 +192,8 @@ def scores(world: World, number: int, rng: np.random.Generator) -> dict[str, flo
 def _truth(seen: Answers) -> tuple[float, float]:
     """AUROC and ECE of one network."""
     probs, labels = _too_sure(seen)
-    return error_auroc(seen.one[0], seen.correct[0]), expected_calibration_error(probs[0], labels[0])
+    auroc = float(influence.of_auroc(seen.one[0], ~seen.correct[0]).mean())
+    return auroc, expected_calibration_error(probs[0], labels[0])
 
 
 def _too_sure(seen: Answers) -> tuple[np.ndarray, np.ndarray]:

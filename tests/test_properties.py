@@ -30,7 +30,7 @@ from study.experiment import Experiment, from_data, to_data
 from study.kinds import Quantization, Training, Vote
 from study.metrics.calibration import calibration_scores, probabilities
 from study.metrics.intervals import student, wilson
-from study.metrics.uncertainty import aurc, entropy, mutual_information, separation_auroc
+from study.metrics.uncertainty import aurc, entropy, mutual_information
 from study.records import DataDescription, Level, Outcome, Plan, Spec
 
 usual = settings(max_examples=25, deadline=None)
@@ -207,8 +207,6 @@ def test_members_that_agree_know_nothing_of_each_other(z: np.ndarray) -> None:
 def test_ranks_alone_decide_on_uncertainties(pairs: list[tuple[int, bool]]) -> None:
     scores, correct = np.array([s for s, _ in pairs], dtype=float), np.array([c for _, c in pairs])
     assert aurc(np.exp(scores / 10), correct) == pytest.approx(aurc(scores, correct))
-    low, high = scores[: len(scores) // 2], scores[len(scores) // 2 :]
-    assert separation_auroc(low, high) == pytest.approx(1 - separation_auroc(high, low))
 
 
 printed = some.text(some.characters(blacklist_categories=("Cs", "Cc")), max_size=40)

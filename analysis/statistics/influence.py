@@ -90,3 +90,21 @@ def of_log_temperature(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     curvature = (probs * scaled**2).sum(axis=1) - expected**2
     score = scaled[np.arange(len(labels)), labels] - expected
     return np.log(temperature) - (score - score.mean()) / curvature.mean()
+
+
+def of_mean_recall(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Contributions to the mean recall of the classes that have images; labels and predicted classes (N,)."""
+    correct, images = labels == predicted, np.bincount(labels)
+    recall = np.bincount(labels, correct) / np.maximum(images, 1)
+    present = images > 0
+    return recall[present].mean() + (correct - recall[labels]) / images[labels] * len(labels) / present.sum()
+
+
+def of_macro_f1(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Contributions to the mean F1 of the classes that are labels or predictions, both (N,)."""
+    correct, number = labels == predicted, 1 + max(labels.max(), predicted.max())
+    size = np.bincount(labels, minlength=number) + np.bincount(predicted, minlength=number)
+    f1 = 2 * np.bincount(labels, correct, minlength=number) / np.maximum(size, 1)
+    own = (2 * correct - f1[labels]) / size[labels] - f1[predicted] / size[predicted]
+    present = size > 0
+    return f1[present].mean() + own * len(labels) / present.sum()

@@ -22,7 +22,7 @@ from study.metrics.calibration import (
     probabilities,
 )
 from study.metrics.intervals import Interval
-from study.metrics.uncertainty import aurc, entropy, error_auroc, risk_coverage, separation_auroc
+from study.metrics.uncertainty import aurc, entropy, risk_coverage
 from study.records import OOD, SPLITS, Run
 
 # What is recorded of samples, dropout passes or an ensemble's members, with its title.
@@ -59,11 +59,6 @@ class Uncertainty:
         return list(zip(self.scores, self.correct, strict=True))
 
     @cached_property
-    def auroc(self) -> float:
-        """Error detection, the mean over seeds: scores of two networks need not have one scale."""
-        return float(np.mean([error_auroc(*seed) for seed in self.by_seed]))
-
-    @cached_property
     def aurc(self) -> float:
         """Area under the risk-coverage curve, the mean over seeds."""
         return float(np.mean([aurc(*seed) for seed in self.by_seed]))
@@ -89,6 +84,11 @@ class Uncertainty:
         return negative_log_likelihood(self.probs, self.labels)
 
     @cached_property
+    def squared_errors(self) -> np.ndarray:
+        """Squared distance of an image's probabilities to its one-hot label, (S, N), whose mean is the Brier score."""
+        return ((self.probs - np.eye(self.probs.shape[2])[self.labels]) ** 2).sum(axis=2)
+
+    @cached_property
     def to_aurc(self) -> np.ndarray:
         """Each image's contribution to the AURC of its seed, (S, N)."""
         return np.stack([influence.of_aurc(*seed) for seed in self.by_seed])
@@ -97,11 +97,6 @@ class Uncertainty:
     def aurc_estimate(self) -> Estimate:
         """AURC over these networks and all images."""
         return estimate_of(self.to_aurc)
-
-    @property
-    def auroc_estimate(self) -> Estimate:
-        """AUROC of error detection over these networks and all images."""
-        return estimate_of(np.stack([influence.of_auroc(scores, ~correct) for scores, correct in self.by_seed]))
 
     @property
     def ece_estimate(self) -> Estimate:
@@ -168,12 +163,19 @@ class Trust:
         """The geometric mean over seeds."""
         return math.exp(self.log_temperature.value)
 
-    def ood_auroc(self, name: str) -> float:
-        """How well an uncertainty tells OOD images from the test images, the mean over seeds; NaN if not recorded."""
-        outside = self.ood.scores.get(name, {}) if self.ood else {}
+    def to_ood(self, name: str) -> np.ndarray | None:
+        """Each image's contribution to the AUROC of telling OOD from test images, (S, N + K); None if not recorded.
+
+        The seeds are those whose uncertainties were all recorded.
+        """
+        if self.ood is None or name not in self.ood.scores:
+            return None
         inside = dict(zip(self.seeds, self.uncertainties[name].scores, strict=True))
-        shared = sorted(inside.keys() & outside.keys())
-        return float(np.mean([separation_auroc(inside[s], outside[s]) for s in shared])) if shared else math.nan
+        shared = sorted(set(inside).intersection(*self.ood.scores.values()))
+        outside = self.ood.scores[name]
+        strange = np.repeat([False, True], [len(self.before.labels), self.ood.images])
+        found = [influence.of_auroc(np.concatenate([inside[s], outside[s]]), strange) for s in shared]
+        return np.stack(found) if found else None
 
     @property
     def before(self) -> Uncertainty:

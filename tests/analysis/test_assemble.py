@@ -21,7 +21,7 @@ from study.records import current_runs, read_plan, write_plan
 from tests.fabricate import experiments, fabricate
 
 FIGURES = {
-    "levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam",
+    "levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam", "samples",
 }  # fmt: skip
 TABLES = {
     "effects", "experiments", "accuracies", "recipes", "per_class", "members", "diversity", "deployment", "trust",
@@ -97,7 +97,7 @@ def test_tables_print_accuracies_and_differences_as_the_facts_do(evidence: Evide
     names = ("accuracy", "accuracy-interval", "difference", "p")
     accuracy, interval, difference, p = (evidence.facts[f"{name}/level2/augmented"].text for name in names)
     (row,) = (row for row in evidence.tables["accuracies"].rows if row[0] == "Full recipe")
-    assert [f"{row[2]} %", f"{row[3]} %"] == [accuracy, interval]
+    assert [f"{row[3]} %", f"{row[4]} %"] == [accuracy, interval]
     (row,) = (row for row in evidence.tables["effects"].rows if row[0] == "Full recipe")
     assert [f"{str(row[2]).split(' (')[0]} points", row[4]] == [difference, p]
 
@@ -110,7 +110,7 @@ def test_every_row_of_every_table_has_a_cell_per_column(evidence: Evidence) -> N
 def test_captions_open_with_a_sentence_and_say_n(evidence: Evidence) -> None:
     for shown in (*evidence.figures.values(), *evidence.tables.values()):
         assert re.match(r"\w.+?\. ", f"{shown.caption} ") and shown.caption.endswith("."), shown.name
-    for name in FIGURES - {"architecture", "search", "curves", "gradcam"}:
+    for name in FIGURES - {"architecture", "search", "curves", "gradcam", "samples"}:
         assert "200 test images" in evidence.figures[name].caption
 
 

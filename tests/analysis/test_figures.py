@@ -16,7 +16,18 @@ from analysis.assemble import assemble
 from analysis.evidence import Figure
 from analysis.results import Results
 
-NAMES = ("levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam")
+NAMES = (
+    "levels",
+    "curves",
+    "search",
+    "architecture",
+    "errors",
+    "overlap",
+    "pareto",
+    "confidence",
+    "gradcam",
+    "samples",
+)
 
 
 @pytest.fixture(scope="module")
