@@ -99,11 +99,6 @@ class Uncertainty:
         return estimate_of(self.to_aurc)
 
     @property
-    def ece_estimate(self) -> Estimate:
-        """ECE over these networks and all images."""
-        return estimate_of(np.stack([influence.of_ece(probs, self.labels) for probs in self.probs]))
-
-    @property
     def ece_interval(self) -> Interval:
         """Of the ECE that more and more images would show."""
         return ece_interval(self.probs, self.labels)

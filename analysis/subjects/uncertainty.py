@@ -175,8 +175,8 @@ def trust(results: Results, findings: Findings) -> Table | None:
         "Calibration and error detection of each uncertainty, ± half of its 95 % interval over test images.",
         f"Single model: {results.view.title(trust.model)}, its temperature fitted on validation.",
         f"Ensemble: {results.view.title(trust.vote)}." if trust.vote else "",
-        f"ECE: {BINS} bins. AUROC: of the single model's errors, the same for every row; AURC: of each row's own "
-        "predictions.",
+        f"ECE: {BINS} bins; its interval allows for what chance adds to it. AUROC: of the single model's errors, the "
+        "same for every row; AURC: of each row's own predictions.",
         f"OOD: AUROC of test images against {formats.count(measured.images)} of {measured.title}." if measured else "",
         averaged(results),
     )
@@ -188,12 +188,19 @@ def trust(results: Results, findings: Findings) -> Table | None:
 def _cells(trust: Trust, uncertainty: Uncertainty) -> tuple[str, ...]:
     return (
         uncertainty.title,
-        _margin(uncertainty.ece_estimate, 2, 100),
+        _within_bounds(uncertainty),
         _margin(estimate_of(uncertainty.losses), 3),
         _margin(estimate_of(uncertainty.squared_errors), 3),
         _margin(estimate_of(detection(trust, uncertainty.name)), 3),
         _margin(uncertainty.aurc_estimate, 2, 100),
     )
+
+
+def _within_bounds(uncertainty: Uncertainty) -> str:
+    """ECE with its interval, which has no middle."""
+    interval = uncertainty.ece_interval
+    ece, low, high = (formats.percent(each) for each in (uncertainty.calibration.ece, interval.low, interval.high))
+    return f"{ece} ({low}–{high})"
 
 
 def _strangeness(contributions: np.ndarray | None) -> str:

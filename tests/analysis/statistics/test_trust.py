@@ -65,7 +65,6 @@ def test_temperature_is_the_geometric_mean_over_seeds(trust: Trust, study: Path)
 def test_scores_are_means_over_the_seeds(trust: Trust) -> None:
     by_seed = [expected_calibration_error(probs, trust.before.labels) for probs in trust.before.probs]
     assert trust.before.calibration.ece == pytest.approx(np.mean(by_seed))
-    assert trust.before.ece_estimate.value == pytest.approx(trust.before.calibration.ece)
     interval = trust.before.ece_interval
     assert 0 <= interval.low < trust.before.calibration.ece < interval.high <= 1
     assert trust.before.aurc_estimate.value == pytest.approx(trust.before.aurc)

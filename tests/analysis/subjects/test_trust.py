@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -138,4 +139,5 @@ def test_words_of_a_ranking_follow_its_tests(differences: dict[str, float], verd
 
 def test_every_score_of_the_table_has_its_margin(results: Results) -> None:
     table = trust(results, {})
-    assert table is not None and all("±" in str(cell) for row in table.rows for cell in row[1:])
+    assert table is not None and all("±" in str(cell) for row in table.rows for cell in row[2:])
+    assert all(re.fullmatch(r"[\d.]+ \([\d.]+–[\d.]+\)", str(row[1])) for row in table.rows)
