@@ -187,6 +187,5 @@ class Kind(Experiment, ABC):
         if self.trained is None:
             return self.kind
         recipe, stage = self.trained.recipe, self.trained.recipe.stages[-1]
-        return (
-            f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains} {recipe.optimizer}"
-        )
+        muon = " muon" * (recipe.optimizer == "muon")
+        return f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains}{muon}"

@@ -3,8 +3,8 @@
 ``python -m tests.faults.kill`` prints each point with its outcome, and how many had which.
 
 A point is a file boundary, just before or after the n-th time that a process puts a file in place, or a moment in
-seconds; a scenario, the part of the work that it falls into; and a victim: of processes of this machine the one that
-is there, the driver, or all; of two nodes of Ray the driver, a worker, a node, or both nodes.
+seconds; a scenario, the part of the work that it falls into; and a victim: of processes of this machine one that
+is there, LaTeX's included, the driver, or all; of two nodes of Ray the driver, a worker, a node, or both nodes.
 """
 
 from __future__ import annotations

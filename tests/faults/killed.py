@@ -126,9 +126,8 @@ def designed() -> Iterator[None]:
         patch.setattr(levels, "_modules", lambda: modules)
         patch.setattr(datasets, "load", lambda *_: digits)
         patch.setattr(workers.multiprocessing, "get_context", lambda _: FORK)
-        patch.setattr(
-            workers, "TIDY_SECONDS", 0.1
-        )  # forked ones hold each other's pipes open, and never hear of the end
+        # Forked workers hold each other's pipes open, and so never hear of the end.
+        patch.setattr(workers, "TIDY_SECONDS", 0.1)
         patch.setattr("study.machine.available_threads", lambda: 2)
         patch.setattr(runner, "slowdown_now", lambda threads: 1.0)
         patch.setattr(node, "carry_out", carry_out_noted)

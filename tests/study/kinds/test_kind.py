@@ -15,7 +15,7 @@ from study.design.presets import CPU, OVERNIGHT, PAPER, QUICK, Preset
 from study.experiment import Architecture, Experiment, from_data, to_data
 from study.kinds import Context, Kind, Scale, Search, Training
 from study.kinds.kind import ACTIVATIONS, OPERATIONS, forward, predicted
-from study.kinds.training import START_SECONDS, STEP_SECONDS
+from study.kinds.training import DEEP_STEP_SECONDS, MUON_SECONDS, START_SECONDS
 from study.models.blocks import macs
 from study.models.classifier import build
 from study.models.compact_cnn import OWN_NETWORKS
@@ -111,7 +111,7 @@ def test_an_image_costs_a_forward_pass_and_in_training_a_backward_pass_of_twice_
     tuned, steps = training("level1/finetuned"), 2 * 800 / 50
     one = forward(tuned.architecture, 40, 1)
     evaluated = IMAGES["validation"] + IMAGES["test"]
-    expected = START_SECONDS + steps * STEP_SECONDS + one * (2 * 800 * 3 + evaluated)
+    expected = START_SECONDS + steps * DEEP_STEP_SECONDS["tf_efficientnet_lite0"] + one * (2 * 800 * 3 + evaluated)
     assert tuned.cost(scale()) == pytest.approx(expected)
     viewed = replace(tuned, recipe=replace(tuned.recipe, test_views=2))
     assert viewed.cost(scale()) - tuned.cost(scale()) == pytest.approx(one * evaluated)
@@ -132,6 +132,14 @@ def test_what_is_assumed_of_a_network_of_this_study_is_what_it_computes_and_keep
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         _ = model.train()(torch.randn(8, 3, size, size)).sum()  # which keeps the graph while it is counted
     assert ACTIVATIONS[name] == pytest.approx(sum(kept.values()) / (8 * size**2), rel=0.05)
+
+
+def test_muon_costs_more_a_step_and_has_a_pace_of_its_own() -> None:
+    muon = training("level3/scratch-cnn")
+    adam = replace(muon, recipe=replace(muon.recipe, optimizer="adamw"))
+    steps = muon.recipe.epochs * 800 // muon.recipe.batch_size
+    assert muon.cost(scale()) - adam.cost(scale()) == pytest.approx(steps * MUON_SECONDS)
+    assert muon.pace != adam.pace
 
 
 def test_features_under_a_head_that_trains_alone_are_paid_for_once() -> None:
