@@ -19,12 +19,16 @@ Shown = TypeVar("Shown", Table, Figure)
 
 
 def assemble(study: Path) -> Evidence:
+    """What ``evidence_of`` a study there is. Altered runs count as missing. StudyError when there is no study."""
+    return evidence_of(view_study(study))
+
+
+def evidence_of(view: StudyView) -> Evidence:
     """Facts, findings, tables and figures of a study, as far as its runs are complete.
 
     What is missing is listed as pending: runs by name, then tables and figures as ``table/<name>`` and
-    ``figure/<name>``. Altered runs count as missing. StudyError when there is no study.
+    ``figure/<name>``.
     """
-    view = view_study(study)
     results = results_of(view)
     facts = [fact for maker in makers("facts") for fact in maker(results)]
     findings = {finding.name: finding for maker in makers("findings") for finding in maker(results)}

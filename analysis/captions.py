@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from analysis import formats
-from analysis.evidence import Claim, Findings, Verdict
+from analysis.evidence import Claim, Verdict
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import Accuracy
 from analysis.statistics.contrasts import Contrast
-from analysis.statistics.crossed import MIN_SEEDS, Estimate
+from analysis.statistics.crossed import ALPHA, MIN_SEEDS, Estimate
 from study.metrics.intervals import Interval
 
-
-def takeaway(findings: Findings, *names: str) -> str:
-    """The sentence of the first of these findings that is there; empty when none is yet."""
-    return next((findings[name].sentence for name in names if name in findings), "")
+FILLED = f"filled: adjusted p below {formats.setting(ALPHA)}"  # what a filled mark of a difference means
 
 
 def join(*sentences: str) -> str:
@@ -61,12 +58,6 @@ def one_seed(results: Results, seed: int) -> str:
 def counted(results: Results, details: str = "") -> str:
     """The number of test images, and what else is to be known of it, as a sentence."""
     return f"n = {_images(results)}{details and f', {details}'}."
-
-
-def pooled(results: Results) -> str:
-    """How several seeds enter counts of single predictions."""
-    seeds = _seeds(results)
-    return counted(results, f"predictions of {seeds} seeds pooled" if seeds > 1 else "one seed")
 
 
 def averaged(results: Results) -> str:

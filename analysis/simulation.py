@@ -21,10 +21,10 @@ from analysis.results import Judged, Pair, chance_in_training, judge
 from analysis.statistics import influence
 from analysis.statistics.comparison import MARGIN, accuracy_of, compare, resolution
 from analysis.statistics.crossed import ALPHA, MIN_SEEDS
-from analysis.statistics.trust import estimate_of
+from analysis.statistics.trust import ece_interval, estimate_of
 from study.design import levels, presets
 from study.kinds import Quantization
-from study.metrics.calibration import probabilities
+from study.metrics.calibration import expected_calibration_error, probabilities
 
 DISCORDANT, TOSSED = 0.045, 1 / 3
 HARD = 2 * DISCORDANT  # half of the coins tossed twice differ
@@ -183,7 +183,7 @@ def scores(world: World, number: int, rng: np.random.Generator) -> dict[str, flo
         gain = [influence.of_aurc(one, right) - influence.of_aurc(other, right) for one, other, right in by_seed]
         aurocs = np.stack([influence.of_auroc(one, ~right) for one, _, right in by_seed])
         temperature = influence.of_log_temperature(np.log(seen.probs[0] + 1e-300), seen.labels)[None]
-        intervals = [estimate_of(each).interval() for each in (aurocs, _ece(seen))]
+        intervals = [estimate_of(aurocs).interval(), ece_interval(*_too_sure(seen))]
         covered = [each.low <= true <= each.high for each, true in zip(intervals, truth, strict=True)]
         rows.append((estimate_of(np.stack(gain)).p < ALPHA, *covered, estimate_of(temperature).p < ALPHA))
     return dict(zip(("AURC", "AUROC", "ECE", "T"), np.mean(rows, axis=0).tolist(), strict=True))
@@ -191,14 +191,15 @@ def scores(world: World, number: int, rng: np.random.Generator) -> dict[str, flo
 
 def _truth(seen: Answers) -> tuple[float, float]:
     """AUROC and ECE of one network."""
-    return float(influence.of_auroc(seen.one[0], ~seen.correct[0]).mean()), float(_ece(seen).mean())
+    probs, labels = _too_sure(seen)
+    auroc = float(influence.of_auroc(seen.one[0], ~seen.correct[0]).mean())
+    return auroc, expected_calibration_error(probs[0], labels[0])
 
 
-def _ece(seen: Answers) -> np.ndarray:
-    """Contributions (S, N) to the ECE of networks that claim to be surer than they are."""
-    sure = probabilities(2 * np.log(seen.probs + 1e-300))
-    labels = np.where(seen.correct, sure.argmax(axis=2), 1 - sure.argmax(axis=2))
-    return np.stack([influence.of_ece(*each) for each in zip(sure, labels, strict=True)])
+def _too_sure(seen: Answers) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (S, N, 2) of networks that claim to be surer than they are, and labels (S, N) to go with them."""
+    probs = probabilities(2 * np.log(seen.probs + 1e-300))
+    return probs, np.where(seen.correct, probs.argmax(axis=2), 1 - probs.argmax(axis=2))
 
 
 def of_comparisons(number: int, rng: np.random.Generator) -> Iterator[dict[str, float]]:

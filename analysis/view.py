@@ -12,7 +12,7 @@ from analysis import fonts
 from study.description import Level
 from study.experiment import Experiment, run_name
 from study.files import read_json
-from study.kinds import Vote
+from study.kinds import Quantization, Vote
 from study.records import PREDICTIONS, SUPERSEDED, TRIALS, Plan, Predictions, Run, current_runs, read_failure, read_plan
 
 Kind = TypeVar("Kind", bound=Experiment)
@@ -140,11 +140,15 @@ class StudyView:
         present = [key for key in keys if self.predictions(key, "validation")]
         return max(present, key=lambda key: self.metric(key, "validation_accuracy"), default=None)
 
+    def models(self, level: int) -> list[Experiment]:
+        """Experiments of a level that have a run and are models: networks, trained or quantised, and votes."""
+        return [each for each in self.at(level) if each.trained or isinstance(each, Quantization | Vote)]
+
     def selected(self, level: int) -> str | None:
         """The level's model, chosen on validation data: a vote where the level votes, else a network."""
-        present = self.at(level)
+        present = self.models(level)
         votes = [experiment.key for experiment in present if isinstance(experiment, Vote)]
-        return self.best(votes or (experiment.key for experiment in present if experiment.trained))
+        return self.best(votes or (experiment.key for experiment in present))
 
 
 def drawable(view: StudyView) -> StudyView:

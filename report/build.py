@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.assemble import assemble
+from analysis.assemble import evidence_of
 from analysis.fonts import font_of, legible, plain
+from analysis.view import StudyView, view_study
 from report import freshness, html, pdf
 from report.bibliography import Bibliography
 from report.escaping import in_latex
@@ -17,7 +18,6 @@ from report.paper import Paper
 from report.settings import PAPER, read_settings
 from study.errors import StudyError
 from study.files import write_bytes, write_json
-from study.records import read_plan
 
 PDF, HTML, LATEX, PROVENANCE, CLAIMS = "report.pdf", "report.html", "latex/main.tex", "provenance.json", "claims.json"
 WRITTEN = (PDF, HTML, "latex", "latex.zip", PROVENANCE, CLAIMS)
@@ -29,10 +29,11 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
     ``output`` defaults to ``report`` inside the study's folder, ``settings`` to its paper.toml. StudyError when there
     is no study, a record is damaged, or a template asks for something that cannot exist.
     """
-    folder, made_of = output or study / "report", freshness.inputs(study, settings or study / PAPER)
+    folder, view = output or study / "report", view_study(study)
+    made_of = freshness.inputs(study, view, settings or study / PAPER)
     if not freshness.changes(folder, made_of):
         return []
-    lookup = lookup_of(study, settings)
+    lookup = _lookup(study, view, settings)
     _tell_of_missing_fonts(_names(lookup))
     drawings = Drawings(lookup.evidence.figures)
     page, source = (render(kind, lookup, drawings).encode() for kind in ("html", "latex"))
@@ -52,13 +53,18 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
 def stale(study: Path, output: Path | None = None, settings: Path | None = None) -> list[str]:
     """What changed since the study's report was written; nothing where it is fresh. StudyError as for ``build``."""
     read_settings(settings or study / PAPER, required=settings is not None)
-    return freshness.changes(output or study / "report", freshness.inputs(study, settings or study / PAPER))
+    made_of = freshness.inputs(study, view_study(study), settings or study / PAPER)
+    return freshness.changes(output or study / "report", made_of)
 
 
 def lookup_of(study: Path, settings: Path | None = None) -> Lookup:
     """What the study's paper may say. StudyError when there is no study or the settings cannot be read."""
+    return _lookup(study, view_study(study), settings)
+
+
+def _lookup(study: Path, view: StudyView, settings: Path | None) -> Lookup:
     own = read_settings(settings or study / PAPER, required=settings is not None)
-    return Lookup(assemble(study), read_plan(study), settings=own)
+    return Lookup(evidence_of(view), view.plan, settings=own)
 
 
 def render(kind: str, lookup: Lookup, drawings: Mapping[str, Drawing], marked: bool = False) -> str:

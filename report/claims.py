@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from analysis import formats
 from analysis.evidence import Claim, Fact, Finding
+from analysis.statistics.crossed import ALPHA
 
-ALPHA = 0.05
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # Numbers that are part of a name, or that every study prints alike: the 95 % of intervals, levels, kernels.
 CONSTANTS = re.compile(

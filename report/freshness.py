@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from analysis.view import StudyView
 from report import pdf
 from report.environment import TEMPLATES
 from study.errors import StudyError
 from study.files import read_json, sha256, write_json
-from study.records import RESULT, STUDY, SUPERSEDED, current_runs, read_plan
+from study.records import RESULT, STUDY, SUPERSEDED
 
 BUILD = "build.json"
 ROOMS = ("study", "analysis", "report")
@@ -22,15 +23,14 @@ LIBRARIES = (
 )  # fmt: skip
 
 
-def inputs(study: Path, settings: Path) -> dict[str, str]:
-    """SHA-256 of each thing that decides what a report says. StudyError when there is no study.
+def inputs(study: Path, view: StudyView, settings: Path) -> dict[str, str]:
+    """SHA-256 of each thing that decides what a report of a study says.
 
     Of the dataset's folder it reads the small files, which may describe labels; images are in the records' fingerprint.
     """
-    plan, root = read_plan(study), Path(__file__).parent.parent
-    runs = current_runs(study, plan).values()
-    records = [study / STUDY, *(run.folder / RESULT for run in runs)]
-    beside = Path(plan.dataset.folder) if plan.dataset.folder else study / "nowhere"
+    root, data = Path(__file__).parent.parent, view.plan.dataset.folder
+    records = [study / STUDY, *(run.folder / RESULT for run in view.all_runs)]
+    beside = Path(data) if data else study / "nowhere"
     return {
         "records": _digest(study, [*records, *(study / SUPERSEDED).rglob(RESULT)]),
         "label files": _digest(beside, [*beside.glob("*.json"), *beside.glob("*.npy")]),
@@ -61,7 +61,9 @@ def _outputs(folder: Path) -> dict[str, str]:
 
 
 def remember(folder: Path, made_of: dict[str, str]) -> None:
-    """Write down what the report in a folder was made of, and what was made."""
+    """Write down what the report in a folder was made of, and what was made; what a kill left half-written goes."""
+    for left in folder.rglob(".*.partial"):
+        left.unlink(missing_ok=True)
     write_json(folder / BUILD, {"made of": made_of, "files": _outputs(folder)})
 
 

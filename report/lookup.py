@@ -166,10 +166,14 @@ class Lookup:
 
     @property
     def orphans(self) -> list[str]:
-        """Findings, tables and figures that were made and not printed."""
+        """Findings, tables and figures that were made and not printed.
+
+        A finding may be told by its first fact alone.
+        """
         tables, figures = self.evidence.tables.values(), self.evidence.figures.values()
         made = [*(each.label for each in tables), *(each.label for each in figures)]
-        made += [f"finding {name}" for name in self.evidence.findings if name not in self.told]
+        untold = (each for each in self.evidence.findings.values() if each.name not in self.told)
+        made += [f"finding {each.name}" for each in untold if not {*each.facts[:1]} & {*self.used}]
         return [label for label in made if label not in self.shown]
 
     def fact_list(self) -> Table:

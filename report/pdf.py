@@ -53,12 +53,20 @@ def has_latex() -> bool:
     return shutil.which("latexmk") is not None
 
 
-def by_latex(files: Mapping[str, bytes]) -> bytes:
-    """Compile a bundle with latexmk. StudyError quotes the first error of the log."""
+def by_latex(files: Mapping[str, bytes], again: bool = True) -> bytes:
+    """Compile a bundle with latexmk. StudyError quotes the first error of the log.
+
+    It is tried ``again`` where the log has none, as then one of LaTeX's processes may have been killed.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(files, folder)
-        _latexmk(folder)
+        try:
+            _latexmk(folder)
+        except StudyError:
+            if not again or _first_error(folder):
+                raise
+            return by_latex(files, again=False)
         return (folder / "main.pdf").read_bytes()
 
 

@@ -130,8 +130,8 @@ class Recipe:
     ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
     requested; a device without fast support for it computes in float32 and the run says so. At test the
     logits of ``test_views`` of an image are averaged (test-time augmentation): itself; its mirror image; both also
-    shifted (six, as in Jordan 2024). Images are augmented afresh in every epoch, or, with ``fixed_views`` K, as K
-    random views of each image that epochs take in turn.
+    shifted (the six of Jordan 2024, weighed alike). Images are augmented afresh in every epoch, or, with
+    ``fixed_views`` K, as K random views of each image that epochs take in turn.
 
     With ``layer_decay`` each layer of a pretrained backbone has that share of the next one's rate, 0 for the same
     rate everywhere (Howard & Ruder 2018, https://arxiv.org/abs/1801.06146). With ``averaging``, the decay per step of

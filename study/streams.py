@@ -7,9 +7,13 @@ run needs no stored generator state and switching one ingredient off leaves the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+CPU = torch.device("cpu")
 
 
 def derive(seed: int, purpose: str, index: int = 0) -> int:
@@ -26,3 +30,11 @@ def torch_generator(seed: int, purpose: str, index: int = 0) -> torch.Generator:
 def numpy_generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
     """A NumPy generator for one purpose."""
     return np.random.default_rng(derive(seed, purpose, index))
+
+
+@contextmanager
+def globally_seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
+    """Seed torch's global streams for what takes no generator, such as dropout; the device's are then as before."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

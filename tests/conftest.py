@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from analysis.assemble import assemble
+from analysis.evidence import Evidence
 from study import machine
 from study.data import datasets
 from study.data.datasets import Dataset
@@ -21,6 +23,7 @@ from study.experiment import Subset
 from study.machine import Machine
 from study.running import runner
 from study.running.options import Options
+from tests.fabricate import fabricate
 
 QUICK = presets.QUICK
 TINY = replace(
@@ -77,10 +80,16 @@ def skip_without_tools(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes what the machine remembers between studies."""
+def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what this machine remembers between studies, finds its data, or fetches any."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("tests fetch nothing")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("STUDY_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.setattr("urllib.request.urlopen", refuse)  # by which torchvision downloads
         yield
 
 
@@ -114,6 +123,18 @@ def tiny_options(tiny: Preset, tmp_path_factory: pytest.TempPathFactory) -> Opti
 def tiny_study(tiny_options: Options) -> Path:
     """A complete study of all five levels on digits, run once for the session; treat it as read-only."""
     return runner.run(tiny_options)
+
+
+@pytest.fixture(scope="session")
+def fabricated_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete study of one seed on 200 test images that nobody ran; treat it as read-only."""
+    return fabricate(tmp_path_factory.mktemp("fabricated"))
+
+
+@pytest.fixture(scope="session")
+def evidence(fabricated_study: Path) -> Evidence:
+    """All that the paper about it may say."""
+    return assemble(fabricated_study)
 
 
 @pytest.fixture

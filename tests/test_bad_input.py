@@ -24,6 +24,7 @@ from tests.study.deployment import deployed_study
 Harm = Callable[[Path], object]  # of the folder that holds the studies
 
 STUDY = "quick-cifar10"
+OTHER = "quick-digits"
 DEPLOYED = "colours"
 ALL_RUNS = "{runs}"
 
@@ -80,9 +81,9 @@ def _study() -> Iterator[Case]:
     digits = ("--preset", "quick", "--dataset", "digits")
     numbers = "takes numbers separated by commas"
     for flags, says in (
-        (("--preset", "huge"), "unknown preset 'huge'; choose one of"),
+        (("--preset", "huge"), "unknown preset 'huge'; choose one of quick, cpu, overnight, paper"),
         (("--preset", "Quick"), "unknown preset 'Quick'"),
-        (("--preset", "quick", "--levels", "7"), "unknown level 7"),
+        (("--preset", "quick", "--levels", "7"), "unknown level 7; levels are 1 to 5"),
         (("--preset", "quick", "--levels", "0"), "unknown level 0"),
         (("--preset", "quick", "--levels", "one"), numbers),
         (("--preset", "quick", "--levels", "1-3"), numbers),
@@ -100,11 +101,11 @@ def _study() -> Iterator[Case]:
         (("--preset", "quick", "--only", "level1/*,"), "no experiment is called ''"),
         (("--preset", "quick", "--levels", "1", "--only", "level2/*"), "no experiment is called 'level2/*'"),
         (("--preset", "quick", "--only", "["), "no experiment is called '['"),
-        (("--preset", "quick", "--dataset", "mnists"), "unknown dataset 'mnists'; choose one of"),
+        (("--preset", "quick", "--dataset", "mnists"), "unknown dataset 'mnists'; choose one of auto, aircraft"),
         (("--preset", "quick", "--dataset", "../digits"), "there is no folder or table ../digits"),
         (("--preset", "quick", "--data", "/etc", "--dataset", "cifar10"), "/etc does not hold CIFAR-10"),
         (("--preset", "quick", "--data", "/etc/hostname"), "/etc/hostname does not hold CIFAR-10"),
-        ((*digits, "--device", "tpu9"), "device 'tpu9' is not available here"),
+        ((*digits, "--device", "tpu9"), "device 'tpu9' is not available here; use --device cpu or auto"),
         ((*digits, "--device", "cuda:99"), "device 'cuda:99' is not available here"),
         ((*digits, "--device", "meta"), "device 'meta' computes nothing"),
         ((*digits, "--device", "cpu:x"), "device 'cpu:x' is not available here"),
@@ -259,16 +260,28 @@ def _bomb(runs: Path) -> None:
     (runs / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
-CASES = (*_usage(), *_study(), *_reading(), *_predicting())
+def _reporting() -> Iterator[Case]:
+    """Reports and studies that cannot be written, checked or compared."""
+    for command, says in (
+        (("diff", STUDY, "nothing"), "nothing is neither a study"),
+        (("diff", STUDY, OTHER), "only studies of one dataset can be compared"),
+        (("verify", "--study", STUDY), "write it with `invoke report` first"),
+        (("report", "--study", STUDY, "--settings", "nowhere.toml"), "cannot read the settings in nowhere.toml"),
+    ):
+        yield Case((*command, "--runs", ALL_RUNS), says)
+
+
+CASES = (*_usage(), *_study(), *_reading(), *_predicting(), *_reporting())
 
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a fabricated study, one that has an export, and an image."""
+    """A folder with fabricated studies of level 1 on two datasets, one that has an export, and an image."""
     from PIL import Image
 
     runs = tmp_path_factory.mktemp("studies")
-    fabricate.fabricate(runs / STUDY, images=20)
+    for name in (STUDY, OTHER):
+        fabricate.fabricate(runs / name, images=20, planned=fabricate.experiments(1), stand_in=name == OTHER)
     deployed_study.write_deployed(runs / DEPLOYED)
     Image.new("RGB", (32, 32), "white").save(runs / "white.png")
     return runs

@@ -84,7 +84,7 @@ def part(page: str, label: str) -> str:
 
 @pytest.fixture
 def with_eca_head(monkeypatch: pytest.MonkeyPatch) -> tuple[Experiment, ...]:
-    """All experiments, with the example's entry in level 3's tuple."""
+    """The experiments of levels 1 to 3, with the example's entry in level 3's tuple."""
     source = Path(level3_architecture.__file__).read_text(encoding="utf-8")
     assert source.count("return (attended, ") == 1
     changed = ModuleType("level3_with_eca_head")
@@ -93,7 +93,7 @@ def with_eca_head(monkeypatch: pytest.MonkeyPatch) -> tuple[Experiment, ...]:
     exec(source.replace("return (attended, ", f"return (attended, {entry}, "), changed.__dict__)  # noqa: S102
     monkeypatch.setitem(levels._modules(), 3, changed)
     del sys.modules[changed.__name__]
-    return experiments()
+    return experiments(1, 2, 3)
 
 
 def test_a_new_experiment_is_printed_beside_its_group_with_its_own_control(

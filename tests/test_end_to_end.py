@@ -22,6 +22,7 @@ from study.running.options import Options
 from study.running.study import prepare
 
 ROOT = Path(__file__).parent.parent
+CIFAR10 = Path(os.environ.get("STUDY_DATA") or ROOT / "data")  # as it is outside the tests
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +86,11 @@ def test_report_of_a_study_in_the_middle_shows_what_is_pending(tmp_path: Path, t
     assert "pending" in text and f"{100 * head_only:.2f}" in text
 
 
-def cifar10_folder() -> Path | None:
-    places = [Path(os.environ["STUDY_DATA"])] if os.environ.get("STUDY_DATA") else []
-    return next((place for place in [*places, ROOT / "data"] if (place / "cifar-10-batches-py").is_dir()), None)
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(cifar10_folder() is None, reason="CIFAR-10 is not here: set STUDY_DATA")
+@pytest.mark.skipif(not (CIFAR10 / "cifar-10-batches-py").is_dir(), reason="CIFAR-10 is not here: set STUDY_DATA")
 def test_real_cifar10_from_study_to_paper(tiny: Preset, tmp_path: Path) -> None:
     """A subset of the real data, all five levels, and a pretrained backbone that beats chance by far."""
-    options = Options(
-        preset=tiny.name, dataset="cifar10", data=str(cifar10_folder()), device="cpu", runs=tmp_path, workers=1
-    )
+    options = Options(preset=tiny.name, dataset="cifar10", data=str(CIFAR10), device="cpu", runs=tmp_path, workers=1)
     study = runner.run(options)
     assert len(records.current_runs(study, records.read_plan(study))) == len(prepare(options).jobs)
     build(study)

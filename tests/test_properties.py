@@ -8,6 +8,7 @@ import tempfile
 import unicodedata
 from dataclasses import fields
 from html.parser import HTMLParser
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from study.experiment import Experiment, from_data, to_data
 from study.kinds import Quantization, Training, Vote
 from study.metrics.calibration import calibration_scores, probabilities
 from study.metrics.intervals import student, wilson
-from study.metrics.uncertainty import aurc, entropy, mutual_information, separation_auroc
+from study.metrics.uncertainty import aurc, entropy, mutual_information
 from study.records import DataDescription, Level, Outcome, Plan, Spec
 
 usual = settings(max_examples=25, deadline=None)
@@ -101,7 +102,7 @@ def test_outcomes_survive_the_disk(metrics: dict[str, object], logits: np.ndarra
         assert run.metrics == metrics and np.array_equal(run.arrays["test_logits"], logits)
 
 
-@few
+@usual
 @given(some.data())
 def test_no_bit_of_a_record_flips_unseen(drawn: some.DataObject) -> None:
     with tempfile.TemporaryDirectory() as where:
@@ -111,13 +112,10 @@ def test_no_bit_of_a_record_flips_unseen(drawn: some.DataObject) -> None:
         path = drawn.draw(some.sampled_from(sorted(folder.iterdir())))
         content = bytearray(path.read_bytes())
         content[drawn.draw(some.integers(0, len(content) - 1))] ^= 1 << drawn.draw(some.integers(0, 7))
-        before = (records.read_spec(folder), records.load_run(folder).metrics)
+        records.load_run(folder)
         path.write_bytes(content)
-        try:
-            run = records.load_run(folder)
-        except StudyError:
-            return
-        assert (run.spec, run.metrics) == before, "only what means the same may pass"
+        with pytest.raises(StudyError):
+            records.load_run(folder)
 
 
 @few
@@ -209,8 +207,6 @@ def test_members_that_agree_know_nothing_of_each_other(z: np.ndarray) -> None:
 def test_ranks_alone_decide_on_uncertainties(pairs: list[tuple[int, bool]]) -> None:
     scores, correct = np.array([s for s, _ in pairs], dtype=float), np.array([c for _, c in pairs])
     assert aurc(np.exp(scores / 10), correct) == pytest.approx(aurc(scores, correct))
-    low, high = scores[: len(scores) // 2], scores[len(scores) // 2 :]
-    assert separation_auroc(low, high) == pytest.approx(1 - separation_auroc(high, low))
 
 
 printed = some.text(some.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
@@ -254,9 +250,10 @@ def test_any_text_compiles_in_typst_and_is_no_code(given_one: str) -> None:
 def test_no_text_is_a_command_in_latex(given_one: str) -> None:
     escaped = str(escaping.latex(given_one))
     assert not re.search(r"\\(?:input|include|write|openin|openout|immediate|def|csname|catcode)(?![A-Za-z])", escaped)
-    assert escaped.count("{") == escaped.count("}") or "\\{" in escaped or "\\}" in escaped
     bare = re.sub(r"\\[#$%&_{}]", "", escaped)
     assert not re.search(r"[#%&]", bare)
+    depths = list(accumulate({"{": 1, "}": -1}.get(character, 0) for character in bare))
+    assert min(depths, default=0) == 0 and depths[-1:] in ([], [0]), "braces that are not printed are in pairs"
 
 
 @usual

@@ -47,31 +47,6 @@ def invoke(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     return run
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        (["--preset", "huge"], "unknown preset 'huge'; choose one of quick, cpu, overnight, paper"),
-        (["--levels", "7"], "unknown level 7; levels are 1 to 5"),
-        (["--workers", "0"], "--workers takes a number from 1 upwards, not 0"),
-        (["--workers", "1,2"], "--workers takes one number, not '1,2'"),
-        (["--levels", "one"], "--levels takes numbers separated by commas"),
-        (["--seeds", "-1"], "--seeds takes numbers from 0 upwards"),
-        (["--dataset", "mice"], "unknown dataset 'mice'; choose one of auto, aircraft"),
-        (["--device", "tpu9", "--dataset", "digits"], "device 'tpu9' is not available here; use --device cpu or auto"),
-        (["--data", "/etc"], "/etc does not hold CIFAR-10"),
-        (["--dataset", "digits", "--runs", "/proc"], "cannot write to /proc"),
-    ],
-)
-def test_bad_input_is_one_clear_line_and_exit_code_2(
-    invoke: Invoke, flags: list[str], says: str, tmp_path: Path
-) -> None:
-    runs = [] if "--runs" in flags else ["--runs", str(tmp_path)]
-    done = invoke("study", *flags, *runs)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and says in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-
-
 def test_runs_that_failed_are_one_line_and_exit_code_1(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,12 +56,6 @@ def test_runs_that_failed_are_one_line_and_exit_code_1(
     monkeypatch.setattr(runner, "run", fail)
     done = invoke("study", "--runs", str(tmp_path))
     assert (done.returncode, done.stderr) == (1, "error: failed: level1/finetuned/seed-0 (so be it)\n")
-
-
-@pytest.mark.parametrize("task", ["status", "report", "verify"])
-def test_without_a_study_the_user_is_told_to_run_one(invoke: Invoke, task: str, tmp_path: Path) -> None:
-    done = invoke(task, "--runs", str(tmp_path))
-    assert (done.returncode, done.stderr) == (2, f"error: no study in {tmp_path}; run `invoke study` first\n")
 
 
 @pytest.fixture
@@ -125,25 +94,6 @@ def test_diff_exits_with_0_where_results_are_the_same_and_with_1_where_not(invok
     assert same.returncode == 0 and "every number and verdict is the same" in same.stdout
     assert other.returncode == 1 and "accuracy/level1/finetuned" in other.stdout
     assert "accuracy/level1/finetuned" in (reported / "diff.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("command", "says"),
-    [
-        (["diff", "one", "nothing"], "nothing is neither a study"),
-        (["diff", "one", "digits"], "only studies of one dataset can be compared"),
-        (["verify", "--study", "one"], "write it with `invoke report` first"),
-        (["verify", "--study", "none"], "no study in"),
-        (["report", "--study", "one", "--settings", "nowhere.toml"], "cannot read the settings in nowhere.toml"),
-    ],
-)
-def test_bad_input_to_what_reads_a_study_is_one_line(
-    invoke: Invoke, reported: Path, command: list[str], says: str
-) -> None:
-    fabricate(reported / "digits", planned=experiments(1), stand_in=True)
-    done = invoke(*command, "--runs", str(reported))
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and says in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_listing_tasks_imports_nothing_heavy() -> None:
@@ -190,9 +140,3 @@ def test_predict_prints_a_line_per_image(invoke: Invoke, tiny_study: Path, tmp_p
     both = invoke("predict", ",".join(map(str, paths)), *runs)
     assert invoke("predict", str(tmp_path / "*.*"), *runs).stdout == both.stdout
     assert [line.split(":")[0] for line in both.stdout.splitlines()] == [str(path) for path in paths]
-
-
-def test_predict_names_what_is_no_image(invoke: Invoke, tiny_study: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.png").touch()
-    done = invoke("predict", str(tmp_path / "empty.png"), "--runs", str(tiny_study.parent))
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and "empty.png" in done.stderr

@@ -92,7 +92,8 @@ def summarise(predictions: Sequence[Predictions]) -> Accuracy:
 
 
 def accuracy_of(correct: np.ndarray) -> Accuracy:
-    """Accuracy over seeds and images that were classified correctly, (S, N) bool.
+    """Accuracy over seeds and images that were classified correctly, (S, N) bool; so, too, any score in [0, 1] whose
+    contributions (S, N) are given (``analysis.statistics.influence``).
 
     The interval is Wilson's with the number of images that would vary as much as seeds and images do here: Korn &
     Graubard 1998, https://www150.statcan.gc.ca/n1/en/catalogue/12-001-X19980024356. StudyError when there are no
@@ -100,7 +101,7 @@ def accuracy_of(correct: np.ndarray) -> Accuracy:
     """
     seeds, images = correct.shape
     mean = float(correct.mean()) if images else 0.0
-    effective = _effective(MeanSquares.of(correct)) if seeds > 1 and 0 < mean < 1 else float(images)
+    effective = _effective(MeanSquares.of(correct)) if 0 < mean < 1 else float(images)
     interval = wilson(mean * effective, effective)
     sd = float(correct.mean(axis=1).std(ddof=1)) if seeds > 1 else None
     return Accuracy(mean, sd, interval.low, interval.high, seeds, images)
@@ -111,7 +112,7 @@ def _effective(squares: MeanSquares) -> float:
 
     No more than were classified, which few images may seem to exceed by chance.
     """
-    estimate = over_recipes(squares, squares.own)
+    estimate = over_recipes(squares, squares.own) if squares.seeds > 1 else over_networks(squares)
     half, unit = estimate.interval(), Estimate(0.0, 1.0, math.inf).interval()
     variance, most = squares.mean * (1 - squares.mean), squares.seeds * squares.images
     error = (half.high - half.low) / (unit.high - unit.low)

@@ -59,6 +59,24 @@ def of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarra
     return gap * np.sign(np.bincount(position, gap, minlength=bins))[position]
 
 
+def excess_of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """How much of the ECE of probs (N, C) and labels (N,) chance explains: a bin's gap is never seen below zero.
+
+    The mean of |gap|, normal about its size with its own sampling noise taken off, less that size: the bias that
+    Roelofs et al. 2022 measure, https://arxiv.org/abs/2012.08668, by the folded normal's mean (Leone, Nelson &
+    Nottingham 1961, https://doi.org/10.1080/00401706.1961.10489974).
+    """
+    from scipy.stats import foldnorm
+
+    contributions, confidence = of_ece(probs, labels, bins), probs.max(axis=1)
+    position = bin_of(confidence, np.linspace(0, 1, bins + 1))
+    seen = np.bincount(position, contributions, minlength=bins) / len(labels)
+    variance = (np.bincount(position, contributions**2, minlength=bins) / len(labels) - seen**2) / len(labels)
+    noisy = variance > 0
+    size, noise = np.sqrt((seen**2 - variance)[noisy].clip(0)), np.sqrt(variance[noisy])
+    return float((foldnorm.mean(size / noise, scale=noise) - size).sum())
+
+
 def of_log_temperature(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Contributions to the logarithm of the temperature fitted to logits (N, C) and labels (N,).
 
@@ -72,3 +90,21 @@ def of_log_temperature(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     curvature = (probs * scaled**2).sum(axis=1) - expected**2
     score = scaled[np.arange(len(labels)), labels] - expected
     return np.log(temperature) - (score - score.mean()) / curvature.mean()
+
+
+def of_mean_recall(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Contributions to the mean recall of the classes that have images; labels and predicted classes (N,)."""
+    correct, images = labels == predicted, np.bincount(labels)
+    recall = np.bincount(labels, correct) / np.maximum(images, 1)
+    present = images > 0
+    return recall[present].mean() + (correct - recall[labels]) / images[labels] * len(labels) / present.sum()
+
+
+def of_macro_f1(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Contributions to the mean F1 of the classes that are labels or predictions, both (N,)."""
+    correct, number = labels == predicted, 1 + max(labels.max(), predicted.max())
+    size = np.bincount(labels, minlength=number) + np.bincount(predicted, minlength=number)
+    f1 = 2 * np.bincount(labels, correct, minlength=number) / np.maximum(size, 1)
+    own = (2 * correct - f1[labels]) / size[labels] - f1[predicted] / size[predicted]
+    present = size > 0
+    return f1[present].mean() + own * len(labels) / present.sum()

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from study.metrics.intervals import Interval, student, wilson
+from analysis.statistics import influence
+from analysis.statistics.comparison import Accuracy, accuracy_of
+from study.metrics.intervals import wilson
 from study.records import Predictions
 
 UNBALANCED = 2.0  # times as many images as the smallest class has
 TOP = 5
-
-
-@dataclass(frozen=True)
-class Average:
-    """A score in [0, 1], the mean over seeds, with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def counts(predictions: Sequence[Predictions], classes: Sequence[str]) -> np.ndarray:
@@ -75,55 +67,25 @@ def unbalanced(images: np.ndarray) -> bool:
     return bool(images.max() > UNBALANCED * images.min())
 
 
-def balanced_accuracy(predictions: Sequence[Predictions]) -> Average:
+def balanced_accuracy(predictions: Sequence[Predictions]) -> Accuracy:
     """The mean recall of the classes that have images, one element of ``predictions`` per seed.
 
-    Brodersen et al. 2010, https://doi.org/10.1109/ICPR.2010.764. The interval of one seed combines the classes' Wilson
-    intervals by the method of variance estimates recovery (Zou, Huang & Zhang 2009,
-    https://doi.org/10.1016/j.csda.2008.09.033) and covers the sampling of images; that of several is a t interval over
-    seeds.
+    Brodersen et al. 2010, https://doi.org/10.1109/ICPR.2010.764
     """
-    return _average([_mean_recall(seed) for seed in predictions])
+    return accuracy_of(np.stack([influence.of_mean_recall(seed.labels, seed.predicted) for seed in predictions]))
 
 
-def _mean_recall(predictions: Predictions) -> Average:
-    support = np.bincount(predictions.labels)
-    present = np.flatnonzero(support)
-    hits = np.bincount(predictions.labels[predictions.correct], minlength=len(support))[present]
-    intervals = [wilson(*each) for each in zip(hits.tolist(), support[present].tolist(), strict=True)]
-    recall, number = hits / support[present], len(present)
-    below, above = (
-        math.sqrt(sum((r - bound) ** 2 for r, bound in zip(recall, bounds, strict=True))) / number
-        for bounds in ([each.low for each in intervals], [each.high for each in intervals])
-    )
-    mean = float(recall.mean())
-    return Average(mean, max(0.0, mean - below), min(1.0, mean + above))
+def macro_f1(predictions: Sequence[Predictions]) -> Accuracy:
+    """The mean F1 of the classes that are labels or predictions; a class never met rightly has 0."""
+    return accuracy_of(np.stack([influence.of_macro_f1(seed.labels, seed.predicted) for seed in predictions]))
 
 
-def macro_f1(predictions: Sequence[Predictions]) -> float:
-    """The mean F1 of the classes that are labels or predictions, and over seeds; a class never met rightly has 0."""
-    from sklearn.metrics import f1_score
-
-    each = [f1_score(seed.labels, seed.predicted, average="macro", zero_division=0) for seed in predictions]
-    return float(np.mean(each))
+def top_accuracy(predictions: Sequence[Predictions], top: int = TOP) -> Accuracy:
+    """How often the label is among the ``top`` classes with the highest logits."""
+    ranks = [(seed.logits > _of_label(seed)).sum(axis=1) for seed in predictions]
+    return accuracy_of(np.stack(ranks) < top)
 
 
-def top_accuracy(predictions: Sequence[Predictions], top: int = TOP) -> Average:
-    """How often the label is among the ``top`` classes with the highest logits; intervals as those of accuracy."""
-    from sklearn.metrics import top_k_accuracy_score
-
-    found = []
-    for seed in predictions:
-        share = float(top_k_accuracy_score(seed.labels, seed.logits, k=top, labels=np.arange(seed.logits.shape[1])))
-        interval = wilson(share * len(seed.labels), len(seed.labels))
-        found.append(Average(share, interval.low, interval.high))
-    return _average(found)
-
-
-def _average(seeds: Sequence[Average]) -> Average:
-    """One seed's as it is; of several the mean with a t interval over them, cut to [0, 1]."""
-    if len(seeds) == 1:
-        return seeds[0]
-    values = [seed.mean for seed in seeds]
-    interval: Interval = student(values)
-    return Average(float(np.mean(values)), max(0.0, interval.low), min(1.0, interval.high))
+def _of_label(predictions: Predictions) -> np.ndarray:
+    """Each image's logit of its label, (N, 1)."""
+    return np.take_along_axis(predictions.logits, predictions.labels[:, None], axis=1)

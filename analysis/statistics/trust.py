@@ -21,7 +21,8 @@ from study.metrics.calibration import (
     negative_log_likelihood,
     probabilities,
 )
-from study.metrics.uncertainty import aurc, entropy, error_auroc, risk_coverage, separation_auroc
+from study.metrics.intervals import Interval
+from study.metrics.uncertainty import aurc, entropy, risk_coverage
 from study.records import OOD, SPLITS, Run
 
 # What is recorded of samples, dropout passes or an ensemble's members, with its title.
@@ -58,11 +59,6 @@ class Uncertainty:
         return list(zip(self.scores, self.correct, strict=True))
 
     @cached_property
-    def auroc(self) -> float:
-        """Error detection, the mean over seeds: scores of two networks need not have one scale."""
-        return float(np.mean([error_auroc(*seed) for seed in self.by_seed]))
-
-    @cached_property
     def aurc(self) -> float:
         """Area under the risk-coverage curve, the mean over seeds."""
         return float(np.mean([aurc(*seed) for seed in self.by_seed]))
@@ -88,6 +84,11 @@ class Uncertainty:
         return negative_log_likelihood(self.probs, self.labels)
 
     @cached_property
+    def squared_errors(self) -> np.ndarray:
+        """Squared distance of an image's probabilities to its one-hot label, (S, N), whose mean is the Brier score."""
+        return ((self.probs - np.eye(self.probs.shape[2])[self.labels]) ** 2).sum(axis=2)
+
+    @cached_property
     def to_aurc(self) -> np.ndarray:
         """Each image's contribution to the AURC of its seed, (S, N)."""
         return np.stack([influence.of_aurc(*seed) for seed in self.by_seed])
@@ -98,14 +99,14 @@ class Uncertainty:
         return estimate_of(self.to_aurc)
 
     @property
-    def auroc_estimate(self) -> Estimate:
-        """AUROC of error detection over these networks and all images."""
-        return estimate_of(np.stack([influence.of_auroc(scores, ~correct) for scores, correct in self.by_seed]))
-
-    @property
     def ece_estimate(self) -> Estimate:
         """ECE over these networks and all images."""
         return estimate_of(np.stack([influence.of_ece(probs, self.labels) for probs in self.probs]))
+
+    @property
+    def ece_interval(self) -> Interval:
+        """Of the ECE that more and more images would show."""
+        return ece_interval(self.probs, self.labels)
 
     @property
     def pooled_probs(self) -> np.ndarray:
@@ -162,12 +163,19 @@ class Trust:
         """The geometric mean over seeds."""
         return math.exp(self.log_temperature.value)
 
-    def ood_auroc(self, name: str) -> float:
-        """How well an uncertainty tells OOD images from the test images, the mean over seeds; NaN if not recorded."""
-        outside = self.ood.scores.get(name, {}) if self.ood else {}
+    def to_ood(self, name: str) -> np.ndarray | None:
+        """Each image's contribution to the AUROC of telling OOD from test images, (S, N + K); None if not recorded.
+
+        The seeds are those whose uncertainties were all recorded.
+        """
+        if self.ood is None or name not in self.ood.scores:
+            return None
         inside = dict(zip(self.seeds, self.uncertainties[name].scores, strict=True))
-        shared = sorted(inside.keys() & outside.keys())
-        return float(np.mean([separation_auroc(inside[s], outside[s]) for s in shared])) if shared else math.nan
+        shared = sorted(set(inside).intersection(*self.ood.scores.values()))
+        outside = self.ood.scores[name]
+        strange = np.repeat([False, True], [len(self.before.labels), self.ood.images])
+        found = [influence.of_auroc(np.concatenate([inside[s], outside[s]]), strange) for s in shared]
+        return np.stack(found) if found else None
 
     @property
     def before(self) -> Uncertainty:
@@ -216,6 +224,17 @@ def trust_of(view: StudyView) -> Trust | None:
 def estimate_of(contributions: np.ndarray) -> Estimate:
     """The mean of contributions (S, N) of the networks at hand, as it varies with the images."""
     return over_networks(MeanSquares.of(contributions))
+
+
+def ece_interval(probs: np.ndarray, labels: np.ndarray) -> Interval:
+    """95 % interval of the ECE of networks' probs (S, N, C) and labels (N,) or (S, N), in [0, 1].
+
+    Chance makes the ECE of few images too large, so the lower end is further off by what it explains.
+    """
+    by_network = list(zip(probs, np.broadcast_to(labels, probs.shape[:2]), strict=True))
+    found = estimate_of(np.stack([influence.of_ece(*each) for each in by_network])).interval()
+    excess = float(np.mean([influence.excess_of_ece(*each) for each in by_network]))
+    return Interval(max(0.0, found.low - excess), min(1.0, found.high))
 
 
 def sampled(view: StudyView, kind: type[Kind]) -> Kind | None:

@@ -16,7 +16,7 @@ from analysis.subjects.protocol import network_name
 from study.records import Run
 
 LEVEL = 3
-ROW = 0.9  # inches
+ROW = 0.74  # inches
 SHADES = {"image": "#FFFFFF", "linear": "#FBE9DD", "attention": "#DDF0E8"}
 SHADES |= dict.fromkeys(("mean", "maximum", "dropout"), "#F2F2F2")
 BACKBONE = "#E3EEF6"
@@ -76,7 +76,7 @@ def _draw(shown: dict[str, list[Block]]) -> Canvas:
         for block, width in zip(blocks, widths, strict=True):
             _draw_box(axes, block, left, width)
             if block is not blocks[-1]:
-                axes.annotate("", xy=(left + width + gap, 0.36), xytext=(left + width, 0.36), arrowprops=arrow)
+                axes.annotate("", xy=(left + width + gap, 0.3), xytext=(left + width, 0.3), arrowprops=arrow)
             left += width + gap
     return canvas
 
@@ -84,6 +84,6 @@ def _draw(shown: dict[str, list[Block]]) -> Canvas:
 def _draw_box(axes: Axes, block: Block, left: float, width: float) -> None:
     (name, told), corners = block, "round,pad=0,rounding_size=0.05"
     shade = next((shade for word, shade in SHADES.items() if word in name), BACKBONE)
-    axes.add_patch(FancyBboxPatch((left, 0.06), width, 0.6, boxstyle=corners, fc=shade, ec=style.GREY, lw=0.7))
-    axes.text(left + width / 2, 0.54, name, ha="center", va="center")
-    axes.text(left + width / 2, 0.27, told, ha="center", va="center", color=style.GREY, linespacing=1.25)
+    axes.add_patch(FancyBboxPatch((left, 0.04), width, 0.52, boxstyle=corners, fc=shade, ec=style.GREY, lw=0.7))
+    axes.text(left + width / 2, 0.45, name, ha="center", va="center")
+    axes.text(left + width / 2, 0.21, told, ha="center", va="center", color=style.GREY, linespacing=1.25)

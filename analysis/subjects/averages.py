@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis import formats
-from analysis.captions import counted, join, over
+from analysis.captions import accuracy_cells, accuracy_interval, join
 from analysis.evidence import Fact, Findings, Origin, Table, facts, table
 from analysis.results import Results
-from analysis.statistics.per_class import TOP, Average, balanced_accuracy, macro_f1, sizes, top_accuracy, unbalanced
+from analysis.statistics.per_class import TOP, balanced_accuracy, macro_f1, sizes, top_accuracy, unbalanced
 
 FEW_CLASSES = 10  # of more, the label is looked for among the likeliest few, too
 
@@ -40,7 +40,7 @@ def averages(results: Results, findings: Findings) -> Iterator[tuple[str, Table 
     if not (sized or many):
         return
     head: tuple[str, ...] = ("Level", "Selected on validation", "Accuracy, %")
-    head += ("Balanced, %", "95 % CI", "Macro-F1, %") if sized else ()
+    head += ("Balanced, %", "95 % CI", "Macro-F1, %", "95 % CI") if sized else ()
     head += (f"Top-{TOP}, %", "95 % CI") if many else ()
     rows = tuple((str(level), *_row(results, key, sized, many)) for level, key in keys.items())
     caption = join(
@@ -50,20 +50,16 @@ def averages(results: Results, findings: Findings) -> Iterator[tuple[str, Table 
         if sized
         else "",
         f"Top-{TOP}: the label is among the {TOP} classes that the model finds likeliest." if many else "",
-        counted(results, over(len(results.view.predictions(next(iter(keys.values())))))),
+        accuracy_interval(results),
     )
-    yield "averages", Table("averages", caption, head, rows, "ll" + "r" + "rlr" * sized + "rl" * many)
+    yield "averages", Table("averages", caption, head, rows, "llr" + "rlrl" * sized + "rl" * many)
 
 
 def _row(results: Results, key: str, sized: bool, many: bool) -> tuple[str, ...]:
     predictions = results.view.predictions(key)
     cells = [results.view.title(key), formats.percent(results.accuracies[key].mean)]
     if sized:
-        cells += [*_cells(balanced_accuracy(predictions)), formats.percent(macro_f1(predictions))]
+        cells += [*accuracy_cells(balanced_accuracy(predictions)), *accuracy_cells(macro_f1(predictions))]
     if many:
-        cells += _cells(top_accuracy(predictions))
+        cells += accuracy_cells(top_accuracy(predictions))
     return tuple(cells)
-
-
-def _cells(average: Average) -> list[str]:
-    return [formats.percent(average.mean), formats.percent_interval(average.low, average.high)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from analysis import formats
@@ -18,7 +18,7 @@ from analysis.evidence import (
 )
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import adjusted, compare, resolution, summarise
-from analysis.statistics.crossed import MIN_SEEDS
+from analysis.statistics.crossed import MIN_SEEDS, POWER
 from study.records import Predictions
 
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "equivalent", "inconclusive")
@@ -79,8 +79,9 @@ def _judged_facts(results: Results, name: str, judged: Judged) -> Iterator[Fact]
 
 @findings
 def comparison_findings(results: Results) -> Iterator[Finding]:
-    """What each comparison shows."""
-    return (_about(results, judged) for judged in results.judged.values())
+    """What each planned comparison shows; that of the ensemble with its best member is told with the ensemble."""
+    planned = (judged for judged in results.judged.values() if results.view.experiments[judged.key].control)
+    return (_about(results, judged) for judged in planned)
 
 
 def _about(results: Results, judged: Judged) -> Finding:
@@ -132,7 +133,10 @@ def no_difference(judged: Judged) -> str:
     """The words for a comparison that cannot tell its two sides apart, with what it could have seen."""
     seen = ""
     if judged.resolution:
-        seen = f"; differences below {formats.percent(judged.resolution.detectable)} points had less than 80 % power"
+        seen = (
+            f"; differences below {formats.percent(judged.resolution.detectable)} points had less than "
+            f"{100 * POWER:.0f} % power"
+        )
     return f"the comparison is undecided ({_measured(judged)}, {_tested(judged)}){seen}"
 
 
@@ -141,17 +145,15 @@ def equivalence(judged: Judged, treated: str, control: str) -> str:
     margin, p = formats.percent(judged.comparison.margin), formats.p_phrase(judged.p_equivalence)
     tested = f"two one-sided tests against ±{margin} points, adjusted {p}"
     start = f"Between {treated} and {control} there is no difference that matters"
-    return f"{start} ({_measured(judged)}; {tested}, n = {formats.plural(judged.comparison.seeds, 'seed')})"
+    return f"{start} ({_measured(judged)}; {tested})"
 
 
 def undecidable(judged: Judged, treated: str, control: str) -> str:
     """The words for recipes with too few seeds: what these networks do on these images, and that no more is known."""
     c = judged.comparison
-    networks = "two networks" if c.seeds == 1 else f"{2 * c.seeds} networks"
-    test = "McNemar" if c.seeds == 1 else "paired test"
-    found = f"95 % CI {formats.points_interval(c.low, c.high)}, {test}, adjusted {formats.p_phrase(judged.p)}"
-    differ = f"These {networks}, {treated} against {control}, differ by {formats.points(c.difference)} points"
-    return f"{differ} on these images ({found}); with {formats.plural(c.seeds, 'seed')} the recipe is undecided"
+    apart = f"{formats.percent(abs(c.difference))} points {'above' if c.difference > 0 else 'below'} {control}"
+    numbers = f"95 % CI {formats.points_interval(c.low, c.high)}, {_tested(judged)}"
+    return f"{treated} scores {apart if c.difference else f'as high as {control}'} ({numbers}): undecided"
 
 
 def _measured(judged: Judged) -> str:
@@ -160,18 +162,21 @@ def _measured(judged: Judged) -> str:
 
 
 def _tested(judged: Judged) -> str:
-    return f"adjusted {formats.p_phrase(judged.p)}, n = {formats.plural(judged.comparison.seeds, 'seed')}"
+    return f"adjusted {formats.p_phrase(judged.p)}"
 
 
 def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
     """How many of several comparisons improve, lower, do nothing that matters, or are undecided, naming the decided.
 
-    It is contradicted when one of them is, else supported or equivalent when one of them is.
+    It is contradicted when one of them is, else supported or equivalent when one of them is. Where none may be decided,
+    it tells how far apart the networks are.
     """
     verdicts = {each.verdict for each in judged}
     order: tuple[Verdict, ...] = ("contradicted", "supported", "equivalent", "inconclusive")
     verdict = next(v for v in order if v in verdicts)
     rests_on = tuple(f"{kind}/{j.key}" for j in judged for kind in ("difference", "p"))
+    if not any(each.decidable for each in judged):
+        return Finding(name, _range(dict(zip(titles, judged, strict=True))), verdict, rests_on)
     by_outcome: dict[str, list[str]] = {}
     for each, title in zip(judged, titles, strict=True):
         by_outcome.setdefault(_outcome(each), []).append(title)
@@ -185,6 +190,17 @@ def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) 
     if silent := len(by_outcome.get("undecided", [])):
         parts.append(f"{silent} {'are' if silent > 1 else 'is'} undecided")
     return Finding(name, f"Of {len(judged)} comparisons with a control, {formats.listing(parts)}.", verdict, rests_on)
+
+
+def _range(judged: Mapping[str, Judged]) -> str:
+    """How far apart the networks of comparisons without a verdict are, by phrase, as a sentence."""
+    ordered = sorted(judged.items(), key=lambda item: item[1].comparison.difference)
+    ends = [f"{formats.points(each.comparison.difference)} points ({name})" for name, each in ordered]
+    seeds = formats.plural(max(each.comparison.seeds for each in judged.values()), "seed")
+    if len(ends) == 1:
+        return f"With {seeds} no recipe has a verdict; the network differs from its control by {ends[0]}."
+    reach = f"the differences of networks from their controls reach from {ends[0]} to {ends[-1]}"
+    return f"With {seeds} no recipe has a verdict; {reach}."
 
 
 def _outcome(judged: Judged) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -13,9 +14,7 @@ from analysis import formats, style
 from analysis.captions import accuracy_cells, counted, join
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
-from analysis.statistics.comparison import compare
 from analysis.statistics.deployment import deployment_frame, pareto_front
-from analysis.subjects.protocol import describe_augmentation
 from study.kinds import Latency, Quantization, TeacherAnswers
 
 SAME_SPEED = 0.05
@@ -26,7 +25,6 @@ LATENCY, SIZE = "Median latency at batch 1, ms", "File size, MB"
 def plan_facts(results: Results) -> Iterator[Fact]:
     """What is set for latency and int8, and how teachers answer."""
     made, view = Origin(plan_facts), results.view
-    stored = view.plan.dataset.image_size
     for latency in view.planned(Latency):
         yield made.count(f"setting/{latency.key}/repeats", latency.repeats)
     for int8 in view.planned(Quantization):
@@ -35,7 +33,6 @@ def plan_facts(results: Results) -> Iterator[Fact]:
         yield made.count(f"answers/{answers.key}/views", answers.views)
         arithmetic = "eight-bit integers" if answers.int8 else "floating point"
         yield made.text(f"answers/{answers.key}/arithmetic", arithmetic)
-        yield made.text(f"answers/{answers.key}/augmentation", describe_augmentation(answers.augmentation.at(stored)))
 
 
 @facts
@@ -50,40 +47,26 @@ def teacher_facts(results: Results) -> Iterator[Fact]:
 
 
 @facts
-def int8_facts(results: Results) -> Iterator[Fact]:
-    """What int8 costs in accuracy and saves in size."""
-    view = results.view
-    for int8 in view.of_kind(Quantization):
-        key, runs = int8.key, view.names(int8.key, int8.source)
-        if judged := results.judged.get(key):
-            yield Origin(compare, runs).points(f"int8/{key}/accuracy-change", judged.comparison.difference)
-        ratio = view.metric(key, "fp32_bytes") / view.metric(key, "int8_bytes")
-        yield Origin(int8_facts, runs).number(f"int8/{key}/size-ratio", ratio, 1)
-        agreement = view.metric(key, "agreement")
-        yield Origin(Quantization.carry_out, view.names(key)).percent(f"int8/{key}/agreement", agreement)
-
-
-@facts
 def latency_facts(results: Results) -> Iterator[Fact]:
-    """How big every timed model is, and how fast it answers."""
+    """How much sooner int8 models answer than their float32 forms, and how much smaller they are."""
     view = results.view
     made = Origin(deployment_frame, view.names(*(latency.key for latency in view.of_kind(Latency))))
-    for row in results.deployment.itertuples():
-        model = f"{row.model}/{row.precision}"
-        yield made.milliseconds(f"latency/{model}/p50", row.p50_ms)
-        yield made.milliseconds(f"latency/{model}/p95", row.p95_ms)
-        yield made.megabytes(f"size/{model}", row.bytes)
     for speed in int8_speeds(results):
         yield made.number(f"latency/{speed.key}/speedup", speed.full / speed.int8, 2)
+        yield made.number(f"size/{speed.key}/ratio", speed.smaller, 1)
 
 
 class Speed(NamedTuple):
-    """Median latencies (ms, batch 1, one thread) of a network in float32 and in its int8 form ``key``, ``title``."""
+    """Median latencies (ms, batch 1, one thread) of a network in float32 and in its int8 form ``key``, ``title``.
+
+    ``smaller`` says how many times the file shrinks.
+    """
 
     key: str
     title: str
     full: float
     int8: float
+    smaller: float
 
 
 def int8_speeds(results: Results) -> list[Speed]:
@@ -93,8 +76,8 @@ def int8_speeds(results: Results) -> list[Speed]:
     for row in frame[frame["precision"] == "int8"].itertuples():
         key = str(row.evaluated)
         same = frame["model"].isin([sources.get(key, key), row.model])
-        for full in frame.loc[same & (frame["precision"] == "float32"), "p50_ms"][:1]:
-            speeds.append(Speed(key, phrase(key), float(full), float(row.p50_ms)))
+        for full in frame[same & (frame["precision"] == "float32")][:1].itertuples():
+            speeds.append(Speed(key, phrase(key), float(full.p50_ms), float(row.p50_ms), full.bytes / row.bytes))
     return speeds
 
 
@@ -115,12 +98,14 @@ def latency_finding(speeds: Sequence[Speed]) -> Finding:
         words = f"{formats.decimal(max(ratio, 1 / ratio))} times as {'fast' if ratio > 1 else 'slow'}"
         if abs(ratio - 1) <= SAME_SPEED:
             words = f"equally fast to within {formats.decimal(100 * SAME_SPEED, 0)} %"
-        medians = f"(median {formats.decimal(speed.int8)} ms against {formats.decimal(speed.full)} ms)"
-        told.append(f"{words} {medians} for {speed.title}")
+        smaller = formats.decimal(speed.smaller, 1)
+        file = "file as large" if smaller == "1.0" else f"file {smaller} times smaller"
+        medians = f"median {formats.decimal(speed.int8)} ms against {formats.decimal(speed.full)} ms"
+        told.append(f"{words} ({medians}, {file}) for {speed.title}")
     verdict: Verdict = "supported" if min(ratios) > 1 + SAME_SPEED else "inconclusive"
     if min(ratios) < 1 - SAME_SPEED:
         verdict = "contradicted"
-    names = tuple(f"latency/{speed.key}/speedup" for speed in speeds)
+    names = tuple(name for speed in speeds for name in (f"latency/{speed.key}/speedup", f"size/{speed.key}/ratio"))
     return Finding("latency/int8", f"Against float32, int8 at batch 1 is {formats.listing(told)}.", verdict, names)
 
 
@@ -168,7 +153,7 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
     caption = join(
         f"No timed model is both faster and more accurate than {formats.listing(names)}, which {verb} the "
         f"front of {formats.plural(len(frame), 'model')}.",
-        "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); line: "
+        "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
         "Pareto front; squares: int8, open circles: float32.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",
     )
@@ -185,12 +170,9 @@ def _name(results: Results, row: object) -> str:
 def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
     shades = {row.Index: style.colour(results.view, row.evaluated) for row in frame.itertuples()}
-    canvas = style.canvas(2.0)
+    canvas = style.canvas(1.85)
     left, right = canvas.subplots(1, 2, sharey=True)
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
-        front = frame[pareto_front(frame, cost)].sort_values(cost)
-        heights = 100 * front["accuracy"]
-        axes.plot(scale * front[cost], heights, color=style.PALE, lw=2.5, zorder=0, drawstyle="steps-post")
         for row in frame.itertuples():
             shade, spread = shades[row.Index], style.error_bar(results.accuracies[row.evaluated])
             marker, size, fill = ("s", 5.0, shade) if row.precision == "int8" else ("o", 7.5, "none")
@@ -204,7 +186,18 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
         style.grid(axes, "y")
     left.set_ylabel("Test accuracy, %")
     style.round_accuracy(left)
+    for axes, cost, scale in ((left, "p50_ms", 1.0), (right, "bytes", 1e-6)):
+        _draw_front(axes, frame[pareto_front(frame, cost)].sort_values(cost), cost, scale)
     edge = right.get_xlim()[1]
     rows = frame.itertuples()
     style.label_ends(right, [(edge, 100 * row.accuracy, _name(results, row), shades[row.Index]) for row in rows])
     return canvas
+
+
+def _draw_front(axes: Axes, front: pd.DataFrame, cost: str, scale: float) -> None:
+    """The line below and to the right of which models are worse at more cost, from edge to edge."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    costs, heights = scale * front[cost], 100 * front["accuracy"]
+    places = ([costs.iloc[0], *costs, right], [low, *heights, heights.iloc[-1]])
+    axes.plot(*places, color=style.GREY, lw=0.9, ls="--", zorder=0, drawstyle="steps-post")
+    axes.set(xlim=(left, right), ylim=(low, high))

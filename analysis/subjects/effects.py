@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis import formats
-from analysis.captions import counted, join
+from analysis.captions import FILLED, counted, join
 from analysis.evidence import Fact, Finding, Findings, Origin, Strip, Table, facts, findings, table
 from analysis.results import Judged, Results
-from analysis.statistics.crossed import MIN_SEEDS
+from analysis.statistics.crossed import MIN_SEEDS, POWER
 from analysis.subjects.comparisons import summary_finding
 from analysis.subjects.transfer import train_seconds
 from study.kinds import Vote
 
 RECIPES = (1, 2, 3)  # levels that train networks one by one
 MARGIN = 0.03  # of the strip's width, left free at both ends
+MANY = 3  # comparisons that a sentence names one by one
 HEAD = ("Experiment", "Control", "Difference (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
 
 
@@ -32,12 +33,14 @@ def effects(results: Results, findings: Findings) -> Table | None:
             rows.append((f"Level {number}: {described.title}" if described else "Added to the study",))
         rows += [_row(results, each, strips[each.key]) for each in judged]
     few = any(each.retrained and each.comparison.seeds < MIN_SEEDS for each in results.judged.values())
-    power = "power 0.8" + (" by three seeds, where fewer were run" if few else "")
+    power = f"power {formats.setting(POWER)}" + (
+        f" by {formats.plural(MIN_SEEDS, 'seed')}, where fewer were run" if few else ""
+    )
     caption = join(
         takeaway(results),
         "Difference in test accuracy from the control, in points. Drawn: the same interval on one scale for all rows, "
-        "the line at zero; filled: adjusted p below 0.05. Detectable: the true difference found with "
-        f"{power}. Training: time of the treated networks, for a vote of all members.",
+        f"the line at zero; {FILLED}. Detectable: the true difference found with {power}. "
+        "Training: time of the treated networks, for a vote of all members.",
         counted(results),
         f"Each interval is of one comparison; p is adjusted for all {len(results.judged)}.",
     )
@@ -133,12 +136,18 @@ def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, bri
     more = {phrase: seeds for phrase, seeds in wanted.items() if seeds}
     verb = "is" if len(wanted) == 1 else "are"
     words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided."
+    if compared == len(wanted):
+        words = "The comparison is undecided." if compared == 1 else f"All {compared} comparisons are undecided."
     if brief and more:
-        words += f" With {formats.count(max(more.values()))} seeds differences as large as those seen would be found"
-        words += "." if len(more) == len(wanted) else f" in {formats.count(len(more))} of them."
+        words = f"{words[:-1]}; {formats.plural(max(more.values()), 'seed')} of each recipe would find a difference"
+        words += f" as large as the one seen in {formats.count(len(more))} of them"
+        words += "." if len(more) == len(wanted) else ", the others need more test images."
     elif more:
-        told = [f"{formats.count(seeds)} for {phrase}" for phrase, seeds in more.items()]
-        words += f" Seeds that would find a difference as large as the one seen: {formats.listing(told)}."
+        told = [
+            f"{formats.count(seeds)} for {phrase}" for phrase, seeds in sorted(more.items(), key=lambda item: item[1])
+        ]
+        listed = f"from {told[0]} to {told[-1]}" if len(told) > MANY else formats.listing(told)
+        words += f" Seeds that would find a difference as large as the one seen: {listed}."
     if not brief and (without := [phrase for phrase in wanted if phrase not in more]):
         words += f" For {formats.listing(without)} more test images are needed, not seeds."
     return Finding(name, words, "inconclusive", (name.replace("open/", "undecided/"),))

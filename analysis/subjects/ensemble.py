@@ -20,12 +20,10 @@ from analysis.captions import (
     evidence,
     join,
     one_seed,
-    takeaway,
 )
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
-from analysis.results import Results
+from analysis.results import Judged, Results
 from analysis.statistics import influence
-from analysis.statistics.comparison import compare
 from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.ensemble import Ensemble, ensemble_of, fixed_and_broken, oracle_accuracy
@@ -43,12 +41,13 @@ PLAIN = "soft-probabilities"  # the rule that averages probabilities and needs n
 
 @facts
 def ensemble_facts(results: Results) -> Iterator[Fact]:
-    """What voting gains, mends and introduces."""
+    """Who votes by which rules, what voting mends and introduces, and what the members could reach."""
     ensemble, view = results.ensemble, results.view
     if ensemble is None:
         return
     runs, voted = view.names(*ensemble.members), view.names(*ensemble.members, ensemble.best_vote)
     yield Origin(ensemble_of, runs).count("ensemble/members", len(ensemble.members))
+    yield Origin(ensemble_of, voted).count("ensemble/rules", len(ensemble.votes))
     yield Origin(ensemble_of, voted).text("ensemble/best-vote", view.phrase(ensemble.best_vote))
     yield Origin(ensemble_of, runs).text("ensemble/best-member", view.phrase(ensemble.best_member))
     yield Origin(fixed_and_broken, voted).count("ensemble/fixed", ensemble.fixed)
@@ -57,8 +56,6 @@ def ensemble_facts(results: Results) -> Iterator[Fact]:
     yield oracle.percent("oracle/accuracy", ensemble.oracle)
     interval = wilson(ensemble.oracle * n, n)
     yield oracle.interval("oracle/accuracy-interval", interval.low, interval.high)
-    if judged := results.judged.get(ensemble.best_vote):
-        yield Origin(compare, voted).points("ensemble/gain", judged.comparison.difference)
 
 
 @findings
@@ -185,13 +182,20 @@ def members(results: Results, findings: Findings) -> Table | None:
         validation = formats.percent(results.view.metric(key, "validation_accuracy"))
         rows.append((title(key), *role, validation, *accuracy_cells(accuracy), difference, p))
     caption = join(
-        takeaway(findings, "ensemble/gain"),
-        f"Members and votes; the weight is that in {title(ensemble.best_vote)}. This vote and the best "
-        f"member, {title(ensemble.best_member)}, are chosen on validation; the difference is theirs.",
+        _takeaway(results.judged.get(ensemble.best_vote)),
+        f"Members and votes; the weight is that in {title(ensemble.best_vote)}. This vote and the best member, "
+        f"{title(ensemble.best_member)}, are chosen on validation, of equals the first; the difference is theirs.",
         accuracy_interval(results),
     )
     head = ("Model", "Role", "Weight", "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
     return Table("members", caption, head, tuple(rows), "llrrrlrr")
+
+
+def _takeaway(judged: Judged | None) -> str:
+    """What the chosen vote does, in few words; empty where it has no comparison."""
+    change = judged.change if judged else 0
+    words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}[change]
+    return f"The vote chosen {words} its best member." if judged else ""
 
 
 @table

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
 from analysis import formats, style
 from analysis.captions import evidence, join
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Verdict, facts, figure, findings
 from analysis.results import Results
+from analysis.statistics.comparison import Accuracy, accuracy_of
 from analysis.statistics.contrasts import Contrast, contrasts
 from study.kinds import GradCam
 from study.kinds.gradcam import ABSENT
@@ -50,8 +53,12 @@ def roads(results: Results) -> list[Road]:
 
 @facts
 def road_facts(results: Results) -> Iterator[Fact]:
-    """How faithful each network's maps are, and of how many images that is known."""
+    """How faithful each network's maps are, of how many images that is known, and how fine the maps are."""
     if found := looked(results):
+        size = cells(results, found[0].sources[-1])
+        if size:
+            runs = results.view.names(found[0].sources[-1])
+            yield Origin(cells, runs).text("road/cells", "×".join(map(str, size)))
         made = Origin("study.kinds.gradcam.road", (found[1].name,))
         yield made.count("road/images", found[1].arrays["road"].shape[1])
         for road in roads(results):
@@ -70,23 +77,21 @@ def gradcam_findings(results: Results) -> Iterator[Finding]:
 
 def road_finding(scored: Sequence[Road], phrases: Sequence[str]) -> Finding:
     """Supported where every network's maps mark what matters, contradicted where one's mark the opposite."""
-    told = formats.listing([f"{_score(road)} for {phrase}" for road, phrase in zip(scored, phrases, strict=True)])
-    lowest = min(road.interval.low for road in scored)
-    verdict: Verdict = "supported" if lowest > 0 else "inconclusive"
-    words = "The maps are faithful in so far as removing what they mark costs more confidence than removing the rest"
-    if any(road.interval.high < 0 for road in scored):
-        verdict, words = (
-            "contradicted",
-            "Not all maps mark what matters: removing it costs less confidence than the rest",
-        )
-    elif lowest <= 0:
-        words = "Whether the maps mark what matters is open"
-    return Finding("road", f"{words}: ROAD is {told}.", verdict, tuple(f"road/{road.key}" for road in scored))
+    told: dict[str, list[str]] = {"more": [], "less": [], "not detectably more": []}
+    for road, phrase in zip(scored, phrases, strict=True):
+        cost = "more" if road.interval.low > 0 else "less" if road.interval.high < 0 else "not detectably more"
+        told[cost].append(f"{phrase} ({_score(road)})")
+    parts = [f"{cost} for {formats.listing(networks)}" for cost, networks in told.items() if networks]
+    verdict: Verdict = (
+        "contradicted" if told["less"] else "inconclusive" if told["not detectably more"] else "supported"
+    )
+    sentence = f"Compared with removing the rest, removing what the maps mark costs {'; '.join(parts)}."
+    return Finding("road", sentence, verdict, tuple(f"road/{road.key}" for road in scored))
 
 
 def _score(road: Road) -> str:
-    low, high = (formats.decimal(bound) for bound in (road.interval.low, road.interval.high))
-    return f"{formats.number(road.mean)} (95 % CI {low} to {high})"
+    low, high = (formats.number(bound) for bound in (road.interval.low, road.interval.high))
+    return f"ROAD {formats.number(road.mean)}, 95 % CI {low} to {high}"
 
 
 @facts
@@ -97,7 +102,7 @@ def attention_facts(results: Results) -> Iterator[Fact]:
         experiment, run = found
         runs = results.view.names(*experiment.sources)
         yield Origin(changes, runs).percent("attention/changed", changes(results, experiment).mean())
-        yield Origin(likeness, (run.name,)).number("attention/likeness", likeness(run), 2)
+        yield Origin(likeness, (run.name,)).number("attention/likeness", float(likeness(run).mean()), 2)
 
 
 def changes(results: Results, experiment: GradCam) -> np.ndarray:
@@ -106,9 +111,9 @@ def changes(results: Results, experiment: GradCam) -> np.ndarray:
     return np.stack([a.predicted != b.predicted for a, b in zip(ours, theirs, strict=True)]).astype(float)
 
 
-def likeness(run: Run) -> float:
-    """Mean correlation of two networks' maps of the same images."""
-    return float(np.mean([_correlation(*pair) for pair in zip(*run.arrays["maps"], strict=True)]))
+def likeness(run: Run) -> np.ndarray:
+    """Correlation of two networks' maps of each image, (K,)."""
+    return np.array([_correlation(*pair) for pair in zip(*run.arrays["maps"], strict=True)])
 
 
 def _attention(results: Results, experiment: GradCam, run: Run) -> Iterator[Finding]:
@@ -122,31 +127,35 @@ def _attention(results: Results, experiment: GradCam, run: Run) -> Iterator[Find
     if len(theirs) > 1:  # each seed beside the next one
         reseeded = np.stack([a.predicted != b.predicted for a, b in zip(theirs, theirs[1:] + theirs[:1], strict=True)])
     yield attention_finding(
-        float(changed.mean()),
+        accuracy_of(changed),
         None if reseeded is None else (float(reseeded.mean()), contrasts({"": changed - reseeded})[""]),
         likeness(run),
-        len(run.arrays["images"]),
         (results.view.phrase(treated), results.view.phrase(control)),
     )
 
 
 def attention_finding(
-    changed: float, reseeded: tuple[float, Contrast] | None, alike: float, images: int, names: tuple[str, str]
+    changed: Accuracy, reseeded: tuple[float, Contrast] | None, alike: np.ndarray, names: tuple[str, str]
 ) -> Finding:
     """Supported where ``changed``, the share of predictions that differ, exceeds what another seed alone changes.
 
-    ``alike`` is the mean correlation of both networks' maps over so many ``images``.
+    ``alike`` holds the correlation of both networks' maps of each image looked at, (K,).
     """
     treated, control = names
-    differ = f"give different answers on {formats.percent(changed)} % of the test images"
+    interval = f"95 % CI {formats.percent_interval(changed.low, changed.high)}"
+    differ = f"give different answers on {formats.percent(changed.mean)} % of the test images"
     words = f"{formats.sentence_case(treated)} and {control} {differ}"
     verdict: Verdict = "inconclusive"
-    if reseeded is not None:
+    if reseeded is None:
+        words += f" ({interval}), and how many another seed alone would change is not known"
+    else:
         share, contrast = reseeded
         verdict = "supported" if contrast.sign > 0 else "contradicted" if contrast.sign < 0 else "inconclusive"
         more = {1: "more than", -1: "less than", 0: "which is not detectably different from"}[contrast.sign]
         words += f", {more} the {formats.percent(share)} % between two seeds of {control} ({evidence(contrast)})"
-    maps = f"their maps correlate by {formats.decimal(alike)} on average over the {images} images looked at"
+    mean, bounds = float(alike.mean()), student(alike.tolist()) if len(alike) > 1 else Interval(math.nan, math.nan)
+    maps = f"over the {len(alike)} images looked at their maps correlate by {formats.decimal(mean)} on average"
+    maps += f" (95 % CI {formats.decimal(bounds.low)} to {formats.decimal(bounds.high)})"
     return Finding("attention", f"{words}; {maps}.", verdict, ("attention/changed", "attention/likeness"))
 
 
@@ -156,7 +165,13 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @figure
-def gradcam(results: Results, findings: Findings) -> Figure | None:
+def figures(results: Results, findings: Findings) -> Iterator[tuple[str, Figure | None]]:
+    """The maps, where there are or will be any and the images below them may be printed."""
+    if results.view.planned(GradCam) and results.view.plan.dataset.description.printable:
+        yield "gradcam", gradcam(results)
+
+
+def gradcam(results: Results) -> Figure | None:
     """The first Grad-CAM run; None before it."""
     found = looked(results)
     if found is None:
@@ -168,11 +183,13 @@ def gradcam(results: Results, findings: Findings) -> Figure | None:
         "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
         f"The {len(shown)} classes of {len(classes)} with most errors: a test image that {titles[-1]} classifies "
         "correctly with median confidence, and its most confident error. Below each the maps of "
-        f"{formats.listing(titles)}, interpolated from {_cells(results, experiment.sources[-1])}.",
+        f"{formats.listing(titles)}, in the cells of the last feature map.",
         f"n = {formats.plural(len(run.arrays['images']), 'image')} looked at; one seed.",
     )
     alt = "Test images with heat maps of the regions that speak for the true class"
-    return Figure("gradcam", caption, lambda: draw(run.arrays, classes, titles, shown), alt)
+    sizes = [cells(results, key) for key in experiment.sources]
+    arrays = dict(run.arrays) | {"maps": [in_cells(*each) for each in zip(run.arrays["maps"], sizes, strict=True)]}
+    return Figure("gradcam", caption, lambda: draw(arrays, classes, titles, shown), alt)
 
 
 def confusions(results: Results, key: str) -> np.ndarray:
@@ -188,51 +205,59 @@ def chosen(arrays: Mapping[str, np.ndarray], errors: np.ndarray) -> list[int]:
     return ranked[:SHOWN]
 
 
-def _cells(results: Results, key: str) -> str:
-    """The size of a network's last feature map, as recorded."""
+def cells(results: Results, key: str) -> tuple[int, int] | None:
+    """Height and width of a network's last feature map, as recorded; None where nothing is."""
     blocks = results.view.runs_of(key)[0].metrics["blocks"] if results.view.runs_of(key) else []
     maps = [shape for _, shape, _ in blocks if len(shape) == 3]
-    return f"the {maps[-1][1]}×{maps[-1][2]} cells of the last feature map" if maps else "the last feature map"
+    return (int(maps[-1][1]), int(maps[-1][2])) if maps else None
 
 
-def draw(
-    arrays: Mapping[str, np.ndarray], classes: Sequence[str], titles: Sequence[str], shown: Sequence[int]
-) -> Canvas:
+def in_cells(maps: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Maps (K, H, W) of one network as the means over the cells (h, w) of its last feature map, (K, h, w)."""
+    if size is None:
+        return maps
+    height, width = size
+    shrunk = (Image.fromarray(each.astype(np.float32)).resize((width, height), Image.Resampling.BOX) for each in maps)
+    return np.stack([np.asarray(each) for each in shrunk])
+
+
+def draw(arrays: Mapping[str, Any], classes: Sequence[str], titles: Sequence[str], shown: Sequence[int]) -> Canvas:
     """A pair of columns per class, correct and wrong; below each image one map per network.
 
-    ``arrays`` are those of ``study.kinds.GradCam``.
+    ``arrays`` are those of ``study.kinds.GradCam``, ``maps`` a stack (K, h, w) per network.
     """
     rows = [int(arrays[which][label]) for label in shown for which in ("correct", "wrong")]
     sides = [(arrays["targets"][row], arrays["predicted"][row]) for row in rows]
     heads = ["\n→\n".join(style.short(classes[label], LETTERS) for label in each) for each in sides]
-    canvas = style.canvas(0.5 + (1 + len(titles)) * 0.64)
+    canvas = style.canvas(0.5 + (1 + len(titles)) * 0.58)
     axes = canvas.subplots()
     _block(axes, mosaic(arrays, rows), heads, ["image", *titles])
     return canvas
 
 
-def mosaic(arrays: Mapping[str, np.ndarray], rows: Sequence[int] | np.ndarray) -> np.ndarray:
+def mosaic(arrays: Mapping[str, Any], rows: Sequence[int] | np.ndarray) -> np.ndarray:
     """Tiles (rows, columns) of TILE px with white gaps as one RGB image: each image above its heat maps."""
     images, maps, pitch = arrays["images"].transpose(0, 2, 3, 1), arrays["maps"], TILE + GAP
     canvas = np.full(((1 + len(maps)) * pitch - GAP, max(1, len(rows)) * pitch - GAP, 3), 255, dtype=np.uint8)
     for column, chosen in enumerate(rows):
         if chosen == ABSENT:
             continue
-        for row, tile in enumerate([_enlarged(images[chosen]), *(_overlay(images[chosen], m[chosen]) for m in maps)]):
+        for row, tile in enumerate([enlarged(images[chosen]), *(_overlay(images[chosen], m[chosen]) for m in maps)]):
             canvas[row * pitch : row * pitch + TILE, column * pitch : column * pitch + TILE] = tile
     return canvas
 
 
-def _enlarged(pixels: np.ndarray) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.BILINEAR))
+def enlarged(pixels: np.ndarray, how: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+    """Pixels (h, w) or (h, w, 3) uint8 as a tile of the figures."""
+    return np.asarray(Image.fromarray(pixels).resize((TILE, TILE), how))
 
 
 def _overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """The image in grey under a heat map (H, W) in [0, 1]."""
-    grey = _enlarged(image).mean(axis=2, keepdims=True)
-    colour = 255 * colormaps["inferno"](_enlarged((255 * heat).astype(np.uint8)) / 255)[..., :3]
+    """The image in grey under a heat map (h, w) in [0, 1], its cells as they are."""
+    grey = enlarged(image).mean(axis=2, keepdims=True)
+    colour = (
+        255 * colormaps["inferno"](enlarged((255 * heat).astype(np.uint8), Image.Resampling.NEAREST) / 255)[..., :3]
+    )
     return ((1 - OPACITY) * grey + OPACITY * colour).astype(np.uint8)
 
 

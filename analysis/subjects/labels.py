@@ -31,7 +31,6 @@ def label_facts(results: Results) -> Iterator[Fact]:
     view = results.view
     predictions, runs = view.predictions(key)[0], view.names(key)[:1]
     begins = view.plan.dataset.description.test_begins
-    yield Origin(label_facts, runs).text("labels/model", _phrase(results, key))
     if audit:
         for name, number in audited_errors(audit, predictions, begins).items():
             yield Origin(audited_errors, runs).count(f"labels/{name}", number)
@@ -94,7 +93,7 @@ def label_finding(found: Mapping[str, int], images: int, phrase: str) -> Finding
         f"{formats.percent(elsewhere / max(1, images - wrong))} % of the others (Fisher’s exact test, "
         f"{formats.p_phrase(p)})."
     )
-    return Finding("labels/errors", sentence, verdict, ("labels/wrong", "labels/wrong-faulty"))
+    return Finding("labels/errors", sentence, verdict, ("labels/wrong", "labels/wrong-faulty", "labels/faulty"))
 
 
 def people_finding(shared: Mapping[str, float], images: int, phrase: str) -> Finding:

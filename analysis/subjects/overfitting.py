@@ -10,19 +10,19 @@ from analysis.results import Results
 
 # A network overfits when accuracy on training images exceeds that on validation images by this much.
 LEAST_GAP = 0.03
+CONTROL = "level2/control"  # the network that the ablations need to overfit
 
 
 @facts
 def overfitting_facts(results: Results) -> Iterator[Fact]:
-    """Accuracy of every trained network on training images without augmentation, and what it exceeds validation by."""
+    """Accuracy of the ablations' control on training images without augmentation, and what it exceeds validation by."""
     yield Origin(gap).text("protocol/overfitting", f"{formats.percent(LEAST_GAP)} points")
-    for experiment in results.view.trained:
-        key = experiment.key
-        made, (excess, low, high) = Origin(gap, results.view.names(key)), gap(results, key)
-        yield made.percent(f"train-accuracy/{key}", results.view.metric(key, "train_accuracy"))
-        yield made.points(f"gap/{key}", excess)
+    if results.view.runs_of(CONTROL):
+        made, (excess, low, high) = Origin(gap, results.view.names(CONTROL)), gap(results, CONTROL)
+        yield made.percent(f"train-accuracy/{CONTROL}", results.view.metric(CONTROL, "train_accuracy"))
+        yield made.points(f"gap/{CONTROL}", excess)
         text = f"{formats.points_interval(low, high)} points"
-        yield made.fact(f"gap-interval/{key}", [low, high], "points", text)
+        yield made.fact(f"gap-interval/{CONTROL}", [low, high], "points", text)
 
 
 def gap(results: Results, key: str) -> tuple[float, float, float]:
@@ -44,11 +44,9 @@ def gap(results: Results, key: str) -> tuple[float, float, float]:
 
 @findings
 def overfitting_findings(results: Results) -> Iterator[Finding]:
-    """Whether what trained networks are compared with overfits."""
-    view = results.view
-    for key in dict.fromkeys(experiment.control for experiment in view.trained if experiment.control):
-        if view.runs_of(key):
-            yield _finding(results, key)
+    """Whether the network that the ablations need to overfit does."""
+    if results.view.runs_of(CONTROL):
+        yield _finding(results, CONTROL)
 
 
 def _finding(results: Results, key: str) -> Finding:
@@ -65,5 +63,6 @@ def _finding(results: Results, key: str) -> Finding:
         f"it is right on {formats.percent(seen)} % of training images and on {formats.percent(unseen)} % of validation "
         f"images, a gap of {formats.points(excess)} points (95 % CI {formats.points_interval(low, high)})"
     )
-    names = tuple(f"{kind}/{key}" for kind in ("train-accuracy", "validation-accuracy", "gap", "gap-interval"))
-    return Finding(f"overfitting/{key}", f"{formats.sentence_case(words)}: {evidence}.", verdict, names)
+    names = (f"{kind}/{key}" for kind in ("train-accuracy", "validation-accuracy", "gap", "gap-interval"))
+    rests_on = ("protocol/overfitting", *names)
+    return Finding(f"overfitting/{key}", f"{formats.sentence_case(words)}: {evidence}.", verdict, rests_on)

@@ -63,12 +63,13 @@ def level_facts(results: Results) -> Iterator[Fact]:
     for level, key in results.best.items():
         chosen = Origin(StudyView.selected, view.names(*(experiment.key for experiment in view.at(level))))
         measured, accuracy = Origin(summarise, view.names(key)), results.accuracies[key]
-        yield chosen.text(f"best/level{level}", view.title(key))
         yield chosen.text(f"best-phrase/level{level}", view.phrase(key))
         yield chosen.text(f"best-key/level{level}", key)
         yield measured.percent(f"best-accuracy/level{level}", accuracy.mean)
         yield measured.interval(f"best-accuracy-interval/level{level}", accuracy.low, accuracy.high)
     planned = Origin(read_plan)
+    if marked := [str(level) for level, described in view.level.items() if described.pass_mark is not None]:
+        yield planned.text("pass-mark/levels", formats.listing(marked))
     for level, described in view.level.items():
         mark, reference = described.pass_mark, described.reference
         if mark is not None:
@@ -87,16 +88,12 @@ def pass_marks(results: Results) -> Iterator[Finding]:
         mark = results.view.level[level].pass_mark
         if mark is not None:
             runs = results.view.names(key)
-            yield pass_mark_finding(level, results.view.title(key), results.accuracies[key], mark, runs)
+            yield pass_mark_finding(level, results.view.phrase(key), results.accuracies[key], mark, runs)
 
 
-def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...] = ()) -> Finding:
-    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided.
-
-    The interval covers test images, and with several seeds chance in training; one seed speaks of the model at hand.
-    """
-    covered = f"{accuracy.seeds} seeds, over seeds and images" if accuracy.seeds > 1 else "1 seed, over images alone"
-    reached = "{} % (95 % CI {}, {})".format(*accuracy_cells(accuracy), covered)
+def pass_mark_finding(level: int, phrase: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...] = ()) -> Finding:
+    """Whether the level's model meets its mark: with its whole interval, not at all, or undecided."""
+    reached = "{} % (95 % CI {})".format(*accuracy_cells(accuracy))
     target = f"the level {level} pass mark of {formats.percent(mark)} %"
     verdict: Verdict
     if accuracy.low >= mark:
@@ -105,7 +102,7 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, r
         verdict, words = "contradicted", f"misses {target} with {reached}"
     else:
         verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
-    names = ("best", "best-accuracy", "best-accuracy-interval", "pass-mark")
+    names = ("best-phrase", "best-accuracy", "best-accuracy-interval", "pass-mark")
     about: About = "recipes" if accuracy.seeds >= MIN_SEEDS else "networks"
     test = "crossed analysis of variance" if accuracy.seeds > 1 else "Wilson interval"
     claim = Claim(
@@ -113,7 +110,7 @@ def pass_mark_finding(level: int, title: str, accuracy: Accuracy, mark: float, r
         verdict, runs, null=mark,
     )  # fmt: skip
     rests_on = tuple(f"{name}/level{level}" for name in names)
-    return Finding(f"pass-mark/level{level}", f"{title} {words}.", verdict, rests_on, claim)
+    return Finding(f"pass-mark/level{level}", f"{formats.sentence_case(phrase)} {words}.", verdict, rests_on, claim)
 
 
 @findings
@@ -150,13 +147,19 @@ def conclusions(results: Results) -> Iterator[Finding]:
     """How far accuracy moves over the levels with a pass mark, and which of the steps are shown."""
     marked = [level for level in results.best if results.view.level[level].step]
     if len(marked) > 1 and results.progress:
-        ends = [results.accuracies[results.best[level]].mean for level in (marked[0], marked[-1])]
-        verdicts = {level: judged.verdict for level, judged in results.progress.items()}
-        yield conclusion_finding((marked[0], marked[-1]), (ends[0], ends[1]), verdicts)
+        ends = {
+            level: (results.view.phrase(results.best[level]), results.accuracies[results.best[level]].mean)
+            for level in (marked[0], marked[-1])
+        }
+        steps = {level: (step.verdict, step.comparison.difference) for level, step in results.progress.items()}
+        yield conclusion_finding(ends, steps)
 
 
-def conclusion_finding(ends: tuple[int, int], reached: tuple[float, float], steps: Mapping[int, Verdict]) -> Finding:
-    """From the first to the last level that ``ends`` names; ``steps`` has the verdict of the step to each level."""
+def conclusion_finding(ends: Mapping[int, tuple[str, float]], steps: Mapping[int, tuple[Verdict, float]]) -> Finding:
+    """From the first to the last level, whose models and accuracies ``ends`` has.
+
+    ``steps`` has the verdict of the step to each level, and by how much accuracy differs from the level before.
+    """
     words: dict[Verdict, str] = {
         "supported": "is shown to raise accuracy",
         "contradicted": "is shown to lower it",
@@ -165,20 +168,24 @@ def conclusion_finding(ends: tuple[int, int], reached: tuple[float, float], step
     }
     told = []
     for verdict, one in words.items():
-        levels = [str(level) for level, each in steps.items() if each == verdict]
-        if levels:
+        found = {str(level): formats.points(by) for level, (each, by) in steps.items() if each == verdict}
+        if found:
             many = one.replace("is ", "are ", 1).replace("makes", "make")
-            step = f"the step to level {levels[0]} {one}"
-            told.append(step if len(levels) == 1 else f"the steps to levels {formats.listing(levels)} {many}")
-    first, last = (f"{formats.percent(each)} %" for each in reached)
-    moved = f"{'rises' if reached[1] > reached[0] else 'falls'} from {first} to {last}"
+            step = f"the step to level {formats.listing([*found])} {one}"
+            several = f"the steps to levels {formats.listing([*found])} {many}"
+            told.append(f"{step if len(found) == 1 else several} ({formats.listing([*found.values()])} points)")
+    (first, (start, low)), (last, (end, high)) = ends.items()
+    moved = f"{'rises' if high > low else 'falls'} from {formats.percent(low)} % to {formats.percent(high)} %"
+    if formats.percent(low) == formats.percent(high):
+        moved = f"stays at {formats.percent(high)} %"
     sentence = (
-        f"From level {ends[0]} to level {ends[1]} the test accuracy of the selected model "
-        f"{moved if first != last else f'stays at {last}'}; each against the model of the level before, "
-        f"{formats.listing(told)}."
+        f"From level {first} ({start}) to level {last} ({end}) the test accuracy of the selected model {moved}; each "
+        f"against the model that the level before selects, {formats.listing(told)}."
     )
-    verdict = next(each for each in ("contradicted", *words) if each in steps.values())
-    return Finding("conclusion", sentence, verdict, tuple(f"best-accuracy/level{level}" for level in ends))
+    verdict = next(each for each in ("contradicted", *words) if each in [each for each, _ in steps.values()])
+    rests_on = [f"{name}/level{level}" for level in ends for name in ("best-phrase", "best-accuracy")]
+    rests_on += [f"difference/level{level}-over-previous" for level in steps]
+    return Finding("conclusion", sentence, verdict, tuple(rests_on))
 
 
 def _asked(results: Results) -> bool:
@@ -194,15 +201,15 @@ def levels(results: Results, findings: Findings) -> Figure | None:
     caption = join(
         "Test accuracy of the models that the levels select.",
         "Filled: the model that each level selects on validation, named below, with its interval; small: the level's "
-        "other experiments"
-        + "; bar: the challenge's pass mark; open diamond: the published figure" * _asked(results)
-        + ".",
+        "other models" + "; bar: the challenge's pass mark; open diamond: the published figure" * _asked(results) + ".",
         accuracy_interval(results),
     )
-    alt = "Test accuracy in percent against level 1 to 5, with intervals"
+    numbers = formats.listing([str(level) for level in results.view.levels])
+    alt = f"Test accuracy in percent of levels {numbers}, with intervals"
     alt += ", pass marks and reference figures" * _asked(results)
     selected = results.best.values()
-    shown = {key: accuracy for key, accuracy in results.accuracies.items() if key in results.view.own}
+    models = {each.key for level in results.view.levels for each in results.view.models(level)}
+    shown = {key: accuracy for key, accuracy in results.accuracies.items() if key in models}
     data: dict[str, Sequence[object]] = {
         "experiment": list(shown),
         "selected": [key in selected for key in shown],
@@ -215,7 +222,7 @@ def levels(results: Results, findings: Findings) -> Figure | None:
 
 def _draw(results: Results) -> Canvas:
     """Accuracy in percent over the levels; the first pass mark and the last reference are named."""
-    canvas, shown = style.canvas(2.3), results.view.levels
+    canvas, shown = style.canvas(2.05), results.view.levels
     axes = canvas.subplots()
     for level in shown:
         _draw_level(axes, results, level)
@@ -237,7 +244,7 @@ def _draw(results: Results) -> Canvas:
 
 def _draw_level(axes: Axes, results: Results, level: int) -> None:
     key, described = results.best.get(level), results.view.level[level]
-    others = [e.key for e in results.view.at(level) if e.key in results.accuracies and e.key != key]
+    others = [e.key for e in results.view.models(level) if e.key in results.accuracies and e.key != key]
     heights = [100 * results.accuracies[other].mean for other in others]
     shades = [style.colour(results.view, other) for other in others]
     axes.scatter([level - 0.22] * len(heights), heights, 9, color=shades, linewidths=0)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
-from analysis.captions import counted, join, over
+from analysis.captions import FILLED, counted, join, over
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, contrasts
@@ -28,7 +28,7 @@ NAMED = 4  # classes that a sentence names one by one
 
 @facts
 def class_facts(results: Results) -> Iterator[Fact]:
-    """The pair of classes confused most, and the classes recognised most and least often."""
+    """The pair of classes confused most, and the class recognised least often."""
     key = results.best.get(LEVEL)
     if key is None:
         return
@@ -39,10 +39,10 @@ def class_facts(results: Results) -> Iterator[Fact]:
         yield made.text("confused/predicted", predicted)
         yield made.count("confused/count", number)
     scored, made = scores(predictions, view.classes), Origin(scores, view.names(key))
-    for name, row in (("worst", scored["recall"].idxmin()), ("best", scored["recall"].idxmax())):
-        yield made.text(f"{name}-class/name", scored["class"][row])
-        yield made.percent(f"{name}-class/recall", scored["recall"][row])
-        yield made.interval(f"{name}-class/recall-interval", scored["recall_low"][row], scored["recall_high"][row])
+    row = scored["recall"].idxmin()
+    yield made.text("worst-class/name", scored["class"][row])
+    yield made.percent("worst-class/recall", scored["recall"][row])
+    yield made.interval("worst-class/recall-interval", scored["recall_low"][row], scored["recall_high"][row])
 
 
 @dataclass(frozen=True)
@@ -146,30 +146,30 @@ def per_class(results: Results, findings: Findings) -> Table | None:
         return None
     view, judged = results.view, results.judged.get(key)
     scored = scores(view.predictions(key), view.classes)
-    columns = [scored["class"], *_recall(scored), *(scored[name].map(formats.percent) for name in ("precision", "f1"))]
+    columns = [scored["class"], *(column for name in ("recall", "precision", "f1") for column in _cells(scored, name))]
     if judged:
-        columns += _recall(scores(view.predictions(judged.control), view.classes))
+        columns += _cells(scores(view.predictions(judged.control), view.classes), "recall")
     if sized := unbalanced(scored["support"].to_numpy()):
         columns.insert(1, scored["support"].map(formats.count))
-    rows, worst = list(zip(*columns, strict=True)), scored["recall"].idxmin()
-    least = _recall(scored.loc[[worst]])
+    rows = list(zip(*columns, strict=True))
     beside = f"; control recall is that of {view.title(judged.control)}" if judged else ""
     fewest, most = int(scored["support"].min()), int(scored["support"].max())
     images = (
         formats.plural(most, "image") if fewest == most else f"{formats.count(fewest)} to {formats.count(most)} images"
     )
     caption = join(
-        f"The class {rows[worst][0]} is recognised least often, with a recall of {least[0].iloc[0]} % (95 % CI "
-        f"{least[1].iloc[0]}).",
+        f"The class {rows[scored['recall'].idxmin()][0]} is recognised least often.",
         f"Test scores of {view.title(key)}{beside}.",
         f"n = {images} per class, "
-        f"{over(len(view.predictions(key)))}; 95 % Wilson intervals, which cover the sampling of test images.",
+        f"{over(len(view.predictions(key)))}; 95 % Wilson intervals, for F1 carried over from its Jaccard index, cover "
+        "the sampling of test images.",
         _left_out(scored),
     )
-    head = ("Class", *(("Images",) if sized else ()), "Recall, %", "95 % CI", "Precision, %", "F1, %")
-    extra = ("Control recall, %", "95 % CI") if judged else ()
-    align = "l" + ("r" if sized else "") + "rlrr" + ("rl" if judged else "")
-    return Table("per_class", caption, (*head, *extra), tuple(rows[row] for row in _shown(scored)), align)
+    head = ("Class", *(("Images",) if sized else ()))
+    scored_by = ("Recall, %", "Precision, %", "F1, %", *(("Control recall, %",) if judged else ()))
+    head += tuple(name for score in scored_by for name in (score, "95 % CI"))
+    align = "l" + "r" * sized + "rl" * len(scored_by)
+    return Table("per_class", caption, head, tuple(rows[row] for row in _shown(scored)), align, dense=True)
 
 
 def _shown(scored: pd.DataFrame) -> list[int]:
@@ -192,10 +192,11 @@ def _left_out(scored: pd.DataFrame) -> str:
     )
 
 
-def _recall(scored: pd.DataFrame) -> list[pd.Series]:
-    bounds = zip(scored["recall_low"], scored["recall_high"], strict=True)
-    intervals = [formats.percent_interval(*each) for each in bounds]
-    return [scored["recall"].map(formats.percent), pd.Series(intervals, index=scored.index)]
+def _cells(scored: pd.DataFrame, name: str) -> list[pd.Series]:
+    """A score of each class and its interval, as cells."""
+    bounds = zip(scored[f"{name}_low"], scored[f"{name}_high"], strict=True)
+    intervals = [formats.MISSING if np.isnan(each[0]) else formats.percent_interval(*each) for each in bounds]
+    return [scored[name].map(formats.percent), pd.Series(intervals, index=scored.index)]
 
 
 @figure
@@ -213,8 +214,7 @@ def errors(results: Results, findings: Findings) -> Figure | None:
         _takeaway(matrix, classes),
         f"{view.title(key)}. Left: images of each true class by predicted class, in percent; blank: rounds to zero. "
         "Middle: recall, which the diagonal rounds, with 95 % Wilson intervals.",
-        f"Right: change of recall from {_told(results, changed)}, with joint 95 % intervals; filled: adjusted p below "
-        "0.05."
+        f"Right: change of recall from {_told(results, changed)}, with joint 95 % intervals; {FILLED}."
         if changed
         else "",
         counted(results, over(len(predictions))),
@@ -272,7 +272,7 @@ def _told(results: Results, changed: Sequence[Step]) -> str:
 def _draw(results: Results, key: str, matrix: np.ndarray, changed: Sequence[Step]) -> Canvas:
     """Three panels that share the classes' rows."""
     classes = results.view.classes
-    canvas = style.canvas(0.95 + 0.2 * max(7, len(classes)))
+    canvas = style.canvas(0.95 + 0.185 * max(7, len(classes)))
     ratios = [2.5, 1.25, 1.5] if changed else [2.5, 1.5]
     panels = canvas.subplots(1, len(ratios), width_ratios=ratios, sharey=True)
     _draw_confusion(panels[0], matrix, classes)

@@ -23,11 +23,13 @@ from study.experiment import (
     MUON_REST,
     ROTATED_FRACTION,
     Augmentation,
+    Experiment,
     Recipe,
     Stage,
     Trained,
 )
-from study.kinds import Training
+from study.kinds import Search, Training
+from study.kinds.search import best_recipe, with_values
 from study.metrics.calibration import expected_calibration_error
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
@@ -63,8 +65,9 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
     yield Origin(Judged.verdict).text("protocol/alpha", formats.setting(ALPHA))
     yield Origin(Judged.decidable).count("protocol/min-seeds", MIN_SEEDS)
     yield Origin(Judged.equivalent).text("protocol/margin", f"{formats.percent(MARGIN)} points")
-    yield Origin(assumed).text("protocol/seed-sd", f"{formats.percent(SEED_SD)} points")
-    if results.chance:
+    if results.chance is None:
+        yield Origin(assumed).text("protocol/seed-sd", f"{formats.percent(SEED_SD)} points")
+    else:
         spread = results.chance.overdispersion
         made = Origin(pooled, results.view.names(*results.judged))
         yield made.number("protocol/overdispersion", spread, 2)
@@ -202,18 +205,40 @@ def recipes(results: Results, findings: Findings) -> Table | None:
     for each in results.view.experiments.values():
         if each.trained is None:
             continue
-        words, warmup = describe_recipe(each.trained, stored), _where_used(each.trained).get("warmup")
+        trained = _found(results, each) or each.trained
+        words, warmup = describe_recipe(trained, stored), _where_used(trained).get("warmup")
         rate = words["learning-rate"] + (f" ({warmup})" if warmup else "")
-        shown = dict.fromkeys(_transforms(stage.augmentation.at(stored)) for stage in each.trained.recipe.stages)
+        shown = dict.fromkeys(_transforms(stage.augmentation.at(stored)) for stage in trained.recipe.stages)
         settings = (words[name] for name in names)
         rows.append((each.title, words["optimizer"], rate, *settings, ", then ".join(shown)))
     caption = join(
         "Everything that is set for a training, stage by stage where stages differ.",
         "Rate: the peak, and the fraction of steps that lead up to it; decay and smoothing: of weights and labels; "
-        "batch: images; crops and cutout in px, rotation in degrees. A search starts from the recipe shown.",
+        "batch: images; crops and cutout in px, rotation in degrees.",
+        _of_searches(results),
     )
     head = ("Experiment", "Optimizer", "Rate", "Schedule", "Decay", "Smoothing", "Batch", "Augmentation")
     return Table("recipes", caption, head, tuple(rows), "llllrrrl") if rows else None
+
+
+def _found(results: Results, experiment: Experiment) -> Trained | None:
+    """What the first seed of a search settled on; None for what is no search, or has not run."""
+    if not isinstance(experiment, Search) or not results.view.runs_of(experiment.key):
+        return None
+    best, _ = best_recipe(experiment, results.view.trials(experiment.key))
+    values = {name: float(f"{value:.2g}") for name, value in best["params"].items()}  # as the text has them
+    return Trained(experiment.trained.architecture, with_values(experiment.base.recipe, values))
+
+
+def _of_searches(results: Results) -> str:
+    """Which recipe is shown of a search, as a sentence; empty where nothing is searched."""
+    searches = results.view.planned(Search)
+    if not searches:
+        return ""
+    if not results.view.of_kind(Search):
+        return "Of a search the recipe is shown that it starts from."
+    seeds = max(len(results.view.runs_of(search.key)) for search in searches)
+    return f"Of a search the recipe is shown that it found{' with the first seed' if seeds > 1 else ''}."
 
 
 def _transforms(augmentation: Augmentation) -> str:

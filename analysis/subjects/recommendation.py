@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import formats
-from analysis.captions import evidence
+from analysis.captions import evidence, join
 from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.deployment import pareto_front
+from study.kinds import Quantization, Training
 
 FASTEST, NEXT, ENSEMBLE = "fastest", "next", "ensemble"
 
@@ -46,7 +47,7 @@ def choices(results: Results) -> list[Choice]:
 
 
 def _cost(row: object) -> str:
-    return f"{formats.decimal(row.p50_ms)} ms, {formats.decimal(row.bytes / 1e6)} MB"  # type: ignore[attr-defined]
+    return f"{formats.decimal(row.p50_ms)} ms and {formats.decimal(row.bytes / 1e6)} MB"  # type: ignore[attr-defined]
 
 
 def _gain(results: Results, key: str, control: str) -> np.ndarray:
@@ -73,9 +74,23 @@ def recommendation_findings(results: Results) -> Iterator[Finding]:
 def recommendation_finding(results: Results, chosen: list[Choice]) -> Finding:
     """Supported where there are costlier choices, and each is shown to be more accurate than the one before it."""
     told = [_reason(results, choice) for choice in chosen]
+    told.insert(1, untimed_twin(results, chosen[0].key))
     gains = [choice.gain.sign for choice in chosen if choice.gain]
     verdict: Verdict = "supported" if gains and min(gains) > 0 else "inconclusive"
-    return Finding("recommendation", " ".join(told), verdict, ("recommendation/fastest",))
+    return Finding("recommendation", join(*told), verdict, ("recommendation/fastest",))
+
+
+def untimed_twin(results: Results, key: str) -> str:
+    """What is to be said against a distilled model whose untaught twin was not timed: empty where a teacher helped."""
+    source = results.view.experiments[key]
+    source = results.view.experiments[source.source] if isinstance(source, Quantization) else source
+    judged, timed = results.judged.get(source.key), {*results.deployment["evaluated"], *results.deployment["model"]}
+    taught = isinstance(source, Training) and source.distillation is not None
+    if not (taught and judged) or judged.control in timed or judged.change > 0:
+        return ""
+    shown = {"contradicted": "was more accurate", "equivalent": "is as accurate for what matters"}
+    words = shown.get(judged.verdict, "may be as accurate, since distillation is undecided")
+    return f"Its twin, {results.view.phrase(judged.control)}, was not timed; it {words}."
 
 
 def _reason(results: Results, choice: Choice) -> str:
@@ -83,7 +98,8 @@ def _reason(results: Results, choice: Choice) -> str:
     reached = f"{formats.percent(results.accuracies[choice.key].mean)} %"
     if choice.gain is None:  # the fastest
         return (
-            f"Where latency counts most we recommend {name} ({reached}, {choice.cost}): no timed model answers sooner."
+            f"Of the models timed, {name} answers soonest ({reached}, {choice.cost}); we recommend it where latency "
+            "counts most."
         )
     if choice.budget == ENSEMBLE:
         name = f"the ensemble ({results.view.title(choice.key).lower()})"

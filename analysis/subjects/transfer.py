@@ -41,18 +41,24 @@ def accuracies(results: Results, findings: Findings) -> Table | None:
     if not results.accuracies:
         return None
     rows: list[tuple[str, ...]] = []
-    view = results.view
+    view, several = results.view, any(accuracy.sd is not None for accuracy in results.accuracies.values())
     for key, accuracy in results.accuracies.items():
         judged = bool(view.predictions(key, "validation"))  # what was made elsewhere may have none
         validation = formats.percent(view.metric(key, "validation_accuracy")) if judged else formats.MISSING
-        rows.append((view.title(key), validation, *accuracy_cells(accuracy), *cost_cells(results, key)))
+        seen = formats.percent(view.metric(key, "train_accuracy")) if view.experiments[key].trained else formats.MISSING
+        varied = formats.MISSING if accuracy.sd is None else formats.percent(accuracy.sd)
+        spread = (varied,) if several else ()
+        measured = (seen, validation, *accuracy_cells(accuracy), *spread)
+        rows.append((view.title(key), *measured, *cost_cells(results, key)))
     caption = join(
         f"Accuracy of {formats.plural(len(rows), 'experiment')} that predict.",
         accuracy_interval(results),
-        "MACs: multiply-accumulates per image at the size trained on; training time per run.",
+        "Train: on training images without augmentation. "
+        + "SD: between seeds, in points. " * several
+        + "MACs: multiply-accumulates per image at the size trained on; training time per run.",
     )
-    head = ("Experiment", "Validation, %", "Test, %", "95 % CI", *COSTS)
-    return Table("accuracies", caption, head, tuple(rows), "lrrlrrr")
+    head = ("Experiment", "Train, %", "Validation, %", "Test, %", "95 % CI", *(("SD",) if several else ()), *COSTS)
+    return Table("accuracies", caption, head, tuple(rows), f"lrrrl{'r' * several}rrr")
 
 
 def cost_cells(results: Results, key: str) -> tuple[str, ...]:

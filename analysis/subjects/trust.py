@@ -18,7 +18,7 @@ from analysis.evidence import (
 from analysis.results import Results
 from analysis.statistics.crossed import ALPHA, Estimate
 from analysis.statistics.influence import of_log_temperature
-from analysis.statistics.trust import Trust, Uncertainty, ood_of, sampled, trust_of
+from analysis.statistics.trust import Trust, ood_of, sampled, trust_of
 from study.kinds import McDropout, OutOfDistribution
 from study.metrics import uncertainty as scores
 from study.metrics.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
@@ -41,23 +41,20 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
         return
     model, before, after = results.view.names(trust.model), trust.before.calibration, trust.after.calibration
     yield Origin(trust_of, model).text("calibration/model", results.view.phrase(trust.model))
+    dropout = any(isinstance(results.view.experiments[key], McDropout) for key in trust.sources)
+    needed, best = (
+        "which has the dropout that one of the uncertainties needs",
+        "the most accurate one on validation images",
+    )
+    yield Origin(trust_of, model).text("calibration/reason", needed if dropout else best)
     yield Origin(expected_calibration_error, model).percent("calibration/ece-before", before.ece)
     yield Origin(expected_calibration_error, model).percent("calibration/ece-after", after.ece)
-    for name, uncertainty in (("before", trust.before), ("after", trust.after)):
-        ece = _within(uncertainty.ece_estimate)
-        yield Origin(Uncertainty.ece_estimate, model).interval(f"calibration/ece-interval-{name}", *ece)
     yield Origin(negative_log_likelihood, model).number("calibration/nll-before", before.nll)
     yield Origin(negative_log_likelihood, model).number("calibration/nll-after", after.nll)
     yield Origin(fit_temperature, model).number("calibration/temperature", trust.temperature, 2)
     low, high = _temperatures(trust)
     text = f"{formats.decimal(low)} to {formats.decimal(high)}"
     yield Origin(of_log_temperature, model).fact("calibration/temperature-interval", [low, high], "number", text)
-
-
-def _within(estimate: Estimate) -> tuple[float, float]:
-    """Interval of a score that lies between 0 and 1."""
-    interval = estimate.interval()
-    return max(0.0, interval.low), min(1.0, interval.high)
 
 
 def _temperatures(trust: Trust) -> tuple[float, float]:
@@ -68,46 +65,33 @@ def _temperatures(trust: Trust) -> tuple[float, float]:
 
 @facts
 def uncertainty_facts(results: Results) -> Iterator[Fact]:
-    """How well each uncertainty finds errors, and what refusing the least certain tenth leaves."""
+    """What refusing by the uncertainty chosen, and by the model's own, leaves of the errors."""
     trust, view = results.trust, results.view
     if trust is None:
         return
     runs = view.names(*trust.sources)
-    detection = Origin(scores.error_auroc, runs)
-    for name, uncertainty in trust.uncertainties.items():
-        yield detection.number(f"uncertainty/auroc-{name}", uncertainty.auroc)
-        yield Origin(scores.aurc, runs).percent(f"uncertainty/aurc-{name}", uncertainty.aurc)
-        for score, estimate in (("auroc", uncertainty.auroc_estimate), ("aurc", uncertainty.aurc_estimate)):
-            if not math.isnan(estimate.value):
-                interval, made = _within(estimate), Origin(getattr(Uncertainty, f"{score}_estimate"), runs)
-                text = " to ".join(formats.decimal(bound, 3 if score == "auroc" else 4) for bound in interval)
-                yield made.fact(f"uncertainty/{score}-interval-{name}", list(interval), "number", text)
+    selective = Origin(scores.risk_coverage, runs)
+    for name in dict.fromkeys(("entropy", trust.chosen)):
+        yield Origin(scores.aurc, runs).percent(f"uncertainty/aurc-{name}", trust.uncertainties[name].aurc)
     if trust.vote:
-        yield Origin(sampled, view.names(trust.vote)).text("uncertainty/vote", view.title(trust.vote))
-    chosen, selective = trust.uncertainties[trust.chosen], Origin(scores.risk_coverage, runs)
-    yield Origin(trust_of, runs).text("uncertainty/best", chosen.title)
-    yield detection.number("uncertainty/best-auroc", chosen.auroc)
-    yield selective.percent("selective/coverage", SELECTIVE_COVERAGE)
+        yield Origin(sampled, view.names(trust.vote)).text("uncertainty/vote", view.phrase(trust.vote))
+    chosen = trust.uncertainties[trust.chosen]
     yield selective.percent("selective/risk", chosen.risk_at(SELECTIVE_COVERAGE))
     yield selective.percent("selective/risk-of-all", chosen.risk_at(1))
 
 
 @facts
 def ood_facts(results: Results) -> Iterator[Fact]:
-    """How well each uncertainty tells a second dataset's images from the test images."""
+    """Which second dataset there is, or why there is none."""
     trust, view = results.trust, results.view
     if trust is None or trust.ood is None:
         return
-    keys = [experiment.key for experiment in view.of_kind(OutOfDistribution)]
-    made = Origin(ood_of, view.names(*keys))
+    made = Origin(ood_of, view.names(*(experiment.key for experiment in view.of_kind(OutOfDistribution))))
     if trust.ood.skipped:
         yield made.text("ood/skipped", trust.ood.skipped)
-        return
-    yield made.text("ood/title", trust.ood.title)
-    yield made.count("ood/images", trust.ood.images)
-    separation = Origin(scores.separation_auroc, view.names(*keys, *trust.sources))
-    for name in trust.ood.scores:
-        yield separation.number(f"ood/auroc-{name}", trust.ood_auroc(name))
+    else:
+        yield made.text("ood/title", trust.ood.title)
+        yield made.count("ood/images", trust.ood.images)
 
 
 @findings
@@ -128,18 +112,19 @@ def temperature_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
     estimate, (low, high) = trust.log_temperature, _temperatures(trust)
     if math.isnan(estimate.p) or estimate.p >= ALPHA:
         verdict: Verdict = "inconclusive"
-        reading = "The network was not detectably too sure or too modest"
+        reading = "The network is not detectably too sure or too modest"
     elif estimate.value < 0:
-        verdict, reading = "supported", "A temperature below one means that the network was too modest"
+        verdict, reading = "supported", "The network is too modest"
     else:
-        verdict, reading = "supported", "A temperature above one means that the network was too sure"
-    found = f"95 % CI {formats.decimal(low)} to {formats.decimal(high)}, {formats.p_phrase(estimate.p)} against one"
+        verdict, reading = "supported", "The network is too sure"
+    fitted = f"fitted temperature {formats.decimal(trust.temperature)}, 95 % CI {formats.decimal(low)} to "
+    fitted += f"{formats.decimal(high)}, {formats.p_phrase(estimate.p)} against one"
     claim = Claim(
         "z test of the fitted temperature", "networks", "number", trust.validation_images, len(trust.seeds),
         trust.temperature, low, high, estimate.p, verdict, runs, null=1.0,
     )  # fmt: skip
     names = ("calibration/temperature", "calibration/temperature-interval")
-    return Finding("calibration/reading", f"{reading} ({found}).", verdict, names, claim)
+    return Finding("calibration/reading", f"{reading} ({fitted}).", verdict, names, claim)
 
 
 def calibration_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
@@ -149,7 +134,7 @@ def calibration_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
     verb = {"supported": "lowers", "contradicted": "raises", "inconclusive": "does not detectably change"}[verdict]
     bounds = f"95 % CI {formats.signed(-interval.high, 3)} to {formats.signed(-interval.low, 3)}"
     sentence = (
-        f"Temperature scaling (T = {formats.decimal(trust.temperature)}) {verb} the negative log-likelihood "
+        f"Temperature scaling {verb} the negative log-likelihood "
         f"(change {formats.signed(-gain.value, 3)} nats, {bounds}, {formats.p_phrase(gain.p)}); the calibration "
         f"error goes from {formats.percent(before.ece)} % to {formats.percent(after.ece)} %."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
-from analysis.captions import averaged, join
-from analysis.evidence import Figure, Finding, Findings, Table, Verdict, figure, findings, table
+from analysis.captions import averaged, counted, join, over
+from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
@@ -26,10 +27,42 @@ POINTS = 400  # coverages drawn, so that a vector file stays small
 MOST = 40.0  # points², the area of a reliability diagram's fullest bin
 
 
+@dataclass(frozen=True)
+class Task:
+    """What scores are compared at: the finding's name, and its words for the network's own entropy and for others."""
+
+    name: str
+    opening: str
+    verb: str
+    what: str
+    condition: str = ""
+
+
+ERRORS = Task("uncertainty/equal", "ranks its errors", "rank", "them", "at equal accuracy, ")
+STRANGE = Task("uncertainty/ood", "tells them from test images", "tell", "them apart")
+
+
 def detection(trust: Trust, name: str) -> np.ndarray:
     """Contributions (S, N) to the AUROC with which a score ranks the errors of the single network, whosever it is."""
     scores, wrong = trust.uncertainties[name].scores, ~trust.before.correct
     return np.stack([influence.of_auroc(one, errors) for one, errors in zip(scores, wrong, strict=True)])
+
+
+def strangeness(trust: Trust) -> dict[str, np.ndarray]:
+    """Contributions (S, N + K) to the AUROC with which each score tells OOD from test images, where it was recorded."""
+    found = {name: trust.to_ood(name) for name in trust.uncertainties}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+@facts
+def ranking_facts(results: Results) -> Iterator[Fact]:
+    """How well each score finds the errors of one network, and tells OOD from test images."""
+    if (trust := results.trust) is not None:
+        runs = results.view.names(*trust.sources)
+        for name in trust.uncertainties:
+            yield Origin(detection, runs).number(f"{ERRORS.name}/auroc-{name}", detection(trust, name).mean())
+        for name, contributions in strangeness(trust).items():
+            yield Origin(Trust.to_ood, runs).number(f"{STRANGE.name}/auroc-{name}", contributions.mean())
 
 
 @findings
@@ -38,38 +71,52 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
     trust = results.trust
     if trust is None:
         return
-    own = detection(trust, "entropy")
-    if not np.isnan(own).any():
-        others = [name for name in trust.uncertainties if name != "entropy"]
-        titles = {name: _within(trust.uncertainties[name].title) for name in others}
-        gains = contrasts({titles[name]: detection(trust, name) - own for name in others})
-        yield equal_finding(gains, float(own.mean()))
-        found = {titles.get(name, "its entropy"): estimate_of(detection(trust, name)) for name in trust.uncertainties}
-        if poor := {title: each for title, each in found.items() if each.interval().low <= 0.5}:
-            yield chance_finding(poor)
+    yield from _ranked(trust, ERRORS, {name: detection(trust, name) for name in trust.uncertainties})
+    yield from _ranked(trust, STRANGE, strangeness(trust))
     yield selective_finding(trust.uncertainties[trust.chosen])
+
+
+def _ranked(trust: Trust, task: Task, contributions: Mapping[str, np.ndarray]) -> Iterator[Finding]:
+    """How the scores compare with the network's own entropy at a task, and which are not better than chance."""
+    own = contributions.get("entropy")
+    if own is None or np.isnan(own).any():
+        return
+    titles = {name: _within(trust.uncertainties[name].title) for name in contributions if name != "entropy"}
+    gains = contrasts({title: contributions[name] - own for name, title in titles.items()})
+    rests_on = tuple(f"{task.name}/auroc-{name}" for name in contributions)
+    yield ranking_finding(task, gains, estimate_of(own), rests_on)
+    found = {titles.get(name, "its own entropy"): estimate_of(each) for name, each in contributions.items()}
+    if poor := {title: each for title, each in found.items() if each.interval().low <= 0.5}:
+        yield chance_finding(task, poor, rests_on)
 
 
 def _within(title: str) -> str:
     return title[0].lower() + title[1:]
 
 
-def equal_finding(gains: Mapping[str, Contrast], own: float) -> Finding:
-    """Whether another score ranks the same errors better than the network's own entropy, AUROC ``own``; by title."""
+def ranking_finding(task: Task, gains: Mapping[str, Contrast], own: Estimate, rests_on: tuple[str, ...]) -> Finding:
+    """Whether another score does better than the network's own entropy, by its AUROC; ``gains`` by title."""
     by_size = dict(sorted(gains.items(), key=lambda item: -item[1].difference))
-    better, worse = ({name: each for name, each in by_size.items() if each.sign == sign} for sign in (1, -1))
-    parts = [f"{_extreme(better, 0)} {'ranks' if len(better) == 1 else 'rank'} them better"] if better else []
-    parts += [f"{_extreme(worse, -1)} {'ranks' if len(worse) == 1 else 'rank'} them worse"] if worse else []
-    sentence = f"The network’s own entropy ranks its errors with an AUROC of {formats.number(own)}"
+    parts, found = [], {sign: {name: each for name, each in by_size.items() if each.sign == sign} for sign in (1, -1)}
+    for sign, how in ((1, "better"), (-1, "worse")):
+        if some := found[sign]:
+            verb = f"{task.verb}s" if len(some) == 1 else task.verb
+            parts.append(f"{_extreme(some, 0 if sign > 0 else -1)} {verb} {task.what} {how}")
+    sentence = f"The network’s own entropy {task.opening} with an AUROC of {_with_interval(own)}"
     if parts:
-        sentence += f"; at equal accuracy, {' and '.join(parts)}."
-    else:
+        sentence += f"; {task.condition}{' and '.join(parts)}"
+    elif gains:
         name, widest = max(gains.items(), key=lambda item: abs(item[1].difference))
-        sentence += (
-            f"; no other score differs detectably, the largest difference being that of {name} ({_numbers(widest)})."
-        )
-    verdict: Verdict = "supported" if better else "contradicted" if worse else "inconclusive"
-    return Finding("uncertainty/equal", sentence, verdict, ("uncertainty/auroc-entropy",))
+        sentence += f"; no other score differs detectably, the largest difference being that of {name} "
+        sentence += f"({_numbers(widest)})"
+    verdict: Verdict = "supported" if found[1] else "contradicted" if found[-1] else "inconclusive"
+    return Finding(task.name, f"{sentence}.", verdict, rests_on)
+
+
+def _with_interval(estimate: Estimate) -> str:
+    interval = estimate.interval()
+    bounds = f"{formats.number(interval.low)} to {formats.number(interval.high)}"
+    return f"{formats.number(estimate.value)} (95 % CI {bounds})"
 
 
 def _extreme(found: Mapping[str, Contrast], which: int) -> str:
@@ -84,15 +131,11 @@ def _numbers(each: Contrast) -> str:
     return f"{formats.signed(each.difference, 3)}, {interval}, {formats.p_phrase(each.p, 'adjusted p')}"
 
 
-def chance_finding(poor: Mapping[str, Estimate]) -> Finding:
-    """The scores that are not shown to rank errors better than chance."""
-    told = []
-    for name, each in poor.items():
-        interval = each.interval()
-        bounds = f"95 % CI {formats.number(interval.low)} to {formats.number(interval.high)}"
-        told.append(f"{name} (AUROC {formats.number(each.value)}, {bounds})")
-    sentence = f"Not shown to be better than chance: {formats.listing(told)}."
-    return Finding("uncertainty/chance", sentence, "contradicted", ("uncertainty/auroc-entropy",))
+def chance_finding(task: Task, poor: Mapping[str, Estimate], rests_on: tuple[str, ...]) -> Finding:
+    """The scores that are not shown to do better than chance."""
+    told = formats.listing([f"{name}, {_with_interval(each)}" for name, each in poor.items()])
+    sentence = f"Not shown to {task.verb} {task.what} better than chance: {told}."
+    return Finding(f"{task.name}-chance", sentence, "contradicted", rests_on)
 
 
 def selective_finding(chosen: Uncertainty) -> Finding:
@@ -123,8 +166,9 @@ def trust(results: Results, findings: Findings) -> Table | None:
     if trust is None:
         return None
     measured = trust.ood if trust.ood and trust.ood.scores else None
+    strange = strangeness(trust)
     rows = [
-        (*_cells(trust, each), *([formats.number(trust.ood_auroc(each.name))] if measured else []))
+        (*_cells(trust, each), *([_strangeness(strange.get(each.name))] if measured else []))
         for each in trust.uncertainties.values()
     ]
     caption = join(
@@ -146,10 +190,14 @@ def _cells(trust: Trust, uncertainty: Uncertainty) -> tuple[str, ...]:
         uncertainty.title,
         _margin(uncertainty.ece_estimate, 2, 100),
         _margin(estimate_of(uncertainty.losses), 3),
-        formats.number(uncertainty.calibration.brier),
+        _margin(estimate_of(uncertainty.squared_errors), 3),
         _margin(estimate_of(detection(trust, uncertainty.name)), 3),
         _margin(uncertainty.aurc_estimate, 2, 100),
     )
+
+
+def _strangeness(contributions: np.ndarray | None) -> str:
+    return formats.MISSING if contributions is None else _margin(estimate_of(contributions), 3)
 
 
 def _margin(estimate: Estimate, digits: int, scale: float = 1.0) -> str:
@@ -163,12 +211,14 @@ def confidence(results: Results, findings: Findings) -> Figure | None:
     trust = results.trust
     if trust is None:
         return None
+    seeds = len(trust.seeds)
+    together = f", predictions of {seeds} seeds together" if seeds > 1 else ""
     caption = join(
         "How far confidence holds, and how the error rate falls when the least certain images are declined.",
         f"Left: accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins, areas by number "
-        "of images, as trained and after temperature scaling; dashed: perfect calibration. Right: error rate of the "
-        "images answered; dashed: mutual information (MI).",
-        averaged(results),
+        f"of images{together}, as trained and after temperature scaling; dashed: perfect calibration. Right: error "
+        f"rate of the images answered, {over(seeds)}; dashed: mutual information (MI).",
+        counted(results),
     )
     alt = "Accuracy against confidence before and after temperature scaling; error rate against coverage by uncertainty"
     risks = {each.title: each.risk.tolist() for each in trust.uncertainties.values()}
@@ -177,7 +227,7 @@ def confidence(results: Results, findings: Findings) -> Figure | None:
 
 
 def _draw(results: Results, trust: Trust) -> Canvas:
-    canvas = style.canvas(2.15)
+    canvas = style.canvas(1.95)
     left, right = canvas.subplots(1, 2, width_ratios=[1, 1.35])
     shade = style.colour(results.view, trust.model)
     left.plot([0, 100], [0, 100], "--", color=style.GREY, lw=0.8)

@@ -1,1 +1,1 @@
-"""What is shipped: export, int8, latency, predictions, the model card."""
+"""What is shipped: int8 models, predictions, the model card."""

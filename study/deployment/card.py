@@ -36,8 +36,8 @@ class Trusted:
         return self.run.predictions("test")
 
 
-def write_export(folder: Path, source: Run, int8: Run, plan: Plan, teacher: str = "") -> None:
-    """Write both ONNX files, export.json and README.md into the folder.
+def write_export(folder: Path, source: Run, int8: Run, plan: Plan, teacher: str = "") -> Manifest:
+    """Write both ONNX files, export.json and README.md into the folder; returns what export.json says.
 
     ``source`` is the trained run, by a ``teacher`` if any, ``int8`` the quantised one that holds both ONNX files.
     Recommended is the int8 model, unless it loses more than one point of validation accuracy. Temperatures and
@@ -49,6 +49,7 @@ def write_export(folder: Path, source: Run, int8: Run, plan: Plan, teacher: str 
     manifest = _manifest(folder, models, plan)
     write_bytes(folder / "README.md", render(models, manifest, plan, teacher).encode())
     write_json(folder / MANIFEST, asdict(manifest))
+    return manifest
 
 
 def _trusted(run: Run) -> Trusted:

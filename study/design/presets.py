@@ -215,55 +215,67 @@ def by_name(name: str) -> Preset:
     return PRESETS[name]
 
 
-def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Preset:
-    """The preset for that many training images stored at ``size`` px: itself for those that it is made for."""
-    tuned, student = preset.transfer, preset.mobile_student
-    share = min(1.0, images / preset.made_for)
+@dataclass(frozen=True)
+class _Scaling:
+    """What becomes of a preset's numbers, ``made_for`` so many training images, with other ``images`` of a ``size``."""
 
-    def epochs(number: int) -> int:
-        factor = min(max(math.sqrt(preset.made_for / images), LEAST_FACTOR), LARGEST_FACTOR)
+    made_for: int
+    images: int
+    size: int
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.images / self.made_for)
+
+    def epochs(self, number: int) -> int:
+        factor = min(max(math.sqrt(self.made_for / self.images), LEAST_FACTOR), LARGEST_FACTOR)
         return max(round(number * factor), min(number, 2))
 
-    def batch(number: int) -> int:
-        return number if share == 1 else min(number, max(images // FEWEST_STEPS, SMALLEST_BATCH))
+    def batch(self, number: int) -> int:
+        return number if self.share == 1 else min(number, max(self.images // FEWEST_STEPS, SMALLEST_BATCH))
 
-    def stage(given: Stage) -> Stage:
-        return replace(given, epochs=epochs(given.epochs))
+    def stage(self, given: Stage) -> Stage:
+        return replace(given, epochs=self.epochs(given.epochs))
 
-    def scratch(given: FromScratch) -> FromScratch:
-        side = min(size, given.largest)
+    def averaging(self, tuned: Transfer) -> float:
+        """The decay that leaves the first steps the share in the average that they have in a run of full length."""
+        made_for = tuned.stage.epochs * (self.made_for // tuned.batch_size)
+        steps = self.epochs(tuned.stage.epochs) * (self.images // self.batch(tuned.batch_size))
+        return tuned.averaging ** (made_for / max(1, steps))
+
+    def scratch(self, given: FromScratch) -> FromScratch:
+        side = min(self.size, given.largest)
         return replace(
             given,
             network=_network(given.network, side),
-            epochs=epochs(given.epochs),
-            batch_size=batch(given.batch_size),
+            epochs=self.epochs(given.epochs),
+            batch_size=self.batch(given.batch_size),
             first_size=SIZE_STEP * round(given.first_size * side / given.image_size / SIZE_STEP),
             image_size=side,
         )
 
-    side = min(size, preset.scratch.largest)
+
+def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Preset:
+    """The preset for that many training images stored at ``size`` px: itself for those that it is made for."""
+    scaled, side = _Scaling(preset.made_for, images, size), min(size, preset.scratch.largest)
+    tuned, search, tasks, student = preset.transfer, preset.search, preset.multi_task, preset.mobile_student
+    fewest = min(images, 2 * scaled.batch(preset.ablations.batch_size))
     return replace(
         preset,
         coarse=tuple(coarse),
         transfer=replace(
             tuned,
-            stage=stage(tuned.stage),
-            head_epochs=epochs(tuned.head_epochs),
-            batch_size=batch(tuned.batch_size),
+            stage=scaled.stage(tuned.stage),
+            head_epochs=scaled.epochs(tuned.head_epochs),
+            batch_size=scaled.batch(tuned.batch_size),
+            averaging=scaled.averaging(tuned),
         ),
-        ablations=scratch(preset.ablations),
-        search=replace(
-            preset.search,
-            images=max(round(preset.search.images * share), min(images, 2 * batch(preset.ablations.batch_size))),
-        ),
-        scratch=scratch(preset.scratch),
-        multi_task=replace(
-            preset.multi_task,
-            network=_network(preset.multi_task.network, side),
-            epochs=epochs(preset.multi_task.epochs),
-        ),
+        ablations=scaled.scratch(preset.ablations),
+        search=replace(search, images=max(round(search.images * scaled.share), fewest)),
+        scratch=scaled.scratch(preset.scratch),
+        multi_task=replace(tasks, network=_network(tasks.network, side), epochs=scaled.epochs(tasks.epochs)),
         wider=_network(preset.wider, side) if preset.wider else "",
-        mobile_student=replace(student, stage=stage(student.stage), batch_size=batch(student.batch_size)),
+        mobile_student=replace(student, stage=scaled.stage(student.stage), batch_size=scaled.batch(student.batch_size)),
     )
 
 

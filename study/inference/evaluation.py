@@ -19,6 +19,7 @@ from study.experiment import Precision, Recipe, Views
 from study.inference.offload import offloaded
 from study.machine import Machine
 from study.models.classifier import prepare, views
+from study.streams import CPU, globally_seeded
 
 BATCH = 250
 
@@ -91,8 +92,8 @@ def mc_dropout(
             features = shared(batch)
             return torch.stack([sampled(features).float().softmax(dim=1) for _ in range(passes)]).cpu()
 
-    with _only_dropout_active(model, active), torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(seed)
+    device = next((parameter.device for parameter in model.parameters()), CPU)
+    with _only_dropout_active(model, active), globally_seeded(seed, device), torch.inference_mode():
         return torch.cat([sample(batch) for batch in batches], dim=1).numpy()
 
 

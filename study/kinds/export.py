@@ -24,8 +24,9 @@ class Export(Kind):
         best = max(map(context.run, self.candidates), key=lambda run: run.metrics["validation_accuracy"])
         source = context.run(*best.experiment.needs)
         teachers = [context.run(key).metrics["teacher"] for key in source.experiment.needs]
-        write_export(context.folder, source, best, read_plan(context.root), ", ".join(teachers))
-        return Outcome({"exported": best.key, "exported_accuracy": best.metrics["validation_accuracy"]})
+        manifest = write_export(context.folder, source, best, read_plan(context.root), ", ".join(teachers))
+        deployed = {"float32": source, "int8": best}[manifest.deployed]
+        return Outcome({"exported": best.key, "exported_accuracy": deployed.metrics["validation_accuracy"]})
 
     def cost(self, scale: Scale) -> float:
         return 1.0

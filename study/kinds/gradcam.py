@@ -116,13 +116,13 @@ def road(model: Classifier, size: int, images: Tensor, maps: np.ndarray, targets
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
     from study.models.classifier import prepare, resize
+    from study.streams import globally_seeded
 
     if not len(images):
         return np.empty(0)
     stored = prepare(images, images.shape[-1], model)
     measured = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        torch.manual_seed(0)
+    with globally_seeded(0), torch.inference_mode():
         metric = ROADCombined(percentiles=ROAD_PERCENTILES)
         scores = metric(stored, maps, measured, lambda x: model(resize(x, size)))
     return np.asarray(scores, dtype=float)

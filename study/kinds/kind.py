@@ -30,6 +30,7 @@ OPERATIONS = {
     "compact_cnn_small_deep": 12.0,
     "compact_cnn": 60.0,
     "compact_cnn_wide": 135.0,
+    "compact_cnn_wide_deep": 85.0,
     "tf_efficientnet_lite1": 17.5,
     "tf_efficientnet_lite2": 21.0,
     "compact_cnn_deep": 45.0,
@@ -43,8 +44,11 @@ PER_SECOND = 6e7
 # counted them, and what a run needs beside: libraries, images and a runtime's copy of a network.
 ACTIVATIONS = {
     "compact_cnn_small": 786,
+    "compact_cnn_small_deep": 713,
     "compact_cnn": 1_392,
+    "compact_cnn_deep": 1_240,
     "compact_cnn_wide": 1_998,
+    "compact_cnn_wide_deep": 1_767,
     "mobilenetv3_small_100": 343,
     "tf_efficientnet_lite1": 2_138,
     "tf_efficientnet_lite2": 2_244,
@@ -67,11 +71,12 @@ class Scale:
         """Validation and test images."""
         return self.images["validation"] + self.images["test"]
 
-    def forward(self, key: str, images: int) -> float:
-        """Nominal seconds in which the network of another experiment evaluates that many images."""
+    def forward(self, key: str, images: int, views: int | None = None) -> float:
+        """Nominal seconds in which another experiment's network evaluates images, in its test views or so many."""
         trained = self.experiments[key].trained
         assert trained is not None, f"{key} trains nothing"
-        return forward(trained.architecture, trained.recipe.stages[-1].image_size, images)
+        passes = images * (views or trained.recipe.test_views)
+        return forward(trained.architecture, trained.recipe.stages[-1].image_size, passes)
 
 
 def forward(architecture: Architecture, size: int, images: int) -> float:
@@ -141,9 +146,9 @@ class Context:
 
 def predicted(split: str, indices: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> Outcome:
     """What is recorded of predictions on a split: indices and labels (N,), logits (N, C), and the accuracy."""
-    arrays = {"indices": indices, "labels": labels, "logits": logits.astype(np.float32)}
-    right = float((logits.argmax(axis=1) == labels).mean())
-    return Outcome({f"{split}_accuracy": right}, {f"{split}_{name}": values for name, values in arrays.items()})
+    found = records.Predictions(indices, labels, logits.astype(np.float32))
+    arrays = {f"{split}_{name}": values for name, values in vars(found).items()}
+    return Outcome({f"{split}_accuracy": found.accuracy}, arrays)  # of what is recorded: rounding makes ties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,5 +186,7 @@ class Kind(Experiment, ABC):
         """Runs with the same pace take the same multiple of their nominal time on one machine."""
         if self.trained is None:
             return self.kind
-        stage = self.trained.recipe.stages[-1]
-        return f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains}"
+        recipe, stage = self.trained.recipe, self.trained.recipe.stages[-1]
+        return (
+            f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains} {recipe.optimizer}"
+        )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 JOURNAL = "trials.journal"
 TRIAL = ".trial.pt"  # checkpoint of the trial under way
 STARTUP_TRIALS = 2
-DIVERGED = "diverged"
+DIVERGED, SECONDS = "diverged", "seconds"  # what a trial is marked with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,35 +175,44 @@ def _suggest(trial: optuna.Trial, experiment: Search) -> dict[str, float]:
 def _run_trial(
     search: optuna.Study, trial: optuna.Trial, experiment: Search, recipe: Recipe, dataset: Dataset, context: Context
 ) -> None:
-    import optuna
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
 
     from study.training.trainer import Diverged, Trainer
 
+    started = time.perf_counter()
     checkpoint, owner = context.folder / TRIAL, f"{files.owner(context.folder / records.SPEC)} {recipe}"
+    start = _interrupted(checkpoint, owner)
+    before = start.seconds
 
     def report(rows: list[Row]) -> None:
         trial.report(rows[-1]["validation_accuracy"], len(rows))
         if len(rows) < recipe.epochs and trial.should_prune():
-            raise optuna.TrialPruned
+            raise TrialPruned
 
     def keep(progress: Progress) -> None:
+        progress.seconds = before + time.perf_counter() - started
         progress.save(checkpoint, owner)
         report(progress.rows)
+
+    def end(state: TrialState, value: float | None = None) -> None:
+        trial.set_user_attr(SECONDS, before + time.perf_counter() - started)
+        if state == TrialState.FAIL:
+            trial.set_user_attr(DIVERGED, True)
+        search.tell(trial, value, state)
 
     model = context.build(experiment.base.architecture)
     monitored = len(dataset.validation)
     try:
         trainer = Trainer(model, recipe, dataset, context.machine, context.seed, monitored=monitored)
-        start = _interrupted(checkpoint, owner)
         for epochs in range(len(start.rows)):
             report(start.rows[: epochs + 1])
         rows = trainer.fit(start, keep, context.advance)
-        search.tell(trial, rows[-1]["validation_accuracy"])
-    except optuna.TrialPruned:
-        search.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        end(TrialState.COMPLETE, rows[-1]["validation_accuracy"])
+    except TrialPruned:
+        end(TrialState.PRUNED)
     except Diverged:
-        trial.set_user_attr(DIVERGED, True)
-        search.tell(trial, state=optuna.trial.TrialState.FAIL)
+        end(TrialState.FAIL)
 
 
 def _interrupted(checkpoint: Path, owner: str) -> Progress:
@@ -222,7 +231,7 @@ def _described(search: optuna.Study) -> list[dict[str, Any]]:
             "state": trial.state.name,
             "value": trial.value,
             "params": trial.params,
-            "seconds": trial.duration.total_seconds() if trial.duration else 0.0,
+            "seconds": trial.user_attrs.get(SECONDS, 0.0),  # Optuna's own are of a clock that may be set
         }
         for number, trial in enumerate(filter(_counts, search.trials))
     ]

@@ -72,7 +72,7 @@ class TeacherAnswers(Kind):
 
     def cost(self, scale: Scale) -> float:
         images = self.views * scale.images["train"] + scale.images["validation"]
-        dearest = max(scale.forward(key, images) for key in self.candidates)
+        dearest = max(scale.forward(key, images, views=1) for key in self.candidates)
         return EXPORT_SECONDS + dearest / (2 if self.int8 else 1)
 
     def images(self, scale: Scale) -> int:

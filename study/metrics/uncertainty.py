@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 
@@ -55,23 +53,3 @@ def aurc(scores: np.ndarray, correct: np.ndarray) -> float:
     Geifman, Uziel & El-Yaniv 2019, https://arxiv.org/abs/1805.08206
     """
     return float(risk_coverage(scores, correct)[1].mean())
-
-
-def separation_auroc(low: np.ndarray, high: np.ndarray) -> float:
-    """AUROC of telling those images whose uncertainty should be high from the others, each of any shape.
-
-    0.5 is chance, 1 separates them fully; NaN when one side is empty. Hendrycks & Gimpel 2017,
-    https://arxiv.org/abs/1610.02136
-    """
-    from sklearn.metrics import roc_auc_score
-
-    if not (low.size and high.size):
-        return math.nan
-    truth = np.repeat([0, 1], [low.size, high.size])
-    return float(roc_auc_score(truth, np.concatenate([low.ravel(), high.ravel()])))
-
-
-def error_auroc(scores: np.ndarray, correct: np.ndarray) -> float:
-    """AUROC of telling errors from hits by an uncertainty (N,); NaN when all images are right or all wrong."""
-    right = np.asarray(correct, dtype=bool)
-    return separation_auroc(np.asarray(scores)[right], np.asarray(scores)[~right])

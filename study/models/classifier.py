@@ -19,6 +19,7 @@ from study.experiment import Architecture, Stage, Views
 from study.models.compact_cnn import OWN_NETWORKS, CompactCNN
 from study.models.weights import build_backbone, pretrained_backbone
 from study.records import MODEL, Run
+from study.streams import globally_seeded
 
 VIEW_SHIFT = 1 / 32
 QUARTER_TURNS = 4
@@ -155,8 +156,7 @@ def build(
     standard deviation per channel, of the data. Raises StudyError for an unknown backbone or attention, or when
     pretrained weights are missing.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with globally_seeded(seed):
         backbone = (pretrained_backbone if architecture.pretrained else build_backbone)(architecture.backbone)
         if architecture.backbone not in OWN_NETWORKS:
             config = resolve_model_data_config(backbone)

@@ -16,7 +16,7 @@ from study.errors import RunsFailed, StudyError
 from study.records import Failure, Run
 from study.running.options import Options
 from study.running.preflight import preflight
-from study.running.progress import Estimator, Reporter, duration, place, shared
+from study.running.progress import Estimator, Reporter, duration, place, shared, slowdown_now
 from study.running.study import Job, Study, prepare
 from study.running.understood import understood
 from study.status import LOCK, problems
@@ -97,10 +97,12 @@ def _current(study: Study) -> dict[str, Run]:
 
 
 def _estimator(study: Study, current: dict[str, Run]) -> Estimator:
-    from study.machine import environment
+    from study.machine import available_threads, environment
 
     where = place(environment(study.machine, "float32") | {"threads": study.threads})
-    return Estimator.of(study.scale, where, current.values())
+    here = study.machine.device.type == "cpu" and not study.options.address
+    busy = slowdown_now(min(study.workers * study.threads, available_threads())) if here else 1.0
+    return Estimator.of(study.scale, where, current.values(), busy)
 
 
 def _require_upstream(jobs: list[Job], current: dict[str, Run]) -> None:

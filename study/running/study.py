@@ -171,7 +171,8 @@ def prepare(options: Options) -> Study:
     preset = presets.by_name(_default_preset() if options.preset == "auto" else options.preset)
     if options.study:
         inside(options.runs, options.study)
-    levels.experiments(preset, options.levels)
+    # Described super-classes can only add experiments, so what is unknown with them is so whatever the data are.
+    levels.selected(replace(preset, coarse=(0, 1)), options.levels, options.only)
     data = _unchanged(options, preset) or _loaded(options, preset)
     preset = presets.adapted(preset, data.sizes["train"], data.image_size, data.description.coarse(data.classes))
     chosen = levels.selected(preset, options.levels, options.only)

@@ -72,7 +72,10 @@ class Objective:
     how: Distillation | None = None
 
     def loss(self, batch: Batch, stage: Stage, streams: Streams) -> tuple[Tensor, Tensor]:
-        """Loss and number of correct answers for a batch."""
+        """Loss and number of correct answers for a batch; of a mixed image, each label counts with its share.
+
+        So does mixup's own accuracy in training, Zhang et al. 2018, https://arxiv.org/abs/1710.09412.
+        """
         how = Augmentation() if batch.augmented else stage.augmentation
         x = augment(batch.images, how, batch.mirrored, streams.augmentation)
         targets = functional.one_hot(batch.labels, self.model.classifier.out_features).float()
@@ -82,7 +85,7 @@ class Objective:
         with self.machine.autocast(self.recipe.precision):
             logits, extra = self._forward(inputs, batch.labels, streams)
             loss = self._blend(logits.float(), targets, batch.teacher) + self.recipe.auxiliary_weight * extra
-        return loss, (logits.detach().argmax(1) == batch.labels).sum()
+        return loss, targets.gather(1, logits.detach().argmax(1, keepdim=True)).sum()
 
     def cached_loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The same for pooled features (N, D) of a frozen backbone."""

@@ -25,7 +25,7 @@ from study.inference import evaluation
 from study.inference.offload import Method, offloaded, offloads, with_trunk
 from study.machine import Machine
 from study.models.classifier import Classifier, prepare
-from study.streams import derive, torch_generator
+from study.streams import derive, globally_seeded, torch_generator
 from study.training.objective import Batch, Objective, SoftLabels, Streams
 
 # Validation images that the learning curve is drawn from; the run's own validation accuracy is of all of them.
@@ -231,7 +231,8 @@ class Trainer:
         seconds = time.perf_counter() - started
         validation_loss, validation_accuracy = self._validate(phase, phase.stage.at(epoch - phase.first))
         if not math.isfinite(loss + validation_loss):
-            raise Diverged(f"training diverged in epoch {epoch + 1} (the loss is {loss}); lower the learning rate")
+            losses = f"the loss is {loss:g}, {validation_loss:g} on validation images"
+            raise Diverged(f"training diverged in epoch {epoch + 1} ({losses}); lower the learning rate")
         return {
             "train_loss": loss,
             "train_accuracy": accuracy,
@@ -248,8 +249,7 @@ class Trainer:
         self.train_mode(phase.stage)
         total, correct = (torch.zeros((), device=self.machine.device) for _ in range(2))
         streams, steps = Streams.of(self.seed, epoch), self.steps_per_epoch
-        with torch.random.fork_rng(devices=[self.machine.device] if self.machine.device.type == "cuda" else []):
-            torch.manual_seed(derive(self.seed, "dropout", epoch))
+        with globally_seeded(derive(self.seed, "dropout", epoch), self.machine.device):
             for number, chosen in enumerate(self.order(epoch), start=(epoch - phase.first) * steps):
                 loss, hits = self.step(phase, number, chosen, streams)
                 total += loss

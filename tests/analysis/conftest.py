@@ -20,9 +20,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.fixture(scope="session")
-def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Statistics of a complete study of two seeds on 100 images."""
-    return results_of(view_study(fabricate(tmp_path_factory.mktemp("two-seeds"), seeds=(0, 1), images=100)))
+def two_seeds_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete study of two seeds on 100 images; treat it as read-only."""
+    return fabricate(tmp_path_factory.mktemp("two-seeds"), seeds=(0, 1), images=100)
+
+
+@pytest.fixture(scope="session")
+def two_seeds(two_seeds_study: Path) -> Results:
+    """Its statistics."""
+    return results_of(view_study(two_seeds_study))
 
 
 @pytest.fixture(scope="session")

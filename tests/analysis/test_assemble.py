@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from study.records import current_runs, read_plan, write_plan
 from tests.fabricate import experiments, fabricate
 
 FIGURES = {
-    "levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam",
+    "levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam", "samples",
 }  # fmt: skip
 TABLES = {
     "effects", "experiments", "accuracies", "recipes", "per_class", "members", "diversity", "deployment", "trust",
@@ -50,16 +51,6 @@ def sky(results, findings):
 '''
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fabricate(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def evidence(study: Path) -> Evidence:
-    return assemble(study)
-
-
 def test_complete_study_yields_every_table_and_figure(evidence: Evidence) -> None:
     assert set(evidence.tables) == TABLES
     assert set(evidence.figures) == FIGURES
@@ -71,8 +62,8 @@ def test_tables_and_figures_bear_the_names_they_are_looked_up_by(evidence: Evide
         assert {name: each.name for name, each in shelf.items()} == {name: name for name in shelf}
 
 
-def test_facts_carry_names_of_runs_that_exist(study: Path, evidence: Evidence) -> None:
-    names = set(current_runs(study, read_plan(study)))
+def test_facts_carry_names_of_runs_that_exist(fabricated_study: Path, evidence: Evidence) -> None:
+    names = set(current_runs(fabricated_study, read_plan(fabricated_study)))
     measured = (
         "accuracy", "difference", "p/", "best", "ensemble", "calibration", "uncertainty", "int8", "latency", "road",
         "teacher",
@@ -106,7 +97,7 @@ def test_tables_print_accuracies_and_differences_as_the_facts_do(evidence: Evide
     names = ("accuracy", "accuracy-interval", "difference", "p")
     accuracy, interval, difference, p = (evidence.facts[f"{name}/level2/augmented"].text for name in names)
     (row,) = (row for row in evidence.tables["accuracies"].rows if row[0] == "Full recipe")
-    assert [f"{row[2]} %", f"{row[3]} %"] == [accuracy, interval]
+    assert [f"{row[3]} %", f"{row[4]} %"] == [accuracy, interval]
     (row,) = (row for row in evidence.tables["effects"].rows if row[0] == "Full recipe")
     assert [f"{str(row[2]).split(' (')[0]} points", row[4]] == [difference, p]
 
@@ -117,7 +108,9 @@ def test_every_row_of_every_table_has_a_cell_per_column(evidence: Evidence) -> N
 
 
 def test_captions_open_with_a_sentence_and_say_n(evidence: Evidence) -> None:
-    for name in FIGURES - {"architecture", "search", "curves", "gradcam"}:
+    for shown in (*evidence.figures.values(), *evidence.tables.values()):
+        assert re.match(r"\w.+?\. ", f"{shown.caption} ") and shown.caption.endswith("."), shown.name
+    for name in FIGURES - {"architecture", "search", "curves", "gradcam", "samples"}:
         assert "200 test images" in evidence.figures[name].caption
 
 
@@ -158,11 +151,11 @@ def test_stand_in_data_is_named_in_every_caption(tmp_path: Path) -> None:
     assert captions and all(caption.endswith(notice) for caption in captions)
 
 
-def test_assembling_twice_gives_the_same_evidence(study: Path, evidence: Evidence) -> None:
-    again = assemble(study)
-    assert again.facts == evidence.facts
-    assert again.findings == evidence.findings
-    assert again.tables == evidence.tables
+def test_assembling_twice_gives_the_same_evidence(fabricated_study: Path, evidence: Evidence) -> None:
+    again = assemble(fabricated_study)
+    assert (again.facts, again.findings, again.tables) == (evidence.facts, evidence.findings, evidence.tables)
+    captions, before = ({f.name: f.caption for f in each.figures.values()} for each in (again, evidence))
+    assert captions == before
 
 
 def test_altered_run_counts_as_missing(tmp_path: Path) -> None:
@@ -190,9 +183,11 @@ def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     return write
 
 
-def test_a_subject_is_found_by_its_file(study: Path, evidence: Evidence, subject: Callable[[str, str], None]) -> None:
+def test_a_subject_is_found_by_its_file(
+    fabricated_study: Path, evidence: Evidence, subject: Callable[[str, str], None]
+) -> None:
     subject("weather", SUBJECT)
-    found = assemble(study)
+    found = assemble(fabricated_study)
     assert found.facts["weather/name"].function == "analysis.subjects.weather.weather_facts"
     assert found.findings["weather"].sentence == found.tables["weather"].caption == "It is sunny."
     assert found.pending == ("figure/sky",)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.captions import accuracy_interval, difference_interval, join, takeaway
-from analysis.evidence import Finding
+from analysis.captions import accuracy_interval, difference_interval, join
 from analysis.results import Results
 
 
@@ -18,12 +17,6 @@ def test_caption_says_which_variability_its_interval_covers(results: Results, tw
 def test_caption_of_three_seeds_is_about_recipes(three_seeds: Results) -> None:
     told = difference_interval(three_seeds)
     assert "cover seeds and test images" in told and "nothing was retrained" in told
-
-
-def test_takeaway_is_the_first_finding_there_is() -> None:
-    finding = Finding("b", "B holds.", "supported", ())
-    assert takeaway({"b": finding}, "a", "b") == "B holds."
-    assert takeaway({}, "a", "b") == ""
 
 
 def test_empty_sentences_leave_no_gap() -> None:

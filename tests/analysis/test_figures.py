@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
 import matplotlib
 import pytest
 from matplotlib.figure import Figure as Canvas
@@ -9,16 +13,32 @@ from matplotlib.text import Text
 
 from analysis import style
 from analysis.assemble import assemble
-from analysis.evidence import Evidence
+from analysis.evidence import Figure
 from analysis.results import Results
-from tests.fabricate import fabricate
 
-NAMES = ("levels", "curves", "search", "architecture", "errors", "overlap", "pareto", "confidence", "gradcam")
+NAMES = (
+    "levels",
+    "curves",
+    "search",
+    "architecture",
+    "errors",
+    "overlap",
+    "pareto",
+    "confidence",
+    "gradcam",
+    "samples",
+)
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return assemble(fabricate(tmp_path_factory.mktemp("study"), seeds=(0, 1), images=100))
+def figures(two_seeds_study: Path) -> dict[str, Figure]:
+    return assemble(two_seeds_study).figures
+
+
+@pytest.fixture(scope="module")
+def draw(figures: dict[str, Figure]) -> Callable[[str], Canvas]:
+    """Draws each once."""
+    return cache(lambda name: figures[name].draw())
 
 
 def shown_texts(canvas: Canvas) -> list[Text]:
@@ -27,9 +47,8 @@ def shown_texts(canvas: Canvas) -> list[Text]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_figure_fits_the_text_width_with_legible_text_and_no_title(evidence: Evidence, name: str) -> None:
-    figure = evidence.figures[name]
-    canvas = figure.draw()
+def test_figure_fits_the_text_width_with_legible_text_and_no_title(draw: Callable[[str], Canvas], name: str) -> None:
+    canvas = draw(name)
     assert canvas.get_figwidth() == pytest.approx(style.TEXT_WIDTH)
     assert canvas.get_figheight() < 7.5
     assert {text.get_fontsize() for text in shown_texts(canvas)} <= {8.0, 9.0}
@@ -37,17 +56,17 @@ def test_figure_fits_the_text_width_with_legible_text_and_no_title(evidence: Evi
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_leaves_the_figure(evidence: Evidence, name: str) -> None:
-    canvas = evidence.figures[name].draw()
+def test_nothing_leaves_the_figure(draw: Callable[[str], Canvas], name: str) -> None:
+    canvas = draw(name)
     canvas.draw_without_rendering()
     drawn, (width, height) = canvas.get_tightbbox(), canvas.get_size_inches()
     assert drawn.x0 > -0.02 and drawn.y0 > -0.02  # inches
     assert drawn.x1 < width + 0.02 and drawn.y1 < height + 0.02
 
 
-def test_drawing_leaves_matplotlibs_settings_alone(evidence: Evidence) -> None:
+def test_drawing_leaves_matplotlibs_settings_alone(figures: dict[str, Figure]) -> None:
     before = {name: matplotlib.rcParams[name] for name in style.SETTINGS}
-    evidence.figures["levels"].draw()
+    figures["levels"].draw()
     assert {name: matplotlib.rcParams[name] for name in style.SETTINGS} == before
 
 
@@ -76,14 +95,12 @@ def test_characters_that_the_text_s_font_has_elsewhere_come_from_another() -> No
     assert [label.get_fontfamily() == ["STIXGeneral"] for label in axes.get_xticklabels()] == [True, False]
 
 
-def test_figures_are_set_in_the_fonts_of_the_text(evidence: Evidence) -> None:
-    canvas = evidence.figures["levels"].draw()
-    assert {text.get_fontfamily()[0] for text in shown_texts(canvas)} <= {"cmr10", "cmb10"}
+def test_figures_are_set_in_the_fonts_of_the_text(draw: Callable[[str], Canvas]) -> None:
+    assert {text.get_fontfamily()[0] for text in shown_texts(draw("levels"))} <= {"cmr10", "cmb10"}
 
 
-def test_architecture_diagram_draws_each_network_of_level_3(evidence: Evidence) -> None:
-    canvas = evidence.figures["architecture"].draw()
-    written = " ".join(text.get_text() for text in shown_texts(canvas))
+def test_architecture_diagram_draws_each_network_of_level_3(draw: Callable[[str], Canvas]) -> None:
+    written = " ".join(text.get_text() for text in shown_texts(draw("architecture")))
     assert "SE attention" in written and "Small CompactCNN" in written
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +25,22 @@ NAMES = (
 
 
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]], None]]:
+    """Lets these be the fonts of this machine, the file of each family."""
+
+    def known(files: dict[str, str]) -> None:
+        monkeypatch.setattr(fonts, "_files", lambda: files)
+        fonts.font_of.cache_clear()
+
+    yield known
+    monkeypatch.undo()
+    fonts.font_of.cache_clear()
+
+
+@pytest.fixture
+def bare(install: Callable[[dict[str, str]], None]) -> None:
     """A machine on which nothing is installed but what comes with matplotlib."""
-    base = {fonts.BASE: fonts._files()[fonts.BASE]}
-    monkeypatch.setattr(fonts, "_files", lambda: base)
-    fonts.font_of.cache_clear()
-    yield
-    fonts.font_of.cache_clear()
+    install({fonts.BASE: fonts._files()[fonts.BASE]})
 
 
 def test_stretches_of_what_cannot_be_printed_become_codes() -> None:
@@ -50,17 +59,15 @@ def test_what_no_font_has_is_a_code() -> None:
     assert fonts.legible(f"{CAT} 1") == "[U+732B] 1"
 
 
-def test_an_installed_font_serves_for_what_the_base_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_font_serves_for_what_the_base_lacks(
+    install: Callable[[dict[str, str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = {fonts.BASE: frozenset({0x61}), "Kana": frozenset({0x304B}), "Big": frozenset({0x304B, 0x732B})}
-    monkeypatch.setattr(
-        fonts, "_files", lambda: {"Big": "/fonts/b.ttf", "Kana": "/fonts/k.ttf", fonts.BASE: "/a/d.ttf"}
-    )
     monkeypatch.setattr(fonts, "_characters", known.__getitem__)
-    fonts.font_of.cache_clear()
+    install({"Big": "/fonts/b.ttf", "Kana": "/fonts/k.ttf", fonts.BASE: "/a/d.ttf"})
     assert fonts.families([f"a{CAT}\u304b\u0915"]) == ("Big",)
     assert fonts.folders([CAT]) == ["/a", "/fonts"]
     assert fonts.legible(f"{CAT}\u0915") == f"{CAT}[U+0915]"
-    fonts.font_of.cache_clear()
 
 
 def test_controls_and_unknown_characters_are_no_part_of_a_line() -> None:

@@ -13,7 +13,7 @@ from study.experiment import run_name
 from study.kinds import Quantization, Vote
 from study.records import SUPERSEDED, Outcome, finish, load_run, read_plan, write_plan
 from study.status import summary
-from tests.fabricate import fabricate
+from tests.fabricate import experiments, fabricate
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_level_that_votes_is_represented_by_a_vote(view: StudyView) -> None:
 
 
 def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
-    study = fabricate(tmp_path, seeds=(0, 1), images=60)
+    study = fabricate(tmp_path, seeds=(0, 1), images=60, planned=experiments(1, 2))
     (study / "level2" / "plain" / "seed-0" / "result.json").unlink()
     treated, control = view_study(study).paired("level2/augmented", "level2/plain")
     (expected,) = view_study(study).runs_of("level2/plain")
@@ -54,7 +54,7 @@ def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
 
 
 def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) -> None:
-    study = fabricate(tmp_path)
+    study = fabricate(tmp_path, images=60)
     assert view_study(study).pending == ()
     member = study / run_name("level3/se-head", 0)
     before = load_run(member)
@@ -68,7 +68,7 @@ def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) ->
 
 
 def test_predictions_that_newer_runs_superseded_are_counted(tmp_path: Path) -> None:
-    study = fabricate(tmp_path)
+    study = fabricate(tmp_path, planned=experiments(1))
     assert view_study(study).superseded == 0
     (study / SUPERSEDED / "level1").mkdir(parents=True)
     (study / "level1" / "finetuned" / "seed-0").rename(study / SUPERSEDED / "level1" / "finetuned")
@@ -76,7 +76,7 @@ def test_predictions_that_newer_runs_superseded_are_counted(tmp_path: Path) -> N
 
 
 def test_run_the_plan_does_not_name_is_left_out(tmp_path: Path) -> None:
-    study = fabricate(tmp_path, images=60)
+    study = fabricate(tmp_path, images=60, planned=experiments(1, 2))
     plan = read_plan(study)
     write_plan(study, replace(plan, experiments=plan.experiments[:3]))
     assert set(view_study(study).runs) == {experiment.key for experiment in plan.experiments[:3]}

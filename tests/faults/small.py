@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
-import numpy as np
 import pytest
 
 from study import files, records
@@ -85,6 +84,7 @@ def designed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(levels, "_modules", lambda: chosen)
         patch.setattr(datasets, "load", cache(datasets.load))
+        patch.setattr(runner, "slowdown_now", lambda threads: 1.0)  # takes longer than the runs
         yield
 
 
@@ -108,8 +108,3 @@ def results(study: Path) -> dict[str, str]:
 def metrics(study: Path) -> dict[str, object]:
     """Metrics of the complete runs by name."""
     return {name: run.metrics for name, run in records.current_runs(study, records.read_plan(study)).items()}
-
-
-def logits(study: Path, name: str) -> np.ndarray:
-    """What a run recorded of its test images."""
-    return records.load_run(study / name).arrays["test_logits"]

@@ -12,7 +12,7 @@ from report import pdf
 from report.build import build
 from study.errors import StudyError
 from tests.evidence_samples import blank_drawing
-from tests.fabricate import experiments, fabricate
+from tests.fabricate import ENVIRONMENT, experiments, fabricate
 
 KEY = "level1/finetuned"
 
@@ -41,11 +41,14 @@ def test_changed_numbers_are_told_with_both_values_and_flipped_verdicts(runs: Pa
     assert not [change.name for change in found.numbers if change.name.startswith("accuracy/level2/plain")]
 
 
-def test_more_seeds_and_another_revision_are_what_the_studies_were_made_of(runs: Path, tmp_path: Path) -> None:
-    fabricate(tmp_path / "seeds", seeds=(0, 1), planned=experiments(1, 2))
+def test_more_seeds_and_another_revision_are_what_the_studies_were_made_of(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "commit", "1" * 40)
+    fabricate(tmp_path / "seeds", seeds=(0, 1), planned=experiments(1))
     found = differ.diff(runs / "one", tmp_path / "seeds")
-    seeds = next(change for change in found.made_of if change.name == "study/seed-list")
-    assert (seeds.first, seeds.second, differ.part_of(seeds.name)) == ("0", "0 and 1", "seeds")
+    told = {differ.part_of(each.name): (each.first, each.second) for each in found.made_of}
+    assert told["seeds"] == ("0", "0 and 1") and told["code"] == ("0" * 12, "1" * 12)
 
 
 def test_a_report_kept_from_before_is_compared_with_its_study_as_it_is_now(

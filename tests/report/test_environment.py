@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from jinja2 import Environment, UndefinedError
+from jinja2 import UndefinedError
 
 from analysis.evidence import Table
 from report import environment
@@ -43,10 +43,6 @@ def test_misspelt_variable_is_an_error(kind: str) -> None:
 def test_a_macro_escapes_its_argument_once(kind: str, expected: str) -> None:
     emphasis = environment.macros(kind, VALUES)["emphasis"]
     assert _render(kind, "{{ emphasis(name) }}", emphasis=emphasis, name="a_b") == expected
-
-
-def test_latex_delimiters_are_not_those_of_sections() -> None:
-    assert environment.LATEX_DELIMITERS["variable_start_string"] != Environment().variable_start_string
 
 
 def _table(align: str, *widths: int) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,23 @@ from tests.fabricate import experiments, fabricate
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A study of level 1 and its report, its figures left blank."""
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of level 1 and its report, by Typst, its figures left blank."""
+    study = fabricate(tmp_path_factory.mktemp("study"), planned=experiments(1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pdf, "has_latex", lambda: False)
         patch.setattr("report.figures.draw", blank_drawing)
-        study = fabricate(tmp_path_factory.mktemp("study"), planned=experiments(1))
         assert stale(study) == ["no report was written yet"]
         build(study)
-        yield study
+    return study
+
+
+@pytest.fixture
+def study(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of both, on a machine like that on which the report was written."""
+    monkeypatch.setattr(pdf, "has_latex", lambda: False)
+    monkeypatch.setattr("report.figures.draw", blank_drawing)
+    return shutil.copytree(written, tmp_path / "study")
 
 
 def test_a_second_report_writes_nothing(study: Path) -> None:
@@ -53,18 +61,22 @@ def test_a_file_of_the_report_that_was_edited_makes_it_stale_and_is_written_agai
     assert build(study) and page.read_bytes() == before
 
 
+def test_what_a_kill_left_half_written_goes_with_the_next_report(study: Path) -> None:
+    left = study / "report" / ".report.pdf.7.partial"
+    left.write_bytes(b"%PDF")
+    assert build(study) and not left.exists() and stale(study) == []
+
+
 def test_changed_templates_make_it_stale(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "paper.jinja").write_text("")
-    monkeypatch.setattr("report.freshness.TEMPLATES", tmp_path)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "paper.jinja").write_text("")
+    monkeypatch.setattr("report.freshness.TEMPLATES", tmp_path / "templates")
     assert stale(study) == ["templates"]
 
 
 def test_a_damaged_note_of_what_it_was_made_of_makes_it_stale(study: Path) -> None:
-    note = study / "report" / "build.json"
-    before = note.read_bytes()
-    note.write_bytes(b"{")
+    (study / "report" / "build.json").write_bytes(b"{")
     assert stale(study) == ["build.json is damaged"]
-    note.write_bytes(before)
 
 
 def test_a_run_that_changes_makes_it_stale(study: Path) -> None:

@@ -13,12 +13,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.assemble import assemble
+from analysis.evidence import Evidence
 from report.build import render
 from report.lookup import Lookup
 from study.records import read_plan
 from tests.evidence_samples import blank_drawings
-from tests.fabricate import fabricate
 
 BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu")
 
@@ -47,10 +46,9 @@ class _Loads(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def lookup(tmp_path_factory: pytest.TempPathFactory) -> Lookup:
-    """What a complete fabricated study may say."""
-    study = fabricate(tmp_path_factory.mktemp("study"))
-    return Lookup(assemble(study), read_plan(study))
+def lookup(fabricated_study: Path, evidence: Evidence) -> Lookup:
+    """What a complete study may say."""
+    return Lookup(evidence, read_plan(fabricated_study))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +96,9 @@ def test_page_links_to_the_paper_in_other_forms(parsed: _Loads) -> None:
 
 
 def test_every_reference_leads_back_to_each_of_its_citations(page: str) -> None:
-    for key in set(re.findall(r'href="#ref-([^"]+)"', page)):
+    keys = set(re.findall(r'href="#ref-([^"]+)"', page))
+    assert len(keys) > 20
+    for key in keys:
         citations = re.findall(rf'<a id="(cite-{key}-\d+)" href="#ref-{key}">', page)
         (entry,) = re.findall(rf'<li id="ref-{key}">.*?</li>', page, re.DOTALL)
         assert re.findall(r'class="back" href="#([^"]+)"', entry) == citations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,22 @@ def test_bad_file_is_one_clear_line_that_says_what_may_be_set(tmp_path: Path, co
 def test_hostile_text_prints_as_text_in_the_page(lookup: Lookup) -> None:
     page = render("html", lookup, blank_drawings(lookup.evidence))
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page and "{{ 7*7 }}" in page
-    assert "Ada &amp; Co., Grace · Somewhere · 2026-01-02" in page and " Funding<a " in page and "At all." in page
+    assert "Ada &amp; Co., Grace · Somewhere · 2026-01-02" in page
+
+
+HEADINGS = {
+    "latex": r"\\section\{(.*?)\}", "html": r'<h2 id="[^"]*"><span class="number">[^<]*</span> (.*?)<a ',
+    "typst": r"#heading\(level: 1\)\[(.*?)\] <",
+}  # fmt: skip
+BREAKS = {"latex": "\n\n", "html": "<p>", "typst": "\n\n"}
+
+
+@pytest.mark.parametrize("kind", HEADINGS)
+def test_own_section_stands_before_the_conclusion_with_its_paragraphs(kind: str, lookup: Lookup) -> None:
+    source = render(kind, lookup, blank_drawings(lookup.evidence))
+    headings = re.findall(HEADINGS[kind], source)
+    assert headings[headings.index("Funding") + 1] == "Conclusion"
+    assert BREAKS[kind] in source[source.index("By nobody") : source.index("At all")]
 
 
 def test_hostile_text_does_nothing_in_latex(lookup: Lookup) -> None:

@@ -6,25 +6,26 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
 import pytest
 from markupsafe import escape
 
-from analysis.assemble import assemble
+from analysis.evidence import Evidence
 from report import escaping, marks, pdf
-from report.build import HTML, LATEX, PDF, PROVENANCE, build, lookup_of, render
+from report.build import HTML, LATEX, PDF, PROVENANCE, build, render
 from report.differences import Difference, in_pdf, in_source
 from report.environment import TEMPLATES
 from report.figures import Drawing
+from report.lookup import Lookup
 from report.passages import passages
 from report.reading import pdf_text
 from report.verify import names_of, verify, without_source
 from study.errors import StudyError
+from study.records import read_plan
 from tests.evidence_samples import blank_drawing, blank_drawings
-from tests.fabricate import fabricate
+from tests.fabricate import experiments, fabricate
 
 FACT = "accuracy/level1/finetuned"
 
@@ -57,19 +58,28 @@ class Written:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
-    """The report of a fabricated study, its PDF by Typst and its figures left blank, which takes no time."""
-    study = fabricate(tmp_path_factory.mktemp("study"))
+def written(tmp_path_factory: pytest.TempPathFactory, fabricated_study: Path, evidence: Evidence) -> Written:
+    """The report of a copy of that study, its PDF by Typst and its figures left blank, which takes no time."""
+    study = shutil.copytree(fabricated_study, tmp_path_factory.mktemp("written") / "study")
     with pytest.MonkeyPatch.context() as patch:
-        evidence = assemble(study)
-        drawings = blank_drawings(evidence)
         patch.setattr(pdf, "has_latex", lambda: False)
         patch.setattr("report.figures.draw", blank_drawing)
         folder = build(study)[0].parent
-        lookup = lookup_of(study)
-        marked = {kind: render(kind, lookup, drawings, marked=True) for kind in ("html", "latex")}
-        texts = {name: fact.text for name, fact in evidence.facts.items()}
-        yield Written(study, folder, marked, render("typst", lookup, drawings), drawings, texts)
+    lookup, drawings = Lookup(evidence, read_plan(study)), blank_drawings(evidence)
+    marked = {kind: render(kind, lookup, drawings, marked=True) for kind in ("html", "latex")}
+    texts = {name: fact.text for name, fact in evidence.facts.items()}
+    return Written(study, folder, marked, render("typst", lookup, drawings), drawings, texts)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of level 1 with its report."""
+    study = fabricate(tmp_path_factory.mktemp("short"), planned=experiments(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pdf, "has_latex", lambda: False)
+        patch.setattr("report.figures.draw", blank_drawing)
+        build(study)
+    return study
 
 
 ESCAPES = {PDF: escaping.typst, HTML: escape, LATEX: escaping.latex}
@@ -154,24 +164,24 @@ def test_facts_of_a_paragraph_that_is_gone_from_the_pdf_are_missing(written: Wri
     assert not any(each.printed for each in found)
 
 
-def test_a_fact_changed_in_provenance_is_named(written: Written, tmp_path: Path) -> None:
-    folder = shutil.copytree(written.folder, tmp_path / "report")
-    lists = json.loads(written.read(PROVENANCE))
+def test_a_fact_changed_in_provenance_is_named(short: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(short / "report", tmp_path / "report")
+    lists = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     fact = next(each for each in lists["facts"] if each["name"] == FACT)
-    fact["text"] = _other(fact["text"])
+    before, fact["text"] = fact["text"], _other(fact["text"])
     (folder / PROVENANCE).write_text(json.dumps(lists), encoding="utf-8")
-    (found,) = verify(written.study, folder)
-    assert (found.document, found.name) == (PROVENANCE, f"fact {FACT}") and written.texts[FACT] in found.expected
+    (found,) = verify(short, folder)
+    assert (found.document, found.name) == (PROVENANCE, f"fact {FACT}") and before in found.expected
 
 
 def test_a_number_typed_into_a_template_has_no_source(
-    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Written, evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = shutil.copytree(TEMPLATES, tmp_path / "templates")
     with (changed / "sections" / "conclusion.jinja").open("a", encoding="utf-8") as section:
         section.write("{% call paragraph() %}Accuracy rises by 3.2 points on CIFAR-10.{% endcall %}")
     monkeypatch.setattr("report.environment.TEMPLATES", changed)
-    lookup = lookup_of(written.study)
+    lookup = Lookup(evidence, read_plan(written.study))
     page = render("html", lookup, written.drawings, marked=True)
     (found,) = without_source(passages(page), names_of(lookup))
     assert found.printed == "3.2" and "Accuracy rises" in found.near
@@ -179,7 +189,7 @@ def test_a_number_typed_into_a_template_has_no_source(
 
 def test_without_a_report_the_user_is_told_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"no report.html in .*; write it with `invoke report` first"):
-        verify(fabricate(tmp_path))
+        verify(fabricate(tmp_path, planned=experiments(1)))
 
 
 def test_a_damaged_record_is_one_clear_error(written: Written) -> None:
@@ -197,13 +207,11 @@ def test_a_damaged_record_is_one_clear_error(written: Written) -> None:
 
 
 @pytest.mark.parametrize(("name", "content"), [(PDF, b"no pdf"), (HTML, b"\xff\xfe"), (PROVENANCE, b"{"), (PDF, None)])
-def test_a_damaged_report_is_one_clear_error(
-    written: Written, tmp_path: Path, name: str, content: bytes | None
-) -> None:
-    folder = shutil.copytree(written.folder, tmp_path / "report")
+def test_a_damaged_report_is_one_clear_error(short: Path, tmp_path: Path, name: str, content: bytes | None) -> None:
+    folder = shutil.copytree(short / "report", tmp_path / "report")
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_bytes(content)
     with pytest.raises(StudyError, match="invoke report") as raised:
-        verify(written.study, folder)
+        verify(short, folder)
     assert name in str(raised.value) and "\n" not in str(raised.value)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,19 @@ def noted(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_under_way_can_be_read_by_another_process(noted: Path) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(noted / LOCK)], stdin=-1, stdout=-1, text=True)
-    assert holder.stdout and holder.stdout.readline() == "held\n"
+@pytest.fixture
+def holder(noted: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which holds the study."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(noted / LOCK)], stdin=-1, stdout=-1, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_what_is_under_way_can_be_read_by_another_process(noted: Path, holder: subprocess.Popen[str]) -> None:
     assert under_way(noted) == NOTED
     holder.kill()
-    holder.communicate()
+    holder.wait()
     assert (noted / UNDER_WAY).exists() and under_way(noted) == {}, "its note outlived the study"
 
 

@@ -131,7 +131,7 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
     """Two-stage MixUp training and its single-stage control of as many epochs."""
     full = ablation_control(preset)
     (stage,) = full.recipe.stages
-    last = stage.epochs // 3
+    last = max(1, stage.epochs // 3)
     mixed = replace(stage, augmentation=STRONG, mixup=MIXUP_ALPHA)
     first = replace(mixed, epochs=stage.epochs - last)
     second = replace(stage, epochs=last, augmentation=LIGHT, learning_rate=stage.learning_rate / 2, first_size=0)

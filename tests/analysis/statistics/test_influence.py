@@ -44,6 +44,16 @@ def test_mean_contribution_is_the_score(ties: bool) -> None:
     assert fitted == pytest.approx(np.log(fit_temperature(logits, labels)))
 
 
+def test_chance_explains_the_calibration_error_of_few_images() -> None:
+    """A bin of 100 images, each 80 % sure: with 80 right nothing but noise is seen, with 60 right a gap of 0.2."""
+    probs = np.tile([0.8, 0.2], (100, 1))
+    noise = np.sqrt(0.8 * 0.2 / 100)
+    right = np.repeat([0, 1], [80, 20])
+    assert influence.excess_of_ece(probs, right) == pytest.approx(noise * np.sqrt(2 / np.pi))
+    assert influence.excess_of_ece(probs, np.repeat([0, 1], [60, 40])) == pytest.approx(0, abs=1e-5)
+    assert influence.excess_of_ece(np.eye(2)[right], right) == 0
+
+
 def test_no_error_leaves_nothing_to_rank() -> None:
     assert np.isnan(influence.of_auroc(np.arange(5.0), np.zeros(5, dtype=bool))).all()
 

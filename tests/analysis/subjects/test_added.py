@@ -49,16 +49,18 @@ def test_the_table_shows_both_and_no_calibration_of_hard_labels(results: Results
     assert soft[3] == hard[3] and soft[-1] != "–" and hard[-1] == "–"
 
 
-def test_predictions_equal_to_a_model_s_overlap_with_it_fully(results: Results) -> None:
-    table = subject.added_overlap(results)
-    assert table is not None
-    chosen = [each for each in results.best.values() if each == "level2/augmented"]
+def test_errors_are_compared_with_those_of_each_selected_model(results: Results) -> None:
+    table, best = subject.added_overlap(results), set(results.best.values())
+    assert table is not None and len(table.rows) == 2 * len(best)
     rows = {(row[0], row[1]): row[2:] for row in table.rows}
-    assert len(rows) == 2 * len(set(results.best.values()))
-    for title in ("Soft (added)", "Hard (added)"):
-        for key in chosen:
-            disagreement, _, *_, jaccard = rows[title, results.view.title(key)]
-            assert (disagreement, jaccard) == ("0.00", "1.000")
+    (ours,) = results.view.predictions("level2/augmented")
+    for key in best:
+        (model,) = results.view.predictions(key)
+        one, both = ours.correct != model.correct, ~ours.correct & ~model.correct
+        shown = f"{100 * one.mean():.2f}", f"{100 * both.mean():.2f}", f"{both.sum() / (one | both).sum():.3f}"
+        for title in ("Soft (added)", "Hard (added)"):
+            disagreement, double_fault, *_, jaccard = rows[title, results.view.title(key)]
+            assert (disagreement, double_fault, jaccard) == shown, key
 
 
 def test_levels_select_nothing_that_was_added_and_count_none_of_it(results: Results) -> None:
@@ -80,7 +82,5 @@ def test_the_paper_marks_them_and_only_the_vote_is_pending(folder: Path) -> None
     assert "pending: difference/added/soft-in-hard" in page and "pending: difference/added/hard" not in page
 
 
-def test_a_study_without_additions_has_neither_section_nor_table(folder: Path, tmp_path: Path) -> None:
-    plain = fabricate(tmp_path / "plain", images=60)
-    results = results_of(view_study(plain))
-    assert list(subject.tables(results, {})) == [] and list(subject.added_facts(results)) == []
+def test_a_study_without_additions_has_neither_facts_nor_table_of_them(two_seeds: Results) -> None:
+    assert list(subject.tables(two_seeds, {})) == [] and list(subject.added_facts(two_seeds)) == []

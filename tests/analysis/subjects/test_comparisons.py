@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.results import Judged, Results
+from analysis import formats
+from analysis.results import Judged, Results, results_of
 from analysis.statistics.comparison import Comparison, Resolution
 from analysis.statistics.crossed import About
 from analysis.subjects.comparisons import (
@@ -19,6 +20,7 @@ from analysis.subjects.comparisons import (
     summary_finding,
 )
 from study.experiment import Expectation
+from tests.fabricate import experiments
 
 
 def judged(
@@ -41,46 +43,39 @@ def sentence(each: Judged) -> str:
 
 def test_gain_improves_accuracy_and_says_by_how_much() -> None:
     assert effect(judged(0.0084, 0.012), "B") == (
-        "improves accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, adjusted p = 0.012, n = 3 seeds)"
+        "improves accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, adjusted p = 0.012)"
     )
 
 
 def test_loss_lowers_accuracy_with_its_interval_turned_round() -> None:
     assert effect(judged(-0.0084, 0.0001), "B") == (
-        "lowers accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, adjusted p < 0.001, n = 3 seeds)"
+        "lowers accuracy by 0.84 points against B (95 % CI 0.21 to 1.47, adjusted p < 0.001)"
     )
 
 
 def test_inconclusive_comparison_says_what_it_had_the_power_to_see() -> None:
     assert sentence(judged(0.002, 0.61)) == (
         "Between A and B the comparison is undecided (difference +0.20 points, 95 % CI −0.43 to +0.83, adjusted "
-        "p = 0.61, n = 3 seeds); differences below 0.90 points had less than 80 % power."
+        "p = 0.61); differences below 0.90 points had less than 80 % power."
     )
 
 
 def test_equivalence_is_a_result() -> None:
     assert sentence(judged(0.0005, 0.61, within=0.02)) == (
         "Between A and B there is no difference that matters (difference +0.05 points, 95 % CI −0.58 to +0.68; two "
-        "one-sided tests against ±0.30 points, adjusted p = 0.020, n = 3 seeds)."
+        "one-sided tests against ±0.30 points, adjusted p = 0.020)."
     )
 
 
 @pytest.mark.parametrize(
-    ("seeds", "start", "test", "end"),
-    [
-        (1, "These two networks, A against B,", "McNemar, adjusted p < 0.001", "with 1 seed the recipe is undecided."),
-        (
-            2,
-            "These 4 networks, A against B,",
-            "paired test, adjusted p < 0.001",
-            "with 2 seeds the recipe is undecided.",
-        ),
-    ],
+    ("difference", "apart"),
+    [(0.0071, "scores 0.71 points above B"), (-0.0071, "scores 0.71 points below B"), (0.0, "scores as high as B")],
 )
-def test_too_few_seeds_speak_of_networks_on_these_images(seeds: int, start: str, test: str, end: str) -> None:
-    told = sentence(judged(0.0071, 0.0001, seeds=seeds))
-    assert told.startswith(f"{start} differ by +0.71 points on these images (95 % CI +0.08 to +1.34, {test})")
-    assert told.endswith(end)
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_seeds_speak_of_networks_and_decide_nothing(difference: float, apart: str, seeds: int) -> None:
+    told = sentence(judged(difference, 0.0001, seeds=seeds))
+    low, high = formats.points(difference - 0.0063), formats.points(difference + 0.0063)
+    assert told == f"A {apart} (95 % CI {low} to {high}, adjusted p < 0.001): undecided."
 
 
 def test_what_trains_nothing_has_its_verdict_from_one_seed_on() -> None:
@@ -93,7 +88,9 @@ def test_words_tell_what_happened_whatever_was_expected(expects: Expectation) ->
 
 
 def test_a_claim_holds_what_the_words_say(three_seeds: Results) -> None:
-    for finding in comparison_findings(three_seeds):
+    findings = list(comparison_findings(three_seeds))
+    assert [finding.name for finding in findings] == [f"difference/{key}" for key in three_seeds.judged]
+    for finding in findings:
         each, claim = three_seeds.judged[finding.name.removeprefix("difference/")], finding.claim
         assert claim is not None
         assert (claim.effect, claim.low, claim.high) == (
@@ -104,31 +101,26 @@ def test_a_claim_holds_what_the_words_say(three_seeds: Results) -> None:
         assert claim.runs == three_seeds.view.names(each.key, each.control)
 
 
-def test_no_title_changes_a_verdict(results: Results) -> None:
+def test_words_follow_the_accuracies_and_the_verdict_what_is_expected_not_the_title(
+    fabricated: Callable[..., Results],
+) -> None:
+    accuracies, key = {"level2/augmented": 0.95, "level3/se-head": 0.80, "level2/plain": 0.80}, "level3/se-head"
+    results = fabricated(seeds=(0, 1, 2), images=200, accuracies=accuracies, planned=experiments(1, 2, 3))
+    told = {finding.name: finding for finding in comparison_findings(results)}
+    assert told[f"difference/{key}"].sentence.startswith("The network with the SE head lowers accuracy by")
+    verdicts = {name: finding.verdict for name, finding in told.items()}
+    assert (verdicts[f"difference/{key}"], verdicts["difference/level2/plain"]) == ("contradicted", "supported")
     view = results.view
-    key, before = "level3/se-head", results.judged["level3/se-head"]
-    renamed = {**view.experiments, key: replace(view.experiments[key], title="Without plain pooling", name=key[7:])}
-    told = {f.name: f for f in comparison_findings(replace(results, view=replace(view, experiments=renamed)))}
-    assert told[f"difference/{key}"].verdict == before.verdict
-    assert results.judged["level2/plain"].expects == results.judged["level5/int8-static"].expects == "loss"
-
-
-def test_words_follow_the_accuracies(fabricated: Callable[..., Results]) -> None:
-    told = {
-        finding.name: finding
-        for finding in comparison_findings(
-            fabricated(seeds=(0, 1, 2), images=200, accuracies={"level2/augmented": 0.95, "level3/se-head": 0.80})
-        )
-    }
-    finding = told["difference/level3/se-head"]
-    assert finding.verdict == "contradicted"
-    assert finding.sentence.startswith("The network with the SE head lowers accuracy by")
+    renamed = replace(view.experiments[key], title="Without plain pooling", phrase="the network without plain pooling")
+    again = results_of(replace(view, experiments={**view.experiments, key: renamed}))
+    (finding,) = (each for each in comparison_findings(again) if each.name == f"difference/{key}")
+    assert finding.sentence.startswith("The network without plain pooling lowers") and finding.verdict == "contradicted"
 
 
 def test_finding_names_the_facts_it_rests_on(three_seeds: Results, named: Callable) -> None:
     known = named(comparison_facts(three_seeds))
-    for finding in comparison_findings(three_seeds):
-        assert len(finding.facts) == 6 and set(finding.facts) <= set(known)
+    findings = list(comparison_findings(three_seeds))
+    assert findings and all(len(each.facts) == 6 and set(each.facts) <= set(known) for each in findings)
 
 
 def test_summary_names_what_is_decided_and_counts_the_rest() -> None:
@@ -149,6 +141,17 @@ def test_summary_of_expected_losses_is_supported() -> None:
     finding = summary_finding("s", family, ["A", "B"])
     assert finding.verdict == "supported"
     assert finding.sentence.startswith("Of 2 comparisons with a control, 1 lowers accuracy (A) and")
+
+
+def test_summary_of_too_few_seeds_tells_how_far_apart_networks_are() -> None:
+    family = [judged(0.02, 0.01, seeds=1), judged(-0.01, 0.5, seeds=1), judged(0.0, 0.5, seeds=1)]
+    told = summary_finding("s", family, ["A", "B", "C"])
+    assert told.sentence == (
+        "With 1 seed no recipe has a verdict; the differences of networks from their controls reach from −1.00 points "
+        "(B) to +2.00 points (A)."
+    )
+    assert told.verdict == "inconclusive"
+    assert summary_finding("s", family[:1], ["A"]).sentence.endswith("from its control by +2.00 points (A).")
 
 
 def test_summary_without_effects_says_so() -> None:

@@ -10,7 +10,6 @@ from analysis.results import Results
 from analysis.subjects.deployment import (
     Speed,
     deployment,
-    int8_facts,
     int8_speeds,
     latency_facts,
     latency_finding,
@@ -26,7 +25,6 @@ def test_settings_are_known_before_any_run(empty: Results) -> None:
     assert printed["setting/level5/int8-static/calibration-images"] == "512"
     assert printed["answers/level5/teacher-1/views"] == "6"
     assert printed["answers/level5/teacher-1/arithmetic"] == "eight-bit integers"
-    assert printed["answers/level5/teacher-1/augmentation"].startswith("horizontal flip")
 
 
 def test_teachers_are_named_and_as_right_as_recorded(two_seeds: Results, named: Callable) -> None:
@@ -40,8 +38,9 @@ def test_teachers_are_named_and_as_right_as_recorded(two_seeds: Results, named: 
 
 
 def test_size_ratio_is_float_over_int8_bytes(results: Results, named: Callable) -> None:
-    fact = named(int8_facts(results))["int8/level5/int8-static/size-ratio"]
-    assert (fact.value, fact.text) == (6_000_000 / 1_600_000, "3.8")
+    timed = results.deployment.set_index(["model", "precision"])["bytes"]
+    fact = named(latency_facts(results))["size/level5/int8-static/ratio"]
+    assert fact.value == timed["level5/student", "float32"] / 1_600_000
 
 
 def test_speedup_compares_a_model_with_its_own_quantised_form(results: Results, named: Callable) -> None:
@@ -57,16 +56,17 @@ def test_speedup_compares_a_model_with_its_own_quantised_form(results: Results, 
     [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")],
 )
 def test_speed_of_int8_is_judged_by_median_latency(full: float, int8: float, verdict: str) -> None:
-    finding = latency_finding([Speed("level5/int8", "Student", full, int8)])
+    finding = latency_finding([Speed("level5/int8", "Student", full, int8, 3.75)])
     assert finding.verdict == verdict
-    assert "Student" in finding.sentence
+    assert "Student" in finding.sentence and "file 3.8 times smaller" in finding.sentence
 
 
 def test_one_slower_int8_model_contradicts_and_each_is_named() -> None:
-    finding = latency_finding([Speed("a", "One", 2.0, 1.0), Speed("b", "Two", 1.0, 2.0)])
+    finding = latency_finding([Speed("a", "One", 2.0, 1.0, 4.0), Speed("b", "Two", 1.0, 2.0, 1.0)])
     assert finding.verdict == "contradicted"
     assert "2.00 times as fast" in finding.sentence and "2.00 times as slow" in finding.sentence
-    assert finding.facts == ("latency/a/speedup", "latency/b/speedup")
+    assert "file as large" in finding.sentence
+    assert {*finding.facts} == {"latency/a/speedup", "latency/b/speedup", "size/a/ratio", "size/b/ratio"}
 
 
 def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
@@ -77,5 +77,5 @@ def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
 
 
 def test_deployment_waits_for_its_runs(empty: Results) -> None:
-    assert list(int8_facts(empty)) == list(latency_facts(empty)) == list(teacher_facts(empty)) == []
+    assert list(latency_facts(empty)) == list(teacher_facts(empty)) == []
     assert deployment(empty, {}) is pareto(empty, {}) is None

@@ -53,12 +53,22 @@ def test_undecided_comparisons_say_how_many_seeds_would_decide_them() -> None:
     )
     told = open_finding("open/study", {"this": 9, "those": None}, 7, brief=True)
     assert told.sentence == (
-        "2 of 7 comparisons are undecided. With 9 seeds differences as large as those seen would be found in 1 of them."
+        "2 of 7 comparisons are undecided; 9 seeds of each recipe would find a difference as large as the one seen in "
+        "1 of them, the others need more test images."
     )
 
 
+def test_many_undecided_comparisons_are_told_by_the_fewest_and_the_most_seeds() -> None:
+    told = open_finding("open/level2", {"a": 9, "b": 54, "c": 3, "d": 20}, 5, brief=False)
+    assert told.sentence.endswith("a difference as large as the one seen: from 3 for c to 54 for b.")
+
+
+def test_where_all_are_undecided_that_is_said() -> None:
+    assert open_finding("o", {"a": None, "b": None}, 2, brief=True).sentence == "All 2 comparisons are undecided."
+
+
 def test_one_undecided_comparison_is_singular() -> None:
-    assert open_finding("open/level2", {"this": None}, 1, brief=True).sentence == "1 of 1 comparison is undecided."
+    assert open_finding("open/level2", {"this": None}, 1, brief=True).sentence == "The comparison is undecided."
 
 
 def test_levels_without_open_comparisons_ask_nothing(three_seeds: Results) -> None:

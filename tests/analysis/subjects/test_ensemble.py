@@ -24,7 +24,10 @@ from study.metrics.calibration import probabilities
 def test_gain_of_the_ensemble_is_fixed_less_broken(results: Results, named: Callable) -> None:
     facts = named(ensemble_facts(results))
     images = facts["ensemble/fixed"].value - facts["ensemble/broken"].value
-    assert facts["ensemble/gain"].value == pytest.approx(images / 300)
+    assert results.ensemble is not None
+    judged = results.judged[results.ensemble.best_vote]
+    assert judged.comparison.difference == pytest.approx(images / 300)
+    assert facts["ensemble/rules"].value == len(results.ensemble.votes)
 
 
 def test_finding_compares_the_chosen_vote_with_the_best_member(results: Results) -> None:
@@ -95,3 +98,11 @@ def test_diversity_has_a_row_per_pair(results: Results) -> None:
 def test_ensemble_waits_for_its_runs(empty: Results) -> None:
     assert list(ensemble_facts(empty)) == list(ensemble_findings(empty)) == []
     assert members(empty, {}) is diversity(empty, {}) is overlap(empty, {}) is None
+
+
+def test_caption_of_members_says_in_few_words_what_the_chosen_vote_does(results: Results) -> None:
+    table, ensemble = members(results, {}), results.ensemble
+    assert table is not None and ensemble is not None
+    words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}
+    change = results.judged[ensemble.best_vote].change
+    assert table.caption.startswith(f"The vote chosen {words[change]} its best member. ")

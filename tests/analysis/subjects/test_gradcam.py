@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.results import Results
+from analysis.statistics.comparison import Accuracy
 from analysis.statistics.contrasts import Contrast
 from analysis.subjects.gradcam import (
     GAP,
@@ -17,6 +18,7 @@ from analysis.subjects.gradcam import (
     draw,
     gradcam,
     gradcam_findings,
+    in_cells,
     mosaic,
     road_facts,
     road_finding,
@@ -58,7 +60,10 @@ def test_maps_that_mark_the_opposite_contradict_their_faithfulness() -> None:
     wrong, right = Road("a", -0.2, Interval(-0.3, -0.1)), Road("b", 0.2, Interval(0.1, 0.3))
     assert road_finding([right, right], ["one", "two"]).verdict == "supported"
     told = road_finding([right, wrong], ["one", "two"])
-    assert told.verdict == "contradicted" and "0.200 (95 % CI 0.10 to 0.30) for one" in told.sentence
+    assert told.verdict == "contradicted" and told.sentence == (
+        "Compared with removing the rest, removing what the maps mark costs more for one (ROAD 0.200, 95 % CI 0.100 to "
+        "0.300); less for two (ROAD −0.200, 95 % CI −0.300 to −0.100)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,13 +74,17 @@ def test_maps_that_mark_the_opposite_contradict_their_faithfulness() -> None:
 def test_attention_is_compared_with_what_another_seed_changes(
     difference: float, p: float, verdict: str, words: str
 ) -> None:
-    told = attention_finding(0.05 + difference, (0.05, Contrast(difference, 0, 0, p)), 0.5, 19, ("this", "that"))
+    changed, alike = Accuracy(0.05 + difference, None, 0.0, 0.1, 1, 100), np.array([0.4, 0.6])
+    told = attention_finding(changed, (0.05, Contrast(difference, 0, 0, p)), alike, ("this", "that"))
     assert told.verdict == verdict and words in told.sentence
 
 
 def test_one_seed_leaves_open_what_another_would_change(results: Results) -> None:
     told = {finding.name: finding for finding in gradcam_findings(results)}
-    assert told["attention"].verdict == "inconclusive" and "seeds" not in told["attention"].sentence
+    assert (
+        told["attention"].verdict == "inconclusive"
+        and "another seed alone would change is not known" in told["attention"].sentence
+    )
 
 
 def test_mosaic_shows_each_image_above_its_maps_and_leaves_gaps_white(arrays: dict[str, np.ndarray]) -> None:
@@ -88,13 +97,25 @@ def test_mosaic_shows_each_image_above_its_maps_and_leaves_gaps_white(arrays: di
 
 def test_road_is_reported_of_each_source_with_its_interval_over_images(results: Results) -> None:
     facts = {fact.name: fact.text for fact in road_facts(results)}
-    assert facts == {"road/level2/augmented": "0.145", "road/level3/se-head": "0.165", "road/images": "10"}
+    assert facts == {
+        "road/cells": "2×2",
+        "road/level2/augmented": "0.145",
+        "road/level3/se-head": "0.165",
+        "road/images": "10",
+    }
     (plain, _) = roads(results)
     expected = stats.t.interval(0.95, 9, loc=0.145, scale=stats.sem(0.1 + 0.01 * np.arange(10)))
     assert (plain.interval.low, plain.interval.high) == pytest.approx(expected)
 
 
-def test_panel_waits_for_its_run_and_says_how_coarse_maps_are(results: Results, empty: Results) -> None:
-    figure = gradcam(results, {})
-    assert figure is not None and gradcam(empty, {}) is None and list(road_facts(empty)) == []
-    assert "the 2×2 cells of the last feature map" in figure.caption
+def test_panel_waits_for_its_run_and_says_what_its_cells_are(results: Results, empty: Results) -> None:
+    figure = gradcam(results)
+    assert figure is not None and gradcam(empty) is None and list(road_facts(empty)) == []
+    assert "in the cells of the last feature map" in figure.caption
+
+
+def test_maps_are_shown_in_cells_no_finer_than_the_feature_map() -> None:
+    coarse = np.arange(8.0).reshape(2, 2, 2)
+    fine = coarse.repeat(16, axis=1).repeat(16, axis=2)
+    np.testing.assert_allclose(in_cells(fine, (2, 2)), coarse)
+    np.testing.assert_array_equal(in_cells(fine, None), fine)

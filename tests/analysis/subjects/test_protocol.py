@@ -118,3 +118,16 @@ def test_experiments_that_train_are_listed_before_they_have_run(empty: Results) 
     assert [row[1] for row in table.rows] == [each.title for each in planned if each.trained]
     assert 0 < len(table.rows) < len(planned)
     assert {row[-1] for row in table.rows} == {"pending"}
+
+
+def test_recipe_of_a_search_is_the_one_it_found(results: Results, empty: Results) -> None:
+    found, planned = recipes(results, {}), recipes(empty, {})
+    assert found is not None and planned is not None
+    (row,), (start,) = ([row for row in table.rows if row[0] == "Searched recipe"] for table in (found, planned))
+    run = results.view.runs_of("level2/search")[0]
+    values = results.view.trials("level2/search")[run.metrics["best_trial"]]["params"]
+    assert [float(str(row[2]).split(" (")[0]), float(str(row[4]))] == pytest.approx(
+        [values["learning_rate"], values["weight_decay"]], rel=0.05
+    )
+    assert row != start and "the recipe is shown that it found." in found.caption
+    assert "the recipe is shown that it starts from." in planned.caption

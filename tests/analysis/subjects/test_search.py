@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.results import Results
-from analysis.subjects.search import plan_facts, search, search_facts
+from analysis.subjects.search import OUTCOMES, plan_facts, search, search_facts
 
 
 def test_budget_and_ranges_are_known_before_the_search(empty: Results) -> None:
@@ -21,3 +21,9 @@ def test_search_reports_the_trial_it_settled_on(results: Results, named: Callabl
     best = trials[run.metrics["best_trial"]]
     assert facts["search/level2/search/trials"].value == len(trials)
     assert facts["search/level2/search/learning-rate"].value == best["params"]["learning_rate"]
+
+
+def test_caption_says_in_few_words_what_the_search_is_good_for(results: Results) -> None:
+    verdict = results.judged["level2/search"].verdict
+    figure = search(results, {})
+    assert figure is not None and figure.caption.startswith(OUTCOMES[verdict])

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from analysis import formats
 from analysis.results import Results
+from analysis.statistics.contrasts import Contrast
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import OodScores
 from analysis.subjects.trust import (
@@ -22,7 +24,7 @@ from analysis.subjects.trust import (
     uncertainty_facts,
     uncertainty_finding,
 )
-from analysis.subjects.uncertainty import trust
+from analysis.subjects.uncertainty import ERRORS, ranking_facts, ranking_finding, trust, uncertainty_findings
 
 
 def test_passes_are_known_before_any_run(empty: Results) -> None:
@@ -34,7 +36,7 @@ def test_calibration_and_uncertainty_are_reported_for_the_test_images(results: R
     assert named(calibration_facts(results))["calibration/ece-before"].unit == "percent"
     facts = named(uncertainty_facts(results))
     assert results.trust is not None
-    assert facts["uncertainty/best-auroc"].value == facts[f"uncertainty/auroc-{results.trust.chosen}"].value
+    assert facts["uncertainty/vote"].text == results.view.phrase(results.trust.vote)
     assert facts["selective/risk"].value < facts["selective/risk-of-all"].value
 
 
@@ -101,3 +103,39 @@ def test_uncertainty_is_judged_against_the_models_own_entropy(
     assert finding.verdict == verdict
     assert word in finding.sentence
     assert formats.points(-value - 1.959964 * error) in finding.sentence
+
+
+def test_scores_are_compared_at_finding_errors_and_at_telling_strange_images(results: Results) -> None:
+    told, trust = {each.name: each for each in uncertainty_findings(results)}, results.trust
+    assert trust is not None and trust.ood is not None
+    (seed,), inside = trust.seeds, trust.uncertainties["entropy"].scores[0]
+    outside = trust.ood.scores["entropy"][seed]
+    truth = [0] * len(inside) + [1] * len(outside)
+    assert f"tells them from test images with an AUROC of {roc_auc_score(truth, [*inside, *outside]):.3f} (95 % CI" in (
+        told["uncertainty/ood"].sentence
+    )
+    assert {fact.name for fact in ranking_facts(results)} >= {*told["uncertainty/ood"].facts}
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict", "words"),
+    [
+        ({"a": 0.1, "b": 0.2}, "supported", "at equal accuracy, b (+0.200, joint 95 % CI −1.000 to +1.000, adjusted "
+         "p = 0.010) and a rank them better."),
+        ({"a": -0.1}, "contradicted", "at equal accuracy, a (−0.100, joint"),
+        ({}, "inconclusive", "no other score differs detectably, the largest difference being that of none (+0.010"),
+    ],
+)  # fmt: skip
+def test_words_of_a_ranking_follow_its_tests(differences: dict[str, float], verdict: str, words: str) -> None:
+    gains = {name: Contrast(value, -1.0, 1.0, 0.01) for name, value in differences.items()}
+    gains |= {"none": Contrast(0.01, -1.0, 1.0, 0.5)}
+    told = ranking_finding(ERRORS, gains, Estimate(0.8, 0.01, math.inf), ("f",))
+    assert told.verdict == verdict and words in told.sentence
+    assert told.sentence.startswith(
+        "The network’s own entropy ranks its errors with an AUROC of 0.800 (95 % CI 0.780 to"
+    )
+
+
+def test_every_score_of_the_table_has_its_margin(results: Results) -> None:
+    table = trust(results, {})
+    assert table is not None and all("±" in str(cell) for row in table.rows for cell in row[1:])

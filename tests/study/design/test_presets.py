@@ -9,7 +9,7 @@ from study.errors import StudyError
 from study.experiment import Subset
 from study.kinds import Search, Training
 
-PRESETS = [presets.QUICK, presets.CPU, presets.PAPER]
+PRESETS = [presets.QUICK, presets.CPU, presets.OVERNIGHT, presets.PAPER]
 
 
 def test_presets_go_by_name() -> None:
@@ -48,6 +48,17 @@ def test_few_images_come_in_small_batches_and_no_more_than_four_times_the_epochs
 def test_many_images_get_fewer_epochs_but_no_run_loses_its_stages() -> None:
     preset = presets.adapted(presets.PAPER, 1_280_000, 32, ())
     assert (preset.scratch.epochs, preset.transfer.stage.epochs, preset.scratch.batch_size) == (15, 2, 250)
+    for preset in (presets.adapted(preset, 1_280_000, 32, ()) for preset in PRESETS):
+        recipes = [each.recipe for each in levels.experiments(preset) if isinstance(each, Training)]
+        assert all(stage.epochs > 0 for recipe in recipes for stage in recipe.stages)
+
+
+@pytest.mark.parametrize("images", [1_000, 10_000, 40_000, 1_280_000])
+def test_averaged_weights_keep_the_same_share_of_the_first_steps_however_few_steps_there_are(images: int) -> None:
+    tuned = presets.adapted(presets.OVERNIGHT, images, 32, ()).transfer
+    steps = tuned.stage.epochs * (images // tuned.batch_size)
+    made_for = presets.OVERNIGHT.transfer
+    assert tuned.averaging**steps == pytest.approx(made_for.averaging ** (3 * (40_000 // 64)))
 
 
 @pytest.mark.parametrize(

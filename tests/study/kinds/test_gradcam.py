@@ -73,7 +73,20 @@ def test_every_source_has_a_map_of_every_image_in_zero_to_one_and_a_score(
     assert np.abs(scores).max() <= 1 and not np.array_equal(*scores)
 
 
-def test_maps_and_scores_are_those_of_each_network_for_the_true_class(digits: Dataset) -> None:
+def test_maps_and_scores_are_those_of_each_network_for_the_true_class(
+    looked: tuple[Workshop, list[Run], Outcome],
+) -> None:
+    workshop, runs, outcome = looked
+    found, context = outcome.arrays, workshop.context(runs[0].experiment)
+    right = found["correct"][found["correct"] != ABSENT]
+    for run, maps, scores in zip(runs, found["maps"], found["road"], strict=True):
+        (model, _), images = context.network(run), torch.from_numpy(found["images"])
+        np.testing.assert_allclose(activation_maps(model, 32, images, found["targets"]), maps, atol=1e-5)
+        expected = road(model, 32, images[right], maps[right], found["targets"][right])
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_a_map_is_of_the_class_that_it_is_asked_for(digits: Dataset) -> None:
     model, images = build(Architecture("compact_cnn_small"), 10, seed=0).eval(), digits.images[:3]
     maps = activation_maps(model, 32, images, np.array([0, 1, 2]))
     others = activation_maps(model, 32, images, np.array([0, 1, 5]))

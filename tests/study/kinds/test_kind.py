@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from study.design import levels
 from study.design.presets import CPU, OVERNIGHT, PAPER, QUICK, Preset
-from study.experiment import Experiment, from_data, to_data
+from study.experiment import Architecture, Experiment, from_data, to_data
 from study.kinds import Context, Kind, Scale, Search, Training
-from study.kinds.kind import forward
+from study.kinds.kind import ACTIVATIONS, OPERATIONS, forward, predicted
 from study.kinds.training import START_SECONDS, STEP_SECONDS
+from study.models.blocks import macs
+from study.models.classifier import build
+from study.models.compact_cnn import OWN_NETWORKS
 from study.records import Outcome
 
 ROOT = Path(__file__).parents[3]
@@ -112,6 +117,23 @@ def test_an_image_costs_a_forward_pass_and_in_training_a_backward_pass_of_twice_
     assert viewed.cost(scale()) - tuned.cost(scale()) == pytest.approx(one * evaluated)
 
 
+@pytest.mark.parametrize("name", OWN_NETWORKS)
+def test_what_is_assumed_of_a_network_of_this_study_is_what_it_computes_and_keeps(name: str) -> None:
+    size = 64 if name.endswith("deep") else 32
+    model, kept = build(Architecture(name), 10, 0), dict[int, int]()
+    assert OPERATIONS[name] == pytest.approx(macs(model, size) / size**2 / 2_000, rel=0.15)
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = 0 if storage.data_ptr() in own else storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        _ = model.train()(torch.randn(8, 3, size, size)).sum()  # which keeps the graph while it is counted
+    assert ACTIVATIONS[name] == pytest.approx(sum(kept.values()) / (8 * size**2), rel=0.05)
+
+
 def test_features_under_a_head_that_trains_alone_are_paid_for_once() -> None:
     frozen = training("level1/head-only")
     (stage,) = frozen.recipe.stages
@@ -134,6 +156,20 @@ def test_networks_that_are_only_evaluated_count_their_images() -> None:
     dropout, others = keys["level5/mc-dropout"], keys["level5/out-of-distribution"]
     assert dropout.cost(scale()) == pytest.approx(scale().forward("level3/se-head", 100 + 200 + 50))
     assert others.cost(scale()) == pytest.approx(sum(scale().forward(key, 50) for key in others.needs))
+
+
+def test_an_image_is_evaluated_once_for_each_view_at_test_and_a_teacher_answers_for_each_once() -> None:
+    tuned = by_key(CPU)["level1/finetuned"].trained
+    assert tuned is not None and tuned.recipe.test_views == 2
+    seconds = forward(tuned.architecture, tuned.recipe.stages[-1].image_size, 100)
+    assert scale(CPU).forward("level1/finetuned", 100) == pytest.approx(2 * seconds)
+    assert scale(CPU).forward("level1/finetuned", 100, views=1) == pytest.approx(seconds)
+
+
+def test_the_accuracy_is_that_of_the_logits_as_they_are_recorded() -> None:
+    nearly_equal = np.array([[0.5, 0.5 + 1e-12], [0.2, 0.8]])
+    found = predicted("test", np.arange(2), np.array([1, 1]), nearly_equal)
+    assert found.metrics["test_accuracy"] == (found.arrays["test_logits"].argmax(axis=1) == 1).mean() == 0.5
 
 
 def test_images_are_those_the_trainer_will_report() -> None:

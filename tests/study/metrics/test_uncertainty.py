@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import roc_auc_score
 
 from study.metrics.uncertainty import (
     aurc,
     entropy,
-    error_auroc,
     mutual_information,
     of_samples,
     predictive_entropy,
     risk_coverage,
-    separation_auroc,
 )
 
 
@@ -33,17 +30,6 @@ def test_entropy_agrees_with_scipy_for_any_leading_shape() -> None:
 
 def test_entropy_runs_from_certainty_to_uniform() -> None:
     assert entropy(np.array([[1.0, 0, 0, 0], [0.25] * 4])) == pytest.approx([0, np.log(4)])
-
-
-def test_error_auroc_is_the_mann_whitney_statistic() -> None:
-    scores, correct = sample()
-    u = stats.mannwhitneyu(scores[~correct], scores[correct]).statistic
-    assert error_auroc(scores, correct) == pytest.approx(u / ((~correct).sum() * correct.sum()))
-
-
-def test_error_auroc_needs_errors_and_hits() -> None:
-    assert np.isnan(error_auroc(np.array([0.1, 0.2]), np.array([True, True])))
-    assert np.isnan(error_auroc(np.array([0.1, 0.2]), np.array([False, False])))
 
 
 def test_risk_at_full_coverage_is_the_error_rate() -> None:
@@ -111,14 +97,3 @@ def test_samples_are_recorded_under_the_split_they_are_of() -> None:
     assert set(named) == {"ood_entropy", "ood_mutual_information"}
     np.testing.assert_array_equal(named["ood_entropy"], predictive_entropy(probs))
     np.testing.assert_array_equal(named["ood_mutual_information"], mutual_information(probs))
-
-
-def test_separation_agrees_with_scikit_learn() -> None:
-    rng = np.random.default_rng(0)
-    inside, outside = rng.normal(0, 1, (2, 50)), rng.normal(1, 1, (1, 30))
-    expected = roc_auc_score([0] * 100 + [1] * 30, [*inside.ravel(), *outside.ravel()])
-    assert separation_auroc(inside, outside) == pytest.approx(expected)
-
-
-def test_separation_needs_both_sides() -> None:
-    assert np.isnan(separation_auroc(np.empty(0), np.ones(3)))

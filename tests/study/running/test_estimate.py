@@ -54,11 +54,26 @@ def test_a_run_teaches_what_runs_of_its_pace_take() -> None:
     assert found.seconds(TUNED) == pytest.approx(2 * TUNED.cost(SCALE)), "the last one counts"
 
 
-def test_runs_of_another_pace_get_the_median() -> None:
+def test_runs_of_another_pace_get_the_median_of_what_is_known_and_of_what_was_thought_before() -> None:
     found = estimator()
-    for experiment, ratio in ((TUNED, 8.0), (FROZEN, 2.0), (VOTE, 3.0)):
+    for experiment, ratio, median in ((TUNED, 8.0, 4.5), (FROZEN, 2.0, 2.0), (VOTE, 3.0, 2.5)):
         found.learn(experiment, ratio * experiment.cost(SCALE))
-    assert found.seconds(SCRATCH) == pytest.approx(3 * SCRATCH.cost(SCALE))
+        assert found.seconds(SCRATCH) == pytest.approx(median * SCRATCH.cost(SCALE))
+
+
+def test_other_processes_make_all_runs_take_longer_and_paces_are_those_without_them() -> None:
+    found = Estimator.of(SCALE, place(HERE), [], slowdown=2.5)
+    assert found.seconds(SCRATCH) == pytest.approx(2.5 * SCRATCH.cost(SCALE))
+    found.learn(TUNED, 5 * TUNED.cost(SCALE))
+    assert found.seconds(TUNED) == pytest.approx(5 * TUNED.cost(SCALE))
+    found.remember()
+    assert estimator().seconds(TUNED) == pytest.approx(2 * TUNED.cost(SCALE))
+
+
+def test_slowdown_is_what_threads_that_have_work_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = iter([1.0, 1.0 + progress.TRIAL_SECONDS / 2])
+    monkeypatch.setattr(progress.time, "process_time", lambda: next(given))
+    assert progress.slowdown_now(1) == pytest.approx(2.0, rel=0.3)
 
 
 def test_an_unchanged_run_teaches_nothing() -> None:
@@ -81,8 +96,9 @@ def test_what_was_learnt_is_kept_for_the_next_study_on_the_same_machine(tmp_path
     assert cache_file().is_file() and cache_file().is_relative_to(tmp_path)
     assert estimator().ratios == found.ratios
     assert Estimator.of(SCALE, "another machine", []).ratios == {}
-    own = estimator(Recorded(TUNED, {"total": 7 * TUNED.cost(SCALE)}))
-    assert own.seconds(TUNED) == pytest.approx(7 * TUNED.cost(SCALE)), "the study's own runs count more"
+    own = estimator(Recorded(TUNED, {"total": 7 * TUNED.cost(SCALE)}), Recorded(VOTE, {"total": 9 * VOTE.cost(SCALE)}))
+    assert own.seconds(TUNED) == pytest.approx(4 * TUNED.cost(SCALE)), "the cache knows how busy the machine was"
+    assert own.seconds(VOTE) == pytest.approx(9 * VOTE.cost(SCALE))
 
 
 def test_other_machines_paces_stay_in_the_cache() -> None:

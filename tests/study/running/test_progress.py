@@ -62,8 +62,8 @@ def test_log_gets_plain_lines() -> None:
     report(Console(file=out, force_terminal=False, width=200))
     assert out.getvalue().splitlines() == [
         "[1/2] a/seed-0 (about 10 s)",
-        "[1/2] a/seed-0: test accuracy 50.00 % in 12 s; about 36 s left",  # 30 s at the pace of the first run
-        "[2/2] b/seed-0 (about 36 s)",
+        "[1/2] a/seed-0: test accuracy 50.00 % in 12 s; about 33 s left",  # 30 s at 1.1, between 1 and the first run
+        "[2/2] b/seed-0 (about 33 s)",
         "[2/2] b/seed-0: done in 31 s",
     ]
 
@@ -131,10 +131,10 @@ def test_what_a_run_took_corrects_those_to_come(now: list[float]) -> None:
     shown = reporter(a=10.0, b=20.0)
     shown.begin("a")
     shown.end("a", "done", 5.0)
-    assert shown.left() == shown.estimate("b") == 10.0
+    assert shown.left() == shown.estimate("b") == 15.0, "between its own 20 s and what the first run's pace gives"
     shown.begin("b")
     shown.end("b", "unchanged", 0.0)
-    assert shown.estimate("b") == 10.0 and shown.left() == 0.0
+    assert shown.estimate("b") == 15.0 and shown.left() == 0.0
 
 
 def test_a_run_that_reports_nothing_goes_by_its_estimate(now: list[float]) -> None:

@@ -40,6 +40,20 @@ def test_bad_flags_are_refused(changes: dict[str, object], message: str) -> None
         prepare(replace(SMALL, **changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("changes", [{"levels": (6,)}, {"only": ("level9/*",)}, {"only": ("level2/*",)}])
+def test_what_does_not_exist_is_refused_before_the_images_are_read(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load", None)
+    with pytest.raises(StudyError, match="unknown level|no experiment is called"):
+        prepare(replace(SMALL, **changes))  # type: ignore[arg-type]
+
+
+def test_an_experiment_that_only_some_data_have_can_be_chosen() -> None:
+    key = "level3/multi-task-superclass"
+    assert prepare(replace(SMALL, levels=None, only=(key,))).jobs[-1].name == f"{key}/seed-0"
+
+
 def test_an_absent_device_is_refused() -> None:
     with pytest.raises(StudyError, match="device 'quantum' is not available"):
         prepare(replace(SMALL, device="quantum")).machine  # noqa: B018

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch.nn import functional
 from study.data.datasets import Dataset
 from study.experiment import Architecture, Augmentation, Distillation, Recipe, Stage
 from study.machine import Machine
-from study.models.classifier import build, prepare
+from study.models.classifier import build, fit_input, prepare
 from study.training.objective import Batch, Objective, SoftLabels, Streams, distillation_loss
 
 STAGE = Stage(1, 1e-3, 32)
@@ -41,6 +43,17 @@ def test_teacher_and_labels_are_weighed(digits: Dataset, cpu: Machine) -> None:
     logits = o.model(prepare(images, 32, o.model))
     expected = 0.7 * distillation_loss(logits, teacher, 4.0) + 0.3 * functional.cross_entropy(logits, labels)
     assert torch.allclose(loss, expected, atol=1e-5)
+
+
+def test_of_a_mixed_image_each_label_counts_with_its_share(digits: Dataset, cpu: Machine) -> None:
+    o, rng = objective(cpu), Streams.of(0, 0).mixup
+    share, partner = rng.beta(0.5, 0.5), torch.from_numpy(rng.permutation(8))
+    images, labels = digits.images[:8].float() / 255, digits.labels[:8]
+    mixed = share * images + (1 - share) * images[partner]
+    answers = o.model(fit_input(mixed, 32, o.model)).argmax(1)
+    expected = share * (answers == labels).sum() + (1 - share) * (answers == labels[partner]).sum()
+    _, hits = o.loss(eight(digits), replace(STAGE, mixup=0.5), Streams.of(0, 0))
+    assert 0 < share < 1 and hits == pytest.approx(float(expected), abs=1e-4)
 
 
 def test_views_that_are_augmented_already_are_taken_as_they_are(digits: Dataset, cpu: Machine) -> None:

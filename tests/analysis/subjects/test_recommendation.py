@@ -1,0 +1,46 @@
+"""Which model is recommended, and what is to be said against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.results import Results
+from analysis.subjects.recommendation import recommendation_findings, untimed_twin
+
+TAUGHT, TWIN = "level5/student", "the untaught MobileNetV3-Small"
+
+
+def judged(results: Results, p: float, difference: float, equivalence: float = 0.9) -> Results:
+    """The study with another outcome of distillation, by three seeds."""
+    each = results.judged[TAUGHT]
+    comparison = replace(each.comparison, difference=difference, about="recipes")
+    changed = replace(each, comparison=comparison, p=p, p_equivalence=equivalence)
+    return replace(results, judged={**results.judged, TAUGHT: changed})
+
+
+@pytest.mark.parametrize(
+    ("p", "difference", "equivalence", "words"),
+    [
+        (0.5, 0.01, 0.9, "may be as accurate, since distillation is undecided."),
+        (0.01, -0.01, 0.9, "was more accurate."),
+        (0.5, 0.0, 0.01, "is as accurate for what matters."),
+        (0.01, 0.01, 0.9, ""),
+    ],
+)
+def test_a_distilled_model_is_recommended_with_what_its_untimed_twin_may_be_worth(
+    results: Results, p: float, difference: float, equivalence: float, words: str
+) -> None:
+    told = untimed_twin(judged(results, p, difference, equivalence), "level5/int8-static")
+    assert told == (words and f"Its twin, {TWIN}, was not timed; it {words}")
+
+
+def test_what_was_not_distilled_has_no_twin(results: Results) -> None:
+    assert untimed_twin(results, "level3/se-head") == ""
+
+
+def test_the_fastest_model_is_the_first_recommended(results: Results) -> None:
+    (told,) = recommendation_findings(results)
+    fastest = results.deployment.dropna(subset=["accuracy"]).sort_values("p50_ms").iloc[0]
+    assert told.sentence.startswith("Of the models timed, ") and f"{fastest.p50_ms:.2f} ms" in told.sentence
