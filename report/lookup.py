@@ -188,11 +188,20 @@ class Lookup:
     @property
     def commands(self) -> list[str]:
         """The commands that rerun the study and rebuild the paper."""
-        plan = self.plan
-        seeds = ",".join(map(str, plan.seeds))
-        options = f"--preset {plan.preset} --seeds {seeds} --dataset {shlex.quote(plan.dataset.source)}"
-        options += f" --ood {shlex.quote(plan.dataset.ood_from)}" if plan.dataset.ood_from else ""
-        return [f"invoke study {options} --study {plan.study}", f"invoke report --study {plan.study}"]
+        plan, data = self.plan, self.plan.dataset
+        flags = {
+            "preset": plan.preset,
+            "seeds": ",".join(map(str, plan.seeds)),
+            "dataset": data.source,
+            "description": data.described_by,
+            "ood": data.ood_from,
+            "device": plan.device,
+            "study": plan.study,
+        }
+        given = [part for name, value in flags.items() if value for part in (f"--{name}", value)]
+        switches = self.evidence.facts.get("study/switches")
+        given += switches.text.split() if switches else []
+        return [shlex.join(["invoke", "study", *given]), shlex.join(["invoke", "report", "--study", plan.study])]
 
 
 def _runs(runs: Sequence[str]) -> str:

@@ -106,8 +106,8 @@ class DataDescription:
     ``fingerprint`` is the SHA-256 of all pixels and labels, ``splits`` that of the splits' indices, ``ood`` that of the
     out-of-distribution images (empty where there are none). ``sizes`` counts the images per split, ``notice`` is the
     sentence that must accompany stand-in data, and ``stamp`` changes whenever the files in ``folder`` do. ``ood_from``
-    is the dataset or folder of out-of-distribution images that was asked for, ``source`` what --dataset takes to find
-    these again. ``counts`` are the images per split and class, ``dimensions`` width and height of the smallest and of
+    and ``described_by`` are what --ood and --description named, ``source`` what --dataset takes to find these again.
+    ``counts`` are the images per split and class, ``dimensions`` width and height of the smallest and of
     the largest image as found, ``cut`` says how the splits came about, ``remarks`` what was left out, and
     ``description`` what else is known of them.
     """
@@ -131,6 +131,7 @@ class DataDescription:
     cut: str = ""
     remarks: tuple[str, ...] = ()
     description: Description = field(default_factory=Description)
+    described_by: str = ""
 
     @property
     def stand_in(self) -> bool:

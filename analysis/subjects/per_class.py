@@ -28,21 +28,35 @@ NAMED = 4  # classes that a sentence names one by one
 
 @facts
 def class_facts(results: Results) -> Iterator[Fact]:
-    """The pair of classes confused most, and the class recognised least often."""
+    """The pair of classes confused most, the class recognised least often, and what the figure shows of many."""
     key = results.best.get(LEVEL)
     if key is None:
         return
     view, predictions = results.view, results.view.predictions(key)
     made = Origin(confused_pairs, view.names(key))
-    for true, predicted, number in confused_pairs(counts(predictions, view.classes), view.classes, top=1):
+    if len(view.classes) > MANY_CLASSES:
+        yield made.text("errors/pairs", "by which confusions")
+    for true, predicted, number in _frequent(counts(predictions, view.classes), view.classes, top=1):
         yield made.text("confused/true", true)
         yield made.text("confused/predicted", predicted)
         yield made.count("confused/count", number)
     scored, made = scores(predictions, view.classes), Origin(scores, view.names(key))
     row = scored["recall"].idxmin()
-    yield made.text("worst-class/name", scored["class"][row])
+    yield made.text("worst-class/name", formats.listing(_least(scored)))
     yield made.percent("worst-class/recall", scored["recall"][row])
     yield made.interval("worst-class/recall-interval", scored["recall_low"][row], scored["recall_high"][row])
+
+
+def _frequent(matrix: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, str, int]]:
+    """The at most ``top`` most frequent confusions that are more frequent than any that is left out."""
+    pairs = confused_pairs(matrix, classes, top + 1)
+    return [pair for pair in pairs[:top] if len(pairs) <= top or pair[2] > pairs[top][2]]
+
+
+def _least(scored: pd.DataFrame) -> list[str]:
+    """The class recognised least often; of several, their names, or of many their number."""
+    tied = list(scored["class"][scored["recall"] == scored["recall"].min()])
+    return tied if len(tied) <= NAMED else [formats.plural(len(tied), "class", "classes")]
 
 
 @dataclass(frozen=True)
@@ -158,7 +172,7 @@ def per_class(results: Results, findings: Findings) -> Table | None:
         formats.plural(most, "image") if fewest == most else f"{formats.count(fewest)} to {formats.count(most)} images"
     )
     caption = join(
-        f"The class {rows[scored['recall'].idxmin()][0]} is recognised least often.",
+        _recognised(scored),
         f"Test scores of {view.title(key)}{beside}.",
         f"n = {images} per class, "
         f"{over(len(view.predictions(key)))}; 95 % Wilson intervals, for F1 carried over from its Jaccard index, cover "
@@ -170,6 +184,16 @@ def per_class(results: Results, findings: Findings) -> Table | None:
     head += tuple(name for score in scored_by for name in (score, "95 % CI"))
     align = "l" + "r" * sized + "rl" * len(scored_by)
     return Table("per_class", caption, head, tuple(rows[row] for row in _shown(scored)), align, dense=True)
+
+
+def _recognised(scored: pd.DataFrame) -> str:
+    least = _least(scored)
+    single = (scored["recall"] == scored["recall"].min()).sum() == 1
+    return (
+        f"The class {least[0]} is recognised least often."
+        if single
+        else f"{formats.listing(least)} have the lowest recall."
+    )
 
 
 def _shown(scored: pd.DataFrame) -> list[int]:
@@ -256,9 +280,11 @@ def _draw_pairs(pairs: list[tuple[str, str, int]]) -> Canvas:
 
 
 def _takeaway(matrix: np.ndarray, classes: Sequence[str]) -> str:
-    pairs = confused_pairs(matrix, classes, top=2)
-    if not pairs:
+    if not confused_pairs(matrix, classes, top=1):
         return "Every test image is classified correctly."
+    pairs = _frequent(matrix, classes, top=2)
+    if not pairs:
+        return "No confusion is more frequent than all others."
     named = formats.listing([f"{true} → {predicted}" for true, predicted, _ in pairs])
     verb = "is the most frequent confusion" if len(pairs) == 1 else "are the most frequent confusions"
     return f"{named} {verb}."

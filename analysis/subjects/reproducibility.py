@@ -29,6 +29,8 @@ def environment_facts(results: Results) -> Iterator[Fact]:
     yield every.text("study/threads", threads_of(environments))
     yield every.text("study/commit", revision_of(environments))
     yield every.megabytes("study/memory", max(each["peak_memory_bytes"] for each in environments), digits=0)
+    if switches := [f"--{name}" for name in ("compile", "deterministic") if environment.get(name)]:
+        yield last.text("study/switches", " ".join(switches))
     for package, version in environment["versions"].items():
         yield last.text(f"version/{package}", str(version))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from torch import Tensor
 from study.data import listing, sources, store
 from study.data.listing import Listing
 from study.data.store import Images
-from study.description import Channels, DataDescription, Description, read_description
+from study.description import Channels, DataDescription, Description
 from study.experiment import Subset
 
 IMAGE_SIZE = 32  # the least that is stored; CIFAR-10's own
@@ -146,13 +145,13 @@ def load(
     folder: str | None = None,
     subset: Subset | None = None,
     largest: int = IMAGE_SIZE,
-    description: str = "",
+    description: Description | None = None,
 ) -> Dataset:
     """Load a dataset and cut it into splits.
 
     ``name`` is that of a dataset, or the path of a folder or a table. ``folder`` is the root of torchvision's layout;
     "auto" is CIFAR-10 where it can be had, else digits. Images that are not decoded yet are stored with at most
-    ``largest`` px a side. ``description`` is a file that takes the place of what comes with the data. StudyError
+    ``largest`` px a side. ``description`` takes the place of what comes with the data. StudyError
     for an unknown name, a folder that does not hold the dataset, or a corrupt one.
     """
     root = sources.folder_of(folder)
@@ -165,9 +164,11 @@ def load(
         return _described(sources.named("digits").stand_in(root), description, subset, largest)
 
 
-def _described(found: Dataset | Listing, description: str, subset: Subset | None, largest: int) -> Dataset:
+def _described(
+    found: Dataset | Listing, description: Description | None, subset: Subset | None, largest: int
+) -> Dataset:
     """What a source found, as much as is wanted of it, with what is known of it."""
-    told = read_description(Path(description)) if description else found.description
+    told = description or found.description
     found = replace(found, description=told, title=told.title or found.title)
     subset = subset and subset.of(len(found.classes))
     dataset = cut(found, subset) if isinstance(found, Dataset) else decoded(found, subset, largest)

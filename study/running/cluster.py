@@ -226,11 +226,15 @@ def _decided(study: Study) -> Study:
         dataset=study.data.source,
         data=str(sources.folder_of(study.options.data).absolute()),
         device=study.machine.device.type,
+        ood=_anywhere(study.options.ood),
     )
-    named = study.data.source in sources.names()  # else it is the path of a folder or table
-    source = study.data.source if named else str(Path(study.data.source).absolute())
-    data = replace(study.data, source=source)
+    data = replace(study.data, source=_anywhere(study.data.source))
     return replace(study, options=decided, data=data, folder=study.folder.absolute())
+
+
+def _anywhere(dataset: str) -> str:
+    """A dataset's name, or the path of one as it reads from any folder."""
+    return dataset if not dataset or dataset in sources.names() else str(Path(dataset).absolute())
 
 
 def _memory(study: Study) -> float:

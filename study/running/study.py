@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from study import files, records
 from study.data import sources
 from study.data.pixels import files_below
-from study.description import DataDescription
+from study.description import DataDescription, Description, read_description
 from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StoppingError, StudyError
@@ -110,7 +110,7 @@ class Study:
     @cached_property
     def dataset(self) -> Dataset:
         """The images. StoppingError when they are not those of the description."""
-        found = _read(replace(self.options, dataset=self.data.source), self.preset)
+        found = _read(replace(self.options, dataset=self.data.source), self.preset, self.data.description)
         if (found.fingerprint, found.splits_digest) != (self.data.fingerprint, self.data.splits):
             raise StoppingError(f"the images in {self.data.folder} changed under the study; run it again")
         return found
@@ -210,7 +210,8 @@ def _unchanged(options: Options, preset: Preset) -> DataDescription | None:
 
 
 def _stamp(options: Options, preset: Preset, dataset: str) -> str:
-    told = files.sha256(Path(options.description)) if Path(options.description).is_file() else options.description
+    told = options.description
+    told += files.sha256(Path(told)) if Path(told).is_file() else ""
     stamp = sources.stamp(dataset, sources.folder_of(options.data), preset.subset, preset.largest, told)
     if not (stamp and options.ood):
         return stamp
@@ -221,14 +222,16 @@ def _stamp(options: Options, preset: Preset, dataset: str) -> str:
 def _loaded(options: Options, preset: Preset) -> DataDescription:
     from study.data import ood
 
-    dataset = _read(options, preset)
+    told = read_description(Path(options.description)) if options.description else None
+    dataset = _read(options, preset, told)
     others = ood.available(dataset, options.ood)
     fell_back = options.dataset == "auto" and bool(dataset.notice)
     stamp = "" if fell_back else _stamp(options, preset, dataset.source or dataset.name)
-    return replace(dataset.describe(others.fingerprint if others else "", stamp), ood_from=options.ood)
+    found = dataset.describe(others.fingerprint if others else "", stamp)
+    return replace(found, ood_from=options.ood, described_by=options.description)
 
 
-def _read(options: Options, preset: Preset) -> Dataset:
+def _read(options: Options, preset: Preset, description: Description | None) -> Dataset:
     from study.data import datasets
 
-    return datasets.load(options.dataset, options.data, preset.subset, preset.largest, options.description)
+    return datasets.load(options.dataset, options.data, preset.subset, preset.largest, description)

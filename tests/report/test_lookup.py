@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -103,3 +104,24 @@ def test_an_open_claim_that_nothing_is_lost_is_not_told_as_no_difference(
     first, compared = lookup.plan.experiments
     plan = replace(lookup.plan, experiments=(first, replace(compared, expects=expects)))
     assert Lookup(evidence, plan).undecided([KEY]) == undecided
+
+
+def test_the_commands_name_every_flag_that_a_rerun_needs_as_a_shell_reads_them() -> None:
+    lookup = _lookup()
+    asked = {"source": "my $photos/o'clock", "described_by": "what is known.json", "ood_from": "/data/others; ls"}
+    lookup.plan = replace(lookup.plan, study="a study", seeds=(0, 2), dataset=replace(lookup.plan.dataset, **asked))
+    lookup.evidence.facts["study/switches"] = sample_fact("study/switches", "--deterministic")
+    study, report = map(shlex.split, lookup.commands)
+    assert study == [
+        *("invoke", "study", "--preset", "cpu", "--seeds", "0,2", "--dataset", "my $photos/o'clock"),
+        *("--description", "what is known.json", "--ood", "/data/others; ls", "--device", "cpu"),
+        *("--study", "a study", "--deterministic"),
+    ]
+    assert report == ["invoke", "report", "--study", "a study"]
+
+
+def test_the_commands_name_no_flag_that_was_not_given() -> None:
+    lookup = _lookup()
+    lookup.plan = replace(lookup.plan, dataset=replace(lookup.plan.dataset, source="cifar10"))
+    expected = "invoke study --preset cpu --seeds 0 --dataset cifar10 --device cpu --study sample"
+    assert lookup.commands == [expected, "invoke report --study sample"]

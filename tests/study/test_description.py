@@ -48,3 +48,14 @@ def test_a_target_for_a_level_that_does_not_exist_is_refused(tmp_path: Path) -> 
     path.write_text('{"levels": {"9": {"pass_mark": 0.5}}}')
     with pytest.raises(StudyError, match="asks something of level 9, which does not exist"):
         prepare(Options(preset="quick", dataset="digits", runs=tmp_path, description=str(path))).plan  # noqa: B018
+
+
+def test_a_study_knows_its_description_when_the_file_is_not_there_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "told.json"
+    path.write_text(
+        '{"title": "Scans", "superclasses": {"few": ["0", "1", "2"], "many": ["3", "4", "5", "6", "7", "8", "9"]}}'
+    )
+    study = prepare(Options(preset="quick", dataset="digits", runs=tmp_path, description=str(path)))
+    path.unlink()
+    assert study.dataset.description == study.data.description and study.dataset.title == "Scans"
+    assert study.plan.dataset.described_by == str(path)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.results import Results, results_of
 from analysis.statistics.contrasts import Contrast
 from analysis.subjects.per_class import (
     Step,
+    _frequent,
+    _recognised,
+    _takeaway,
     change_finding,
     class_facts,
     errors,
@@ -34,6 +38,24 @@ def test_worst_class_has_the_lowest_recall(results: Results, named: Callable) ->
     recalls = [predictions.correct[predictions.labels == label].mean() for label in range(10)]
     assert facts["worst-class/recall"].value == pytest.approx(min(recalls))
     assert facts["worst-class/name"].text == results.view.classes[int(np.argmin(recalls))]
+
+
+def test_confusions_and_classes_that_tie_are_not_told_apart() -> None:
+    tied, ahead = (np.array([[5, count, 0], [2, 5, 0], [2, 0, 5]]) for count in (2, 3))
+    assert _frequent(tied, "abc", top=1) == [] and _frequent(ahead, "abc", top=1) == [("a", "b", 3)]
+    assert _takeaway(ahead, "abc") == "a → b is the most frequent confusion."
+    assert _takeaway(tied, "abc") == "No confusion is more frequent than all others."
+    scored = pd.DataFrame({"class": [*"abcdefg"], "recall": [0.5] * 2 + [0.7] * 5})
+    assert _recognised(scored) == "a and b have the lowest recall."
+    assert _recognised(scored[2:]) == "5 classes have the lowest recall."
+    assert _recognised(scored[1:]) == "The class b is recognised least often."
+
+
+def test_of_many_classes_the_text_does_not_promise_them_one_by_one(
+    many: Results, results: Results, named: Callable
+) -> None:
+    assert named(class_facts(many))["errors/pairs"].text == "by which confusions"
+    assert "errors/pairs" not in named(class_facts(results))
 
 
 def test_per_class_shows_recall_beside_the_controls(results: Results) -> None:

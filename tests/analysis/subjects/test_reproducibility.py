@@ -32,6 +32,14 @@ def test_threads_and_revisions_are_those_of_all_runs(results: Results) -> None:
     assert revision_of([first, other]) == f"{'0' * 12} and {'1' * 12}"
 
 
+def test_switches_that_change_predictions_are_told(results: Results, named: Callable) -> None:
+    run = results.view.own_runs[-1]
+    assert "study/switches" not in named(environment_facts(results))
+    run.environment["deterministic"] = True
+    assert named(environment_facts(results))["study/switches"].text == "--deterministic"
+    del run.environment["deterministic"]
+
+
 def test_environment_adds_up_compute_level_by_level(results: Results) -> None:
     table = environment(results, {})
     assert table is not None
