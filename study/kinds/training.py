@@ -23,6 +23,7 @@ START_SECONDS = 1.0
 BACKWARD = 2.0  # a step's backward pass as a multiple of its forward pass
 # What a step costs beside: usually, for networks of many layers, and what Muon's iterations add.
 STEP_SECONDS, MUON_SECONDS = 0.1, 0.25
+EXPORT_SECONDS = 3.5  # of frozen layers to a runtime
 DEEP_STEP_SECONDS = {"tf_efficientnet_lite0": 0.4, "tf_efficientnet_lite1": 0.5, "tf_efficientnet_lite2": 0.5}
 # Training images, evenly spread, on which the finished network is evaluated as on those it has not seen.
 FITTED_IMAGES = 2_500
@@ -66,7 +67,7 @@ def training_cost(trained: Trained, images: int, evaluated: int) -> float:
         for stage in stages
     )
     if all(stage.trains == "head" and stage.augmentation == Augmentation() for stage in stages):
-        seconds /= len(stages)  # features are computed once
+        seconds = seconds / len(stages) + EXPORT_SECONDS  # features are computed once
     else:
         step = DEEP_STEP_SECONDS.get(architecture.backbone, STEP_SECONDS) + MUON_SECONDS * (recipe.optimizer == "muon")
         seconds += len(stages) * (images // recipe.batch_size) * step

@@ -15,7 +15,7 @@ from study.design.presets import CPU, OVERNIGHT, PAPER, QUICK, Preset
 from study.experiment import Architecture, Experiment, from_data, to_data
 from study.kinds import Context, Kind, Scale, Search, Training
 from study.kinds.kind import ACTIVATIONS, OPERATIONS, forward, predicted
-from study.kinds.training import DEEP_STEP_SECONDS, MUON_SECONDS, START_SECONDS
+from study.kinds.training import DEEP_STEP_SECONDS, EXPORT_SECONDS, MUON_SECONDS, START_SECONDS
 from study.models.blocks import macs
 from study.models.classifier import build
 from study.models.compact_cnn import OWN_NETWORKS
@@ -147,7 +147,7 @@ def test_features_under_a_head_that_trains_alone_are_paid_for_once() -> None:
     (stage,) = frozen.recipe.stages
     one = forward(frozen.architecture, 40, 1)
     assert stage.epochs > 1
-    assert frozen.cost(scale()) == pytest.approx(START_SECONDS + one * (800 + 100 + 200))
+    assert frozen.cost(scale()) == pytest.approx(START_SECONDS + EXPORT_SECONDS + one * (800 + 100 + 200))
 
 
 def test_teachers_cost_as_much_as_the_dearest_candidate_and_students_no_more_for_them() -> None:
