@@ -34,7 +34,7 @@ def effects(results: Results, findings: Findings) -> Table | None:
         rows += [_row(results, each, strips[each.key]) for each in judged]
     few = any(each.retrained and each.comparison.seeds < MIN_SEEDS for each in results.judged.values())
     power = f"power {formats.setting(POWER)}" + (
-        f" by {formats.plural(MIN_SEEDS, 'seed')}, where fewer were run" if few else ""
+        f" by {formats.plural(MIN_SEEDS, 'seed')}, where networks were retrained fewer times" if few else ""
     )
     caption = join(
         takeaway(results),

@@ -65,7 +65,10 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     if ensemble is None:
         return
     if judged := results.judged.get(ensemble.best_vote):
-        treated, control = "the ensemble", f"{results.view.phrase(ensemble.best_member)}, its best member"
+        treated, control = (
+            "the ensemble",
+            f"{results.view.phrase(ensemble.best_member)}, its best member on validation images",
+        )
         runs = results.view.names(judged.key, judged.control)
         yield comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
     phrase, voted = results.view.phrase, ensemble.best_vote

@@ -85,7 +85,9 @@ def road_finding(scored: Sequence[Road], phrases: Sequence[str]) -> Finding:
     verdict: Verdict = (
         "contradicted" if told["less"] else "inconclusive" if told["not detectably more"] else "supported"
     )
-    sentence = f"Compared with removing the rest, removing what the maps mark costs {'; '.join(parts)}."
+    sentence = (
+        f"Compared with removing what the maps mark least, removing what they mark most costs {'; '.join(parts)}."
+    )
     return Finding("road", sentence, verdict, tuple(f"road/{road.key}" for road in scored))
 
 

@@ -49,17 +49,13 @@ def examined(results: Results) -> tuple[str | None, Path | None, Path | None]:
     return key, audit if audit and audit.is_file() else None, people if people and people.is_file() else None
 
 
-def _phrase(results: Results, key: str) -> str:
-    return "the ensemble" if results.ensemble and key == results.ensemble.best_vote else results.view.phrase(key)
-
-
 @findings
 def label_findings(results: Results) -> Iterator[Finding]:
     """Whether the remaining errors fall on labels in doubt, and whether the model hesitates where people do."""
     key, audit, people = examined(results)
     if key is None:
         return
-    predictions, phrase = results.view.predictions(key)[0], _phrase(results, key)
+    predictions, phrase = results.view.predictions(key)[0], results.view.phrase(key)
     begins = results.view.plan.dataset.description.test_begins
     if audit:
         yield label_finding(audited_errors(audit, predictions, begins), len(predictions.labels), phrase)
