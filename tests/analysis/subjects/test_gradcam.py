@@ -61,7 +61,8 @@ def test_maps_that_mark_the_opposite_contradict_their_faithfulness() -> None:
     assert road_finding([right, right], ["one", "two"]).verdict == "supported"
     told = road_finding([right, wrong], ["one", "two"])
     assert told.verdict == "contradicted" and told.sentence == (
-        "Compared with removing what the maps mark least, removing what they mark most costs more for one (ROAD 0.200, 95 % CI 0.100 to "
+        "Compared with removing what the maps mark least, removing what they mark most costs more for one (ROAD 0.200, "
+        "95 % CI 0.100 to "
         "0.300); less for two (ROAD −0.200, 95 % CI −0.300 to −0.100)."
     )
 
