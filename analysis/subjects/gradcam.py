@@ -183,8 +183,8 @@ def gradcam(results: Results) -> Figure | None:
     shown = chosen(run.arrays, confusions(results, experiment.sources[-1]))
     caption = join(
         "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
-        f"The {len(shown)} classes of {len(classes)} with most errors: a test image that {titles[-1]} classifies "
-        "correctly with median confidence, and its most confident error. Below each the maps of "
+        f"The {len(shown)} classes of {len(classes)} with most errors of {titles[-1]}: a test image that it "
+        "classifies correctly with median confidence, and its most confident error. Below each the maps of "
         f"{formats.listing(titles)}, in the cells of the last feature map.",
         f"n = {formats.plural(len(run.arrays['images']), 'image')} looked at; one seed.",
     )

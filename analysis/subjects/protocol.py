@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -23,6 +24,7 @@ from study.experiment import (
     MUON_REST,
     ROTATED_FRACTION,
     Augmentation,
+    Expectation,
     Experiment,
     Recipe,
     Stage,
@@ -65,6 +67,8 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
     yield Origin(Judged.verdict).text("protocol/alpha", formats.setting(ALPHA))
     yield Origin(Judged.decidable).count("protocol/min-seeds", MIN_SEEDS)
     yield Origin(Judged.equivalent).text("protocol/margin", f"{formats.percent(MARGIN)} points")
+    if told := expectations(results):
+        yield Origin(expectations).text("protocol/expectations", told)
     if results.chance is None:
         yield Origin(assumed).text("protocol/seed-sd", f"{formats.percent(SEED_SD)} points")
     else:
@@ -80,6 +84,14 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
     yield trainer.text("protocol/muon-rest", f"{formats.setting(100 * MUON_REST)} %")
     rotated = f"{formats.setting(100 * ROTATED_FRACTION)} %"
     yield Origin("study.training.objective.Objective.loss").text("protocol/rotated", rotated)
+
+
+def expectations(results: Results) -> str:
+    """How many of the comparisons planned are to show what; empty where none is planned."""
+    view = results.view
+    titles: dict[Expectation, str] = {"gain": "a gain", "loss": "a loss", "no difference": "no difference that matters"}
+    planned = Counter(view.experiments[key].expects for key in view.own if control_of(view, key, results.ensemble))
+    return formats.listing([f"{title} in {planned[name]}" for name, title in titles.items() if planned[name]])
 
 
 def _default(function: Callable[..., Any], parameter: str) -> float:

@@ -103,7 +103,8 @@ def _reason(results: Results, choice: Choice) -> str:
         )
     if choice.budget == ENSEMBLE:
         name = f"the ensemble ({results.view.title(choice.key).lower()})"
+    than = f"than the model before it ({reached}; {evidence(choice.gain)})."
     if choice.gain.sign > 0:
-        return f"Where {choice.cost} are affordable, {name} is worth it ({reached}; {evidence(choice.gain)})."
+        return f"Where {choice.cost} are affordable, {name} is more accurate {than}"
     shown = "less accurate" if choice.gain.sign < 0 else "not detectably more accurate"
-    return f"At {choice.cost}, {name} is {shown} ({reached}; {evidence(choice.gain)})."
+    return f"At {choice.cost}, {name} is {shown} {than}"

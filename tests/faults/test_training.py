@@ -25,14 +25,14 @@ from study.running.options import Options
 from study.running.progress import Estimator, place
 from study.running.study import prepare
 from study.training.trainer import Progress, Trainer
-from tests.faults import kill
+from tests.faults import killed
 from tests.faults.test_machine import mounted
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PRESET = replace(presets.OVERNIGHT, name="night", subset=Subset(80, 40, 40))
 OPTIONS = Options(PRESET.name, dataset="digits", device="cpu", workers=1, study="night")
-STAGES = Stage(2, 3e-3, 32, kill.SHIFTED), Stage(2, 1e-3, 32)
+STAGES = Stage(2, 3e-3, 32, killed.SHIFTED), Stage(2, 1e-3, 32)
 RECIPE = Recipe(STAGES, 20, weight_decay=0.05, layer_decay=0.9, averaging=0.9)
 NET = Training(level=1, name="net", architecture=Architecture("mobilenetv3_small_050"), recipe=RECIPE)
 DISK = 32 << 20
@@ -45,7 +45,7 @@ class Killed(BaseException):
 @contextmanager
 def designed() -> Iterator[None]:
     """Let the levels be a training and a search."""
-    found = {1: (NET,), 2: (kill.SEARCH,)}
+    found = {1: (NET,), 2: (killed.SEARCH,)}
     modules = {
         number: SimpleNamespace(LEVEL=Level(number, "level"), experiments=lambda _, each=each: each)
         for number, each in found.items()
@@ -102,7 +102,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], int
     runs = tmp_path_factory.mktemp("night")
     with designed():
         kept = run(runs)
-    return kill.found(runs / OPTIONS.study), kept
+    return killed.found(runs / OPTIONS.study), kept
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_disk_that_fills_in_mid_training_is_one_line_and_costs_an_epoch_at_mos
         assert "\n" not in str(error.value) and filler.stat().st_size
         filler.unlink()
         assert run(disk) == epochs - epoch + lost
-        assert kill.found(disk / OPTIONS.study) == result
+        assert killed.found(disk / OPTIONS.study) == result
 
 
 class SetClock(datetime):
@@ -149,7 +149,7 @@ def test_a_clock_that_is_set_changes_neither_times_nor_estimates(
         run(tmp_path)
     run(tmp_path)
     took, folder = time.perf_counter() - begun, tmp_path / OPTIONS.study
-    assert kill.found(folder) == whole[0]
+    assert killed.found(folder) == whole[0]
     runs = list(records.current_runs(folder, records.read_plan(folder)).values())
     assert sum(run.durations["total"] for run in runs) < took
     trials = files.read_json(runs[1].folder / records.TRIALS)
