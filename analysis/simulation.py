@@ -20,8 +20,8 @@ import numpy as np
 from analysis.results import Judged, Pair, chance_in_training, judge
 from analysis.statistics import influence
 from analysis.statistics.comparison import MARGIN, accuracy_of, compare, resolution
-from analysis.statistics.crossed import ALPHA, MIN_SEEDS
-from analysis.statistics.trust import ece_interval, estimate_of
+from analysis.statistics.crossed import ALPHA, MIN_SEEDS, estimate_of
+from analysis.statistics.trust import ece_interval
 from study.design import levels, presets
 from study.kinds import Quantization
 from study.metrics.calibration import expected_calibration_error, probabilities

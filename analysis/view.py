@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from analysis import fonts
 from study.description import Level
 from study.experiment import Experiment, run_name
@@ -115,6 +117,10 @@ class StudyView:
         ours = [{run.seed: run for run in self.runs_of(key) if run.predicts()} for key in keys]
         shared = sorted(set.intersection(*(set(runs) for runs in ours)))
         return [[runs[seed].predictions("test") for seed in shared] for runs in ours]
+
+    def differences(self, key: str, control: str) -> np.ndarray:
+        """Test correctness of an experiment less its control's, (S, N) for the seeds that both have; empty without."""
+        return np.array([a.correct.astype(float) - b.correct for a, b in zip(*self.paired(key, control), strict=True)])
 
     def seeds_of(self, *keys: str) -> list[int]:
         """Seeds of which all of these experiments have a run."""

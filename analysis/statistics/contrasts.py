@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from analysis.statistics.comparison import holm
-from analysis.statistics.crossed import ALPHA, Estimate, MeanSquares, over_networks
+from analysis.statistics.crossed import ALPHA, estimate_of
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -36,7 +36,7 @@ class Contrast:
 
 def contrasts(values: Mapping[Name, np.ndarray]) -> dict[Name, Contrast]:
     """The family of the mean differences of ``values`` (S, N) each, S seeds on the same N images."""
-    found = {name: _estimate(each) for name, each in values.items()}
+    found = {name: estimate_of(each) for name, each in values.items()}
     adjusted = holm([estimate.p for estimate in found.values()])
     level = 1 - ALPHA / max(1, len(found))
     return {
@@ -45,7 +45,3 @@ def contrasts(values: Mapping[Name, np.ndarray]) -> dict[Name, Contrast]:
         )
         for (name, estimate), p in zip(found.items(), adjusted, strict=True)
     }
-
-
-def _estimate(values: np.ndarray) -> Estimate:
-    return over_networks(MeanSquares.of(np.atleast_2d(values)))

@@ -134,6 +134,11 @@ def over_networks(squares: MeanSquares) -> Estimate:
     return Estimate(squares.mean, math.sqrt(spread / (squares.seeds * squares.images)), math.inf)
 
 
+def estimate_of(values: np.ndarray) -> Estimate:
+    """The mean of values (S, N) of the networks at hand, as it varies with the images."""
+    return over_networks(MeanSquares.of(values))
+
+
 def over_recipes(squares: MeanSquares, chance: Chance) -> Estimate:
     """The mean over all seeds a recipe may be trained with, and all images.
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from analysis.statistics import influence
-from analysis.statistics.crossed import Estimate, MeanSquares, over_networks
+from analysis.statistics.crossed import Estimate, estimate_of
 from analysis.view import Kind, StudyView
 from study.experiment import Experiment
 from study.kinds import McDropout, OutOfDistribution, Vote
@@ -214,11 +214,6 @@ def trust_of(view: StudyView) -> Trust | None:
         estimate_of(test["entropy"].losses - test["temperature-entropy"].losses),
         ood_of(shared, model, dict(zip(shared.seeds_of(model), temperatures, strict=True))),
     )
-
-
-def estimate_of(contributions: np.ndarray) -> Estimate:
-    """The mean of contributions (S, N) of the networks at hand, as it varies with the images."""
-    return over_networks(MeanSquares.of(contributions))
 
 
 def ece_interval(probs: np.ndarray, labels: np.ndarray) -> Interval:

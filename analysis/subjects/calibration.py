@@ -13,8 +13,8 @@ from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
-from analysis.statistics.crossed import Estimate
-from analysis.statistics.trust import Trust, Uncertainty, estimate_of
+from analysis.statistics.crossed import Estimate, estimate_of
+from analysis.statistics.trust import Trust, Uncertainty
 from study.metrics.calibration import probabilities
 from study.metrics.intervals import wilson
 

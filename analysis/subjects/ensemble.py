@@ -25,14 +25,12 @@ from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Ve
 from analysis.results import Judged, Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
-from analysis.statistics.crossed import Estimate
+from analysis.statistics.crossed import Estimate, estimate_of
 from analysis.statistics.ensemble import Ensemble, ensemble_of, fixed_and_broken, oracle_accuracy
-from analysis.statistics.trust import estimate_of
 from analysis.subjects.comparisons import comparison_finding
 from study.kinds import Vote
 from study.metrics.calibration import probabilities
 from study.metrics.intervals import wilson
-from study.records import Predictions
 
 SHOWN = 14  # combinations of members in the overlap's figure
 PAIRED = "paired z test"
@@ -85,13 +83,8 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
 
 def _against(results: Results, key: str, others: Sequence[str], reverse: bool = False) -> dict[str, Contrast]:
     """Accuracy of ``key`` less that of each of the others, or the ``reverse``, as one family."""
-    paired = {other: results.view.paired(key, other) for other in others}
-    sign = -1 if reverse else 1
-    return contrasts({other: sign * _differences(*each) for other, each in paired.items() if each[0]})
-
-
-def _differences(ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> np.ndarray:
-    return np.stack([a.correct.astype(float) - b.correct for a, b in zip(ours, theirs, strict=True)])
+    sign, found = -1 if reverse else 1, {other: results.view.differences(key, other) for other in others}
+    return contrasts({other: sign * each for other, each in found.items() if len(each)})
 
 
 def members_finding(others: Mapping[str, Contrast]) -> Finding:

@@ -88,9 +88,7 @@ def class_changes(results: Results, pairs: Sequence[tuple[str, str]]) -> list[St
 
 def _by_class(view: StudyView, key: str, control: str) -> dict[str, np.ndarray]:
     """Treated less control correctness of each class's images, (S, N)."""
-    treated, untreated = view.paired(key, control)
-    difference = np.stack([a.correct.astype(float) - b.correct for a, b in zip(treated, untreated, strict=True)])
-    labels = treated[0].labels
+    difference, labels = view.differences(key, control), view.predictions(key)[0].labels
     return {view.classes[label]: difference[:, labels == label] for label in np.unique(labels)}
 
 
@@ -147,7 +145,8 @@ def _listed(changes: Mapping[str, Contrast]) -> str:
         told = f"{formats.count(len(changes))} classes, from {named[0]} to {named[-1]}"
     largest = max(change.p for change in changes.values())
     if len(changes) == 1:
-        return f"{told} points ({formats.p_phrase(largest, 'adjusted p')})"
+        ((name, only),) = changes.items()
+        return f"{name} ({formats.points(only.difference)} points, {formats.p_phrase(largest, 'adjusted p')})"
     bound = formats.p_value(largest)
     return f"{told} points (each adjusted p {bound if bound.startswith('<') else f'≤ {bound}'})"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from analysis import formats
 from analysis.captions import evidence, join
 from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
@@ -42,17 +40,13 @@ def choices(results: Results) -> list[Choice]:
         every = formats.plural(len(results.ensemble.members), "network")
         timed.append((ENSEMBLE, results.ensemble.best_vote, f"{every} for every prediction"))
     pairs = {later[1]: (later[1], earlier[1]) for earlier, later in zip(timed, timed[1:], strict=False)}
-    gains = contrasts({key: _gain(results, *pair) for key, pair in pairs.items() if results.view.paired(*pair)[0]})
+    found = {key: results.view.differences(*pair) for key, pair in pairs.items()}
+    gains = contrasts({key: each for key, each in found.items() if len(each)})
     return [Choice(*each, gains.get(each[1])) for each in timed if each[0] == FASTEST or each[1] in gains]
 
 
 def _cost(row: object) -> str:
     return f"{formats.decimal(row.p50_ms)} ms and {formats.decimal(row.bytes / 1e6)} MB"  # type: ignore[attr-defined]
-
-
-def _gain(results: Results, key: str, control: str) -> np.ndarray:
-    ours, theirs = results.view.paired(key, control)
-    return np.stack([a.correct.astype(float) - b.correct for a, b in zip(ours, theirs, strict=True)])
 
 
 @facts

@@ -16,8 +16,8 @@ from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Ve
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
-from analysis.statistics.crossed import Estimate
-from analysis.statistics.trust import Trust, Uncertainty, estimate_of
+from analysis.statistics.crossed import Estimate, estimate_of
+from analysis.statistics.trust import Trust, Uncertainty
 from analysis.subjects.trust import SELECTIVE_COVERAGE
 from study.metrics.calibration import BINS
 from study.metrics.calibration import reliability as binned

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from analysis.statistics import influence
-from analysis.statistics.trust import estimate_of
+from analysis.statistics.crossed import estimate_of
 from study.metrics.calibration import expected_calibration_error, fit_temperature
 from study.metrics.uncertainty import aurc
 

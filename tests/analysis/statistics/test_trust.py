@@ -11,8 +11,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from analysis.statistics.crossed import Estimate
-from analysis.statistics.trust import Trust, Uncertainty, estimate_of, ood_of, trust_of
+from analysis.statistics.crossed import Estimate, estimate_of
+from analysis.statistics.trust import Trust, Uncertainty, ood_of, trust_of
 from analysis.view import view_study
 from study.metrics.calibration import expected_calibration_error, fit_temperature
 from tests.fabricate import fabricate
