@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
@@ -28,6 +29,7 @@ LINES = ("-", "--", "-.", ":")
 TEXT = ("cmr10", "STIXGeneral")
 BOLD: Any = {"family": ["cmb10", "STIXGeneral"]}
 MISPLACED = set('"<>\\^_`{|}~')  # of ASCII, in cmr10
+LEAD = 0.06  # from the end of a line to its name, as a fraction of the panel
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
 SETTINGS: Any = {
     "axes.formatter.use_mathtext": True,  # which only silences a warning: no axis here has an offset
@@ -137,13 +139,18 @@ def spread(positions: list[float], gap: float, low: float, high: float) -> list[
     return placed[np.argsort(order)].round(9).tolist()
 
 
-def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Name lines at their right ends: (x, y, text, colour) each, moved apart where they would touch."""
+def label_ends(axes: Axes, ends: list[tuple[float, float, str, dict[str, Any]]]) -> None:
+    """Name lines or markers at the right: (x, y, text, look) each, names moved apart where they would touch.
+
+    ``look`` holds the properties of the line or marker named: a line is led on to its name, a marker drawn beside it.
+    """
     axes.autoscale_view()  # the limits that what is drawn asks for are otherwise not in force yet
-    height = axes.get_position().height * axes.figure.get_figheight() * 72  # type: ignore[union-attr]
+    size = axes.get_position().height * axes.figure.get_figheight() * 72  # type: ignore[union-attr]
     to_axes = axes.transData + axes.transAxes.inverted()
-    requested = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
-    places = spread(requested, 10.5 / height, 0.0, 1.0)
-    offset: Any = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
-    for (x, _, text, shade), place in zip(ends, places, strict=True):
-        axes.annotate(text, (x, place), xycoords=axes.get_xaxis_transform(), color=darker(shade), **offset)
+    starts = [to_axes.transform((x, y)).tolist() for x, y, _, _ in ends]
+    places = spread([y for _, y in starts], 10.5 / size, 0.0, 1.0)
+    outside: Any = {"transform": axes.transAxes, "clip_on": False}
+    for (_, _, text, look), (x, y), place in zip(ends, starts, places, strict=True):
+        (line,) = axes.plot([x, x + LEAD], [y, place], **outside, **{"lw": 0.9, "markevery": [1]} | look)
+        named = axes.text(x + 1.6 * LEAD, place, text, color=darker(line.get_color()), va="center", **outside)
+        named.set_path_effects([withStroke(linewidth=2, foreground="white")])

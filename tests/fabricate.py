@@ -244,6 +244,8 @@ def _latency(scene: Scene, experiment: Latency, seed: int, folder: Path) -> Outc
             "batch": 1,
             "threads": 1,
             "p50_ms": p50,
+            "p50_low_ms": 0.95 * p50,
+            "p50_high_ms": 1.1 * p50,
             "p95_ms": 1.2 * p50,
             "p99_ms": 1.5 * p50,
             "images_per_second": 1000 / p50,

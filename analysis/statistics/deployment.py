@@ -11,25 +11,28 @@ from study.kinds import Latency, Quantization
 from study.records import LATENCY
 
 COLUMNS = (
-    "model", "precision", "runtime", "accuracy", "bytes", "p50_ms", "p95_ms", "images_per_second", "evaluated",
+    "model", "precision", "runtime", "accuracy", "bytes", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms",
+    "images_per_second", "evaluated",
 )  # fmt: skip
+MEASURED = ["bytes", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms"]
 
 
 def deployment_frame(view: StudyView) -> pd.DataFrame:
     """One row per timed model and precision: latencies (ms) at batch 1 on one thread, means over seeds.
 
-    Columns: model (key), precision, runtime, accuracy (test, fraction), bytes, p50_ms, p95_ms,
-    images_per_second (the best over the batch sizes tried) and evaluated (key of the experiment the
-    accuracy is from). Of several runtimes ONNX Runtime counts. Empty while nothing was timed.
+    Columns: model (key), precision, runtime, accuracy (test, fraction), bytes, p50_ms, the bounds p50_low_ms and
+    p50_high_ms of its interval (NaN in records without), p95_ms, images_per_second (the best over the batch sizes
+    tried) and evaluated (key of the experiment the accuracy is from). Of several runtimes ONNX Runtime counts. Empty while nothing was timed.
     """
     runs = [run for latency in view.of_kind(Latency) for run in view.runs_of(latency.key)]
     timed = pd.DataFrame([row for run in runs for row in read_json(run.folder / LATENCY)])
     if timed.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     timed = timed[timed["runtime"] == timed.groupby(["model", "precision"])["runtime"].transform("min")]
+    timed[MEASURED] = timed.reindex(columns=MEASURED).astype(float)
     names = ["model", "precision", "runtime"]
     alone = timed[(timed["batch"] == 1) & (timed["threads"] == timed["threads"].min())]
-    frame = alone.groupby(names, sort=False)[["bytes", "p50_ms", "p95_ms"]].mean()
+    frame = alone.groupby(names, sort=False)[MEASURED].mean()
     frame = frame.join(timed.groupby(names)["images_per_second"].max()).reset_index()
     frame["evaluated"] = [_evaluated(view, m, p) for m, p in zip(frame["model"], frame["precision"], strict=True)]
     frame["accuracy"] = [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -120,20 +121,28 @@ def deployment(results: Results, findings: Findings) -> Table | None:
             results.view.title(row.model),
             row.precision,
             *_accuracy(results, row.evaluated),
-            *map(formats.decimal, (row.bytes / 1e6, row.p50_ms, row.p95_ms)),
+            formats.decimal(row.bytes / 1e6),
+            _median(row),
+            formats.decimal(row.p95_ms),
             formats.count(row.images_per_second),
         )
         for row in frame.itertuples()
     )
     caption = join(
         "Size, accuracy and speed of every timed model.",
-        "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread, timed "
-        f"interleaved in one process with {formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest "
-        "batch size tried.",
+        "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread: the median "
+        "with its 95 % interval over repeats, and the 95th percentile; timed interleaved in one process with "
+        f"{formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest batch size tried.",
         counted(results),
     )
     head = ("Model", "Precision", "Accuracy, %", "95 % CI", "Size, MB", "p50, ms", "p95, ms", "Images/s")
     return Table("deployment", caption, head, rows, "llrlrrrr", dense=True)
+
+
+def _median(row: Any) -> str:
+    """The median latency (ms), with its interval where records have one."""
+    middle, low, high = (formats.decimal(each) for each in (row.p50_ms, row.p50_low_ms, row.p50_high_ms))
+    return middle if math.isnan(row.p50_low_ms) else f"{middle} ({low}–{high})"
 
 
 def _accuracy(results: Results, key: str) -> tuple[str, str]:
@@ -149,12 +158,12 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
         return None
     front = frame[pareto_front(frame, "p50_ms")]
     names = sorted({_name(results, row) for row in front.itertuples()})
-    verb = "is" if len(names) == 1 else "are"
+    takeaway = f"Of {formats.plural(len(frame), 'timed model')} {formats.listing(names)} "
+    takeaway += "is the fastest and the most accurate." if len(names) == 1 else "trade accuracy for speed."
     caption = join(
-        f"No timed model is both faster and more accurate than {formats.listing(names)}, which {verb} the "
-        f"front of {formats.plural(len(frame), 'model')}.",
+        takeaway,
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
-        "Pareto front; squares: int8, open circles: float32.",
+        "Pareto front; circles: float32, squares: static int8, diamonds: dynamic int8.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",
     )
     alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
@@ -169,15 +178,13 @@ def _name(results: Results, row: object) -> str:
 
 def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
-    shades = {row.Index: style.colour(results.view, row.evaluated) for row in frame.itertuples()}
     canvas = style.canvas(1.85)
     left, right = canvas.subplots(1, 2, sharey=True)
+    looks = {row.Index: _look(results, row) for row in frame.itertuples()}
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
         for row in frame.itertuples():
-            shade, spread = shades[row.Index], style.error_bar(results.accuracies[row.evaluated])
-            marker, size, fill = ("s", 5.0, shade) if row.precision == "int8" else ("o", 7.5, "none")
-            place = (scale * getattr(row, cost), 100 * row.accuracy)
-            axes.errorbar(*place, spread, fmt=marker, color=shade, ms=size, mfc=fill, elinewidth=0.8)
+            spread, place = style.error_bar(results.accuracies[row.evaluated]), scale * getattr(row, cost)
+            axes.errorbar(place, 100 * row.accuracy, spread, elinewidth=0.8, **looks[row.Index])
         axes.set(xscale="log", xlabel=label)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -188,10 +195,18 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     style.round_accuracy(left)
     for axes, cost, scale in ((left, "p50_ms", 1.0), (right, "bytes", 1e-6)):
         _draw_front(axes, frame[pareto_front(frame, cost)].sort_values(cost), cost, scale)
-    edge = right.get_xlim()[1]
-    rows = frame.itertuples()
-    style.label_ends(right, [(edge, 100 * row.accuracy, _name(results, row), shades[row.Index]) for row in rows])
+    edge, rows = right.get_xlim()[1], list(frame.itertuples())
+    style.label_ends(right, [(edge, 100 * row.accuracy, _name(results, row), looks[row.Index]) for row in rows])
     return canvas
+
+
+def _look(results: Results, row: Any) -> dict[str, Any]:
+    """A model's mark: its network's colour; open circles in float32, in int8 squares or, for dynamic ranges, diamonds."""
+    int8 = results.view.experiments.get(row.evaluated)
+    dynamic = isinstance(int8, Quantization) and int8.method == "dynamic"
+    marker, size = ("o", 7.5) if row.precision == "float32" else ("D", 4.5) if dynamic else ("s", 5.0)
+    shade = style.colour(results.view, row.evaluated)
+    return {"ls": "none", "marker": marker, "ms": size, "color": shade, "mfc": "none" if marker == "o" else shade}
 
 
 def _draw_front(axes: Axes, front: pd.DataFrame, cost: str, scale: float) -> None:

@@ -168,23 +168,25 @@ def members(results: Results, findings: Findings) -> Table | None:
     ensemble = results.ensemble
     if ensemble is None:
         return None
-    weights, title = ensemble.weights[ensemble.best_vote], results.view.title
-    rows = []
+    title, rows, weights = results.view.title, [], ensemble.weights
+    # A member that a vote leaves out weighs nothing.
+    unequal = [vote for vote in ensemble.votes if len({weights[vote].get(key, 0.0) for key in ensemble.members}) > 1]
     for key in (*ensemble.members, *ensemble.votes):
         votes, accuracy = key in ensemble.votes, results.accuracies[key]
         difference, _, p = cells(results.judged.get(key) if votes else None)
-        # A member that this vote leaves out weighs nothing.
-        role = ("vote", formats.MISSING) if votes else ("member", formats.decimal(weights.get(key, 0.0)))
+        shares = [formats.MISSING if votes else formats.number(weights[vote].get(key, 0.0)) for vote in unequal]
         validation = formats.percent(results.view.metric(key, "validation_accuracy"))
-        rows.append((title(key), *role, validation, *accuracy_cells(accuracy), difference, p))
+        rows.append((title(key), *shares, validation, *accuracy_cells(accuracy), difference, p))
+    named = tuple(map(title, unequal))
     caption = join(
         _takeaway(results.judged.get(ensemble.best_vote)),
-        f"Members and votes; the weight is that in {title(ensemble.best_vote)}. This vote and the best member, "
-        f"{title(ensemble.best_member)}, are chosen on validation, of equals the first; the difference is theirs.",
+        f"Members with their weights in {formats.listing(named)}, then votes." if named else "Members, then votes.",
+        f"{title(ensemble.best_vote)} and the best member, {title(ensemble.best_member)}, are chosen on validation, of "
+        "equals the first; the difference is theirs.",
         accuracy_interval(results),
     )
-    head = ("Model", "Role", "Weight", "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
-    return Table("members", caption, head, tuple(rows), "llrrrlrr")
+    head = ("Model", *named, "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
+    return Table("members", caption, head, tuple(rows), f"l{'r' * len(named)}rrlrr")
 
 
 def _takeaway(judged: Judged | None) -> str:

@@ -13,19 +13,12 @@ from matplotlib.ticker import NullLocator
 
 from analysis import formats, style
 from analysis.captions import join
-from analysis.evidence import Fact, Figure, Findings, Origin, Verdict, facts, figure
+from analysis.evidence import Fact, Figure, Findings, Origin, facts, figure
 from analysis.results import Results
 from study.kinds import Search
 
 PARAMETERS = ("learning_rate", "weight_decay", "label_smoothing")
 LOGARITHMIC = {"learning_rate", "weight_decay"}
-# What a search is good for, by the verdict on what it found beside what it started from.
-OUTCOMES: dict[Verdict, str] = {
-    "supported": "The search finds a recipe that improves on the one it starts from.",
-    "contradicted": "The recipe that the search finds is worse than the one it starts from.",
-    "equivalent": "The recipe that the search finds is as good as the one it starts from.",
-    "inconclusive": "The recipe that the search finds is not shown to improve on the one it starts from.",
-}
 
 
 @facts
@@ -67,11 +60,12 @@ def search(results: Results, findings: Findings) -> Figure | None:
         return None
     key = searches[0].key
     run, trials = results.view.runs_of(key)[0], results.view.trials(key)
+    reached = [trial["value"] for trial in trials if trial["state"] == "COMPLETE"]
+    span = f"{formats.percent(min(reached))} to {formats.percent(max(reached))} %"
     caption = join(
-        OUTCOMES[results.judged[key].verdict] if key in results.judged else "",
-        f"Validation accuracy of the search's {formats.plural(len(trials), 'trial')} over each parameter; "
-        f"crosses: {formats.count(_pruned(trials))} stopped early, shown at their last accuracy; filled: the trial "
-        "chosen.",
+        f"The trials that the search completes reach {span} on validation.",
+        f"Accuracy of its {formats.plural(len(trials), 'trial')} over each parameter; crosses: "
+        f"{formats.count(_pruned(trials))} stopped early, shown at their last accuracy; filled: the trial chosen.",
         "One search; it covers no variation between searches.",
     )
     alt = "Validation accuracy of each search trial against learning rate, weight decay and label smoothing"

@@ -83,8 +83,8 @@ def curves(results: Results, findings: Findings) -> Figure | None:
     caption = join(
         "The course of training at level 1.",
         f"Loss (left) and accuracy (right) over epochs on {formats.plural(monitored, 'validation image')} (solid) and "
-        "on training images as augmented (dashed).",
-        f"Thin lines are single runs, n = {formats.plural(seeds, 'seed')} each.",
+        "on training images (dashed).",
+        "One run of each network." if seeds == 1 else f"Every line is a run, {formats.plural(seeds, 'seed')} each.",
     )
     alt = "Training and validation loss and accuracy over epochs of the level 1 networks"
     epochs = [run.epochs.assign(run=run.name) for key in keys for run in view.runs_of(key)]
@@ -108,6 +108,7 @@ def _draw(results: Results, keys: list[str]) -> Canvas:
         axes.grid(axis="y")
     for key in keys:
         last = view.runs_of(key)[0].epochs.iloc[-1]
-        ends.append((last["epoch"], 100 * last["validation_accuracy"], view.title(key), style.colour(view, key)))
+        look = {"color": style.colour(view, key)}
+        ends.append((last["epoch"], 100 * last["validation_accuracy"], view.title(key), look))
     style.label_ends(right, ends)
     return canvas

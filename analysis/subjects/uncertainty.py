@@ -263,8 +263,9 @@ def _draw_risks(results: Results, axes: Axes, trust: Trust) -> None:
         answered = np.arange(1, images + 1)[max(1, images // POINTS) - 1 :: max(1, images // POINTS)]
         source = next((prefix for prefix in ("mc-dropout", "ensemble") if name.startswith(prefix)), "entropy")
         line = ":" if name.startswith("temperature") else "--" if name.endswith("information") else "-"
-        axes.plot(100 * answered / images, 100 * uncertainty.risk[answered - 1], line, color=shades[source], lw=1.3)
-        ends.append((100.0, 100 * uncertainty.risk_at(1), _short(uncertainty.title), shades[source]))
+        look = {"color": shades[source], "ls": line}
+        axes.plot(100 * answered / images, 100 * uncertainty.risk[answered - 1], lw=1.3, **look)
+        ends.append((100.0, 100 * uncertainty.risk_at(1), _short(uncertainty.title), look))
     axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))
     axes.set_ylim(bottom=0)
     style.grid(axes, "y")

@@ -97,7 +97,8 @@ def measure(
     ``images`` (N, 3, H, W) uint8; all candidates get the same ones. They share one process and take
     turns in an order drawn anew for every repeat, so that drift of the machine falls on all alike. The
     smallest batch is timed ``repeats`` times, larger ones a fifth as often but at least ten times. A row
-    holds ``p50_ms``, ``p95_ms`` and ``p99_ms`` of one batch, ``images_per_second`` and the file's ``bytes``.
+    holds ``p50_ms``, ``p95_ms`` and ``p99_ms`` of one batch, ``p50_low_ms`` and ``p50_high_ms``, the 95 % interval
+    of the median by order statistics (None for fewer than six repeats), ``images_per_second`` and the file's ``bytes``.
     StudyError when there is nothing to time or too few images for a batch.
     """
     batch_sizes = list(batch_sizes)
@@ -137,7 +138,10 @@ def _interleaved(
 
 
 def _row(candidate: Candidate, batch: int, threads: int, seconds: np.ndarray) -> dict[str, Any]:
+    from scipy.stats import quantile_test
+
     p50, p95, p99 = (float(value) for value in np.percentile(seconds * 1000, (50, 95, 99)))
+    low, high = quantile_test(seconds * 1000, p=0.5).confidence_interval()
     return {
         "model": candidate.model,
         "precision": candidate.precision,
@@ -145,6 +149,8 @@ def _row(candidate: Candidate, batch: int, threads: int, seconds: np.ndarray) ->
         "batch": batch,
         "threads": threads,
         "p50_ms": p50,
+        "p50_low_ms": None if np.isnan(low) else float(low),
+        "p50_high_ms": None if np.isnan(high) else float(high),
         "p95_ms": p95,
         "p99_ms": p99,
         "images_per_second": float(batch * len(seconds) / seconds.sum()),

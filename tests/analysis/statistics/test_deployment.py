@@ -39,6 +39,14 @@ def test_latency_is_that_of_batch_one_and_throughput_that_of_the_best_batch(tmp_
     assert frame.loc["level3/se-head", "images_per_second"] == 1280
 
 
+def test_records_without_intervals_of_the_median_still_count(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, images=60)
+    add_timings(study, timing(model="level5/compact-student", precision="float16"))
+    frame = deployment_frame(view_study(study)).set_index("precision")
+    assert np.isnan(frame.loc["float16", "p50_low_ms"])
+    assert (frame.loc["int8", "p50_low_ms"] < frame.loc["int8", "p50_ms"]).all()
+
+
 def test_onnxruntime_counts_where_two_runtimes_were_timed(tmp_path: Path) -> None:
     study = fabricate(tmp_path, images=60)
     add_timings(study, timing(runtime="torch", p50_ms=9.0))

@@ -73,7 +73,7 @@ def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
     table = deployment(results, {})
     assert table is not None
     int8 = [row for row in table.rows if row[1] == "int8"]
-    assert len(int8) == 3 and {row[4:7] for row in int8} == {("1.60", "0.70", "0.84")}
+    assert len(int8) == 3 and {row[4:7] for row in int8} == {("1.60", "0.70 (0.66–0.77)", "0.84")}
 
 
 def test_deployment_waits_for_its_runs(empty: Results) -> None:

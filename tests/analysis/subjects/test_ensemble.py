@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -83,10 +84,18 @@ def test_errors_that_a_vote_introduces_are_where_its_best_member_was_unsure(resu
 def test_members_come_before_votes_and_only_the_chosen_vote_has_a_p(results: Results) -> None:
     table = members(results, {})
     assert table is not None and results.ensemble is not None
-    assert [row[1] for row in table.rows] == ["member"] * 5 + ["vote"] * 5
-    assert [row[2] for row in table.rows[:5]] == ["0.20"] * 5
+    assert [row[0] for row in table.rows[5:]] == [results.view.title(vote) for vote in results.ensemble.votes]
     tested = [row[0] for row in table.rows if row[-1] != "–"]
     assert tested == [results.view.title(results.ensemble.best_vote)]
+
+
+def test_votes_that_weigh_their_members_unequally_say_how(results: Results) -> None:
+    assert results.ensemble is not None
+    first, *others = results.ensemble.members
+    weights = results.ensemble.weights | {"level4/greedy": {first: 0.75, others[0]: 0.25}}
+    table = members(replace(results, ensemble=replace(results.ensemble, weights=weights)), {})
+    assert table is not None and table.header[:3] == ("Model", "Greedy selection", "Validation, %")
+    assert [row[1] for row in table.rows] == ["0.750", "0.250", *["0.000"] * 3, *["–"] * 5]
 
 
 def test_diversity_has_a_row_per_pair(results: Results) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from study import machine, records
 from study.deployment.int8 import FP32, INT8
@@ -76,6 +77,7 @@ def test_one_row_per_model_batch_size_and_thread_count(candidates: list[Candidat
     assert settings == [(p, t, b) for t in (1, 2) for b in (1, 8) for p in ("float32", "int8")]
     for row in rows:
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert (row["p50_low_ms"], row["p50_high_ms"]) == (None, None)  # three repeats bound no median
         assert row["bytes"] == candidates[0].path.stat().st_size
         assert (row["model"], row["runtime"]) == ("level5/student", "onnxruntime")
 
@@ -118,6 +120,16 @@ def test_percentiles_and_throughput_come_from_the_timed_repeats(
     assert first["p95_ms"] == pytest.approx(2.9)  # linear interpolation: 2 + 0.9 * (3 - 2)
     assert first["images_per_second"] == pytest.approx(3 * 4 / 0.006)
     assert second["images_per_second"] == pytest.approx(400.0)
+
+
+def test_the_median_lies_between_the_order_statistics_that_the_binomial_names(
+    candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "_interleaved", lambda *_: np.tile(np.arange(1, 26) / 1000, (2, 1)))
+    row = measure(candidates, random_images(1), (1,), (1,), repeats=25, rng=np.random.default_rng(0))[0]
+    # Of 25 values the 8th and the 18th: fewer than 8 of 25 lie below the median in 2.2 % (Conover 1999, table A3).
+    assert (row["p50_low_ms"], row["p50_ms"], row["p50_high_ms"]) == pytest.approx((8.0, 13.0, 18.0))
+    assert binom.cdf(7, 25, 0.5) < 0.025 < binom.cdf(8, 25, 0.5)
 
 
 def test_too_few_images_or_nothing_to_time_is_reported(candidates: list[Candidate]) -> None:
