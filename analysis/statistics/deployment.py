@@ -22,7 +22,8 @@ def deployment_frame(view: StudyView) -> pd.DataFrame:
 
     Columns: model (key), precision, runtime, accuracy (test, fraction), bytes, p50_ms, the bounds p50_low_ms and
     p50_high_ms of its interval (NaN in records without), p95_ms, images_per_second (the best over the batch sizes
-    tried) and evaluated (key of the experiment the accuracy is from). Of several runtimes ONNX Runtime counts. Empty while nothing was timed.
+    tried) and evaluated (key of the experiment the accuracy is from). Of several runtimes ONNX Runtime counts. Empty
+    while nothing was timed.
     """
     runs = [run for latency in view.of_kind(Latency) for run in view.runs_of(latency.key)]
     timed = pd.DataFrame([row for run in runs for row in read_json(run.folder / LATENCY)])

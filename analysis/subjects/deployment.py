@@ -122,7 +122,7 @@ def deployment(results: Results, findings: Findings) -> Table | None:
             row.precision,
             *_accuracy(results, row.evaluated),
             formats.decimal(row.bytes / 1e6),
-            _median(row),
+            _median(row.p50_ms, row.p50_low_ms, row.p50_high_ms),
             formats.decimal(row.p95_ms),
             formats.count(row.images_per_second),
         )
@@ -139,10 +139,10 @@ def deployment(results: Results, findings: Findings) -> Table | None:
     return Table("deployment", caption, head, rows, "llrlrrrr", dense=True)
 
 
-def _median(row: Any) -> str:
-    """The median latency (ms), with its interval where records have one."""
-    middle, low, high = (formats.decimal(each) for each in (row.p50_ms, row.p50_low_ms, row.p50_high_ms))
-    return middle if math.isnan(row.p50_low_ms) else f"{middle} ({low}–{high})"
+def _median(middle: float, low: float, high: float) -> str:
+    """A median latency (ms), with its interval where records have one."""
+    interval = "" if math.isnan(low) else f" ({formats.decimal(low)}–{formats.decimal(high)})"
+    return f"{formats.decimal(middle)}{interval}"
 
 
 def _accuracy(results: Results, key: str) -> tuple[str, str]:
@@ -158,10 +158,8 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
         return None
     front = frame[pareto_front(frame, "p50_ms")]
     names = sorted({_name(results, row) for row in front.itertuples()})
-    takeaway = f"Of {formats.plural(len(frame), 'timed model')} {formats.listing(names)} "
-    takeaway += "is the fastest and the most accurate." if len(names) == 1 else "trade accuracy for speed."
     caption = join(
-        takeaway,
+        f"None of {formats.plural(len(frame), 'timed model')} beats {formats.listing(names)} in both speed and accuracy.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
         "Pareto front; circles: float32, squares: static int8, diamonds: dynamic int8.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",
@@ -180,7 +178,7 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
     canvas = style.canvas(1.85)
     left, right = canvas.subplots(1, 2, sharey=True)
-    looks = {row.Index: _look(results, row) for row in frame.itertuples()}
+    looks = {row.Index: _look(results, row.evaluated, row.precision) for row in frame.itertuples()}
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
         for row in frame.itertuples():
             spread, place = style.error_bar(results.accuracies[row.evaluated]), scale * getattr(row, cost)
@@ -200,12 +198,11 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     return canvas
 
 
-def _look(results: Results, row: Any) -> dict[str, Any]:
-    """A model's mark: its network's colour; open circles in float32, in int8 squares or, for dynamic ranges, diamonds."""
-    int8 = results.view.experiments.get(row.evaluated)
+def _look(results: Results, key: str, precision: str) -> dict[str, Any]:
+    """A model's mark in its network's colour: an open circle in float32, a square in int8, a diamond if dynamic."""
+    int8, shade = results.view.experiments.get(key), style.colour(results.view, key)
     dynamic = isinstance(int8, Quantization) and int8.method == "dynamic"
-    marker, size = ("o", 7.5) if row.precision == "float32" else ("D", 4.5) if dynamic else ("s", 5.0)
-    shade = style.colour(results.view, row.evaluated)
+    marker, size = ("o", 7.5) if precision == "float32" else ("D", 4.5) if dynamic else ("s", 5.0)
     return {"ls": "none", "marker": marker, "ms": size, "color": shade, "mfc": "none" if marker == "o" else shade}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.view import StudyView
 from study.kinds import Training
 from study.metrics.calibration import probabilities
 from study.records import Predictions
@@ -35,16 +36,64 @@ class PassedOn:
     differences: dict[str, Contrast]
 
 
+def students(view: StudyView) -> Iterator[tuple[Training, str]]:
+    """Every student of a single teacher that has a twin, with its teacher's key by the first seed."""
+    for student in view.of_kind(Training):
+        if student.distillation and len(student.distillation.answers) == 1 and student.control in view.experiments:
+            for run in view.runs_of(student.distillation.answers[0])[:1]:
+                if run.metrics["teacher"] in view.runs:
+                    yield student, run.metrics["teacher"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an untaught twin stands: its test accuracy, and its accuracy on its training images, as fractions."""
+
+    phrase: str
+    accuracy: float
+    fitted: float
+
+
+@findings
+def start_findings(results: Results) -> Iterator[Finding]:
+    """What there is to pass on."""
+    view, known = results.view, results.accuracies
+    found = [(student.control, teacher) for student, teacher in students(view)]
+    pairs = [(twin, teacher) for twin, teacher in found if twin in known and teacher in known]
+    if pairs:
+        teacher, twins = pairs[0][1], [twin for twin, its in pairs if its == pairs[0][1]]
+        starts = [Start(view.phrase(key), known[key].mean, view.metric(key, "train_accuracy")) for key in twins]
+        named = tuple(f"accuracy/{key}" for key in (teacher, *twins))
+        yield start_finding(known[teacher].mean, view.metric(teacher, "validation_accuracy"), starts, named)
+
+
+def start_finding(teacher: float, validated: float, twins: Sequence[Start], named: tuple[str, ...]) -> Finding:
+    """Where twins stand beside their teacher, whose test and validation accuracies come first.
+
+    Contradicted where a twin is no less accurate than the teacher or, with less than half of its validation accuracy
+    on the images trained on, has hardly learned; these are numbers, no tests.
+    """
+    reached = [f"{each.phrase} {formats.percent(each.accuracy)} %" for each in twins]
+    words = [f"On test images the teacher reaches {formats.listing([f'{formats.percent(teacher)} %', *reached])}."]
+    unlearnt = [each for each in twins if each.fitted < validated / 2]
+    if ahead := [each.phrase for each in twins if each not in unlearnt and each.accuracy >= teacher]:
+        words.append(f"The teacher has no accuracy to pass on to students as good as {formats.listing(ahead)}.")
+    for each in unlearnt:
+        words.append(
+            f"{formats.sentence_case(each.phrase)} is right on only {formats.percent(each.fitted)} % of its training "
+            "images: it has hardly learned, and its comparisons say little about longer training."
+        )
+    verdict: Verdict = "contradicted" if unlearnt or ahead else "supported"
+    return Finding("distillation/start", " ".join(words), verdict, named)
+
+
 def passed_on(results: Results) -> list[PassedOn]:
     """Every student of a single teacher that has a run in common with its twin and its teacher."""
     view, measured = results.view, {}
-    for student in view.of_kind(Training):
-        if student.distillation and len(student.distillation.answers) == 1 and student.control in view.experiments:
-            runs = view.runs_of(student.distillation.answers[0])
-            teacher = runs[0].metrics["teacher"] if runs else ""
-            trio = view.paired(student.key, student.control, teacher) if teacher in view.runs else [[]]
-            if trio[0]:
-                measured[student.key, student.control] = _measured(*trio)
+    for student, teacher in students(view):
+        trio = view.paired(student.key, student.control, teacher)
+        if trio[0]:
+            measured[student.key, student.control] = _measured(*trio)
     family = contrasts(
         {
             (pair, name): taught - untaught

@@ -29,7 +29,7 @@ SHOWN, LETTERS = 4, 12  # classes, and characters of their names
 
 
 class Road(NamedTuple):
-    """A network's mean ROAD score and its interval over the images."""
+    """A network's mean ROAD score, or how far it exceeds another's, and its interval over the images."""
 
     key: str
     mean: float
@@ -48,7 +48,11 @@ def roads(results: Results) -> list[Road]:
     if found is None or found[1].arrays["road"].shape[1] < 2:
         return []
     scored = zip(found[0].sources, found[1].arrays["road"], strict=True)
-    return [Road(key, float(scores.mean()), student(scores)) for key, scores in scored]
+    return [_mean_road(key, scores) for key, scores in scored]
+
+
+def _mean_road(key: str, scores: np.ndarray) -> Road:
+    return Road(key, float(scores.mean()), student(scores))
 
 
 @facts
@@ -68,15 +72,20 @@ def road_facts(results: Results) -> Iterator[Fact]:
 @findings
 def gradcam_findings(results: Results) -> Iterator[Finding]:
     """What attention changes beside accuracy, and whether the maps are faithful."""
-    if scored := roads(results):
-        yield road_finding(scored, [results.view.phrase(road.key) for road in scored])
     found = looked(results)
+    if found and (scored := roads(results)):
+        first, *others = found[1].arrays["road"]
+        excess = _mean_road(scored[-1].key, others[-1] - first) if others else None
+        yield road_finding(scored, [results.view.phrase(road.key) for road in scored], excess)
     if found is not None and len(found[0].sources) == 2:
         yield from _attention(results, *found)
 
 
-def road_finding(scored: Sequence[Road], phrases: Sequence[str]) -> Finding:
-    """Supported where every network's maps mark what matters, contradicted where one's mark the opposite."""
+def road_finding(scored: Sequence[Road], phrases: Sequence[str], excess: Road | None = None) -> Finding:
+    """Supported where every network's maps mark what matters, contradicted where one's mark the opposite.
+
+    ``excess`` is by how much the last network's score exceeds the first one's.
+    """
     told: dict[str, list[str]] = {"more": [], "less": [], "not detectably more": []}
     for road, phrase in zip(scored, phrases, strict=True):
         cost = "more" if road.interval.low > 0 else "less" if road.interval.high < 0 else "not detectably more"
@@ -88,6 +97,13 @@ def road_finding(scored: Sequence[Road], phrases: Sequence[str]) -> Finding:
     sentence = (
         f"Compared with removing what the maps mark least, removing what they mark most costs {'; '.join(parts)}."
     )
+    if excess:
+        faithful = "more" if excess.interval.low > 0 else "less" if excess.interval.high < 0 else "not detectably more"
+        sentence += (
+            f" The maps of {phrases[-1]} are {faithful} faithful than those of {phrases[0]} (difference "
+            f"{formats.signed(excess.mean, 3)}, 95 % CI {formats.signed(excess.interval.low, 3)} to "
+            f"{formats.signed(excess.interval.high, 3)})."
+        )
     return Finding("road", sentence, verdict, tuple(f"road/{road.key}" for road in scored))
 
 

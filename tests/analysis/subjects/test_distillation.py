@@ -11,8 +11,11 @@ from analysis.subjects.distillation import (
     CALIBRATION,
     ERRORS,
     PassedOn,
+    Start,
     passed_on,
     passed_on_finding,
+    start_finding,
+    start_findings,
 )
 from study.metrics.calibration import expected_calibration_error, probabilities
 
@@ -48,3 +51,22 @@ def test_verdict_is_on_agreement_with_the_teacher(sign: int, verdict: str, words
     shares = dict.fromkeys(changes, 0.5)
     told = passed_on_finding(PassedOn("s", "c", shares, shares, changes), "the student", "its twin")
     assert told.verdict == verdict and f"gives its teacher’s answer {words} its twin" in told.sentence
+
+
+def test_twins_stand_beside_the_teacher_of_their_students(results: Results, empty: Results) -> None:
+    (told,) = start_findings(results)
+    teacher = results.view.runs_of("level5/teacher-1")[0].metrics["teacher"]
+    reached = [f"{100 * results.accuracies[key].mean:.2f} %" for key in (teacher, "level5/student-alone")]
+    assert told.sentence.startswith(f"On test images the teacher reaches {reached[0]}, the untaught MobileNetV3-Small ")
+    assert reached[1] in told.sentence and list(start_findings(empty)) == []
+
+
+def test_a_teacher_behind_and_a_twin_that_has_not_learned_are_said() -> None:
+    good, weak, strong = Start("a good twin", 0.6, 0.9), Start("a weak twin", 0.2, 0.39), Start("a strong one", 0.8, 1.0)
+    assert start_finding(0.7, 0.8, [good], ()).verdict == "supported"
+    told = start_finding(0.7, 0.8, [weak, strong], ())
+    assert told.verdict == "contradicted" and told.sentence == (
+        "On test images the teacher reaches 70.00 %, a weak twin 20.00 % and a strong one 80.00 %. The teacher has no "
+        "accuracy to pass on to students as good as a strong one. A weak twin is right on only 39.00 % of its training "
+        "images: it has hardly learned, and its comparisons say little about longer training."
+    )

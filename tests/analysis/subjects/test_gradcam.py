@@ -60,6 +60,10 @@ def test_maps_that_mark_the_opposite_contradict_their_faithfulness() -> None:
     wrong, right = Road("a", -0.2, Interval(-0.3, -0.1)), Road("b", 0.2, Interval(0.1, 0.3))
     assert road_finding([right, right], ["one", "two"]).verdict == "supported"
     told = road_finding([right, wrong], ["one", "two"])
+    apart = road_finding([right, wrong], ["one", "two"], Road("b", -0.4, Interval(-0.5, -0.3))).sentence
+    assert apart.endswith(
+        " The maps of two are less faithful than those of one (difference −0.400, 95 % CI −0.500 to −0.300)."
+    )
     assert told.verdict == "contradicted" and told.sentence == (
         "Compared with removing what the maps mark least, removing what they mark most costs more for one (ROAD 0.200, "
         "95 % CI 0.100 to "
