@@ -151,6 +151,7 @@ def label_ends(axes: Axes, ends: list[tuple[float, float, str, dict[str, Any]]])
     places = spread([y for _, y in starts], 10.5 / size, 0.0, 1.0)
     outside: Any = {"transform": axes.transAxes, "clip_on": False}
     for (_, _, text, look), (x, y), place in zip(ends, starts, places, strict=True):
-        (line,) = axes.plot([x, x + LEAD], [y, place], **outside, **{"lw": 0.9, "markevery": [1]} | look)
-        named = axes.text(x + 1.6 * LEAD, place, text, color=darker(line.get_color()), va="center", **outside)
+        shown: Any = {"lw": 0.9, "markevery": [1]} | look
+        axes.plot([x, x + LEAD], [y, place], **outside, **shown)
+        named = axes.text(x + 1.6 * LEAD, place, text, color=darker(look["color"]), va="center", **outside)
         named.set_path_effects([withStroke(linewidth=2, foreground="white")])

@@ -19,6 +19,7 @@ from study.metrics.calibration import probabilities
 from study.metrics.intervals import wilson
 
 SURE = 0.9
+NAMED = 3  # classes beside the worst one that a sentence names
 
 
 @facts
@@ -118,7 +119,10 @@ def _ratio(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def flattered_finding(gaps: Mapping[str, Contrast], phrase: str) -> Finding:
     """The answers whose confidence is detectably off, the worst first."""
     found = sorted((item for item in gaps.items() if item[1].sign), key=lambda item: -abs(item[1].difference))
-    (name, worst), rest = found[0], [f"{name} ({formats.points(each.difference)})" for name, each in found[1:]]
+    (name, worst), others = found[0], found[1:]
+    rest = [f"{name} ({formats.points(each.difference)})" for name, each in others[:NAMED]]
+    if left := len(others) - len(rest):
+        rest.append(f"{formats.count(left)} more")
     side = "too high" if worst.sign > 0 else "too low"
     words = f"The confidence of {phrase} is most misleading when it answers {name}: it is {side}, with a difference "
     words += f"from the accuracy of these answers of {evidence(worst)}"

@@ -157,9 +157,10 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
     if frame.empty:
         return None
     front = frame[pareto_front(frame, "p50_ms")]
-    names = sorted({_name(results, row) for row in front.itertuples()})
+    names = sorted(map(results.view.phrase, front["evaluated"]))
+    models = formats.plural(len(frame), "timed model")
     caption = join(
-        f"None of {formats.plural(len(frame), 'timed model')} beats {formats.listing(names)} in both speed and accuracy.",
+        f"None of {models} beats {formats.listing(names)} in both speed and accuracy.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
         "Pareto front; circles: float32, squares: static int8, diamonds: dynamic int8.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",

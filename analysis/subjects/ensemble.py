@@ -62,7 +62,8 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     ensemble = results.ensemble
     if ensemble is None:
         return
-    if judged := results.judged.get(ensemble.best_vote):
+    judged = results.judged.get(ensemble.best_vote)
+    if judged:
         treated, control = (
             "the ensemble",
             f"{results.view.phrase(ensemble.best_member)}, its best member on validation images",
@@ -71,7 +72,8 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
         yield comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
     phrase, voted = results.view.phrase, ensemble.best_vote
     if others := _against(results, voted, [key for key in ensemble.members if key != ensemble.best_member]):
-        finding = members_finding({phrase(key): each for key, each in others.items()})
+        gained = judged is not None and judged.change > 0
+        finding = members_finding({phrase(key): each for key, each in others.items()}, also=gained)
         closest = min(others.values(), key=lambda each: each.difference)
         yield replace(finding, claim=claim(PAIRED, closest, results, finding.verdict, (voted, *others)))
     plain = next((vote.key for vote in results.view.of_kind(Vote) if vote.rule == PLAIN), "")
@@ -87,14 +89,14 @@ def _against(results: Results, key: str, others: Sequence[str], reverse: bool = 
     return contrasts({other: sign * each for other, each in found.items() if len(each)})
 
 
-def members_finding(others: Mapping[str, Contrast]) -> Finding:
-    """Whether the ensemble is more accurate than each of its other members, by phrase."""
+def members_finding(others: Mapping[str, Contrast], also: bool = True) -> Finding:
+    """Whether the ensemble is more accurate than each of its other members, by phrase; ``also`` than the best one."""
     beaten = [name for name, each in others.items() if each.sign > 0]
     closest = min(others.values(), key=lambda each: each.difference)
     each = "each of its other members" if len(others) > 1 else "its other member"
     if len(beaten) == len(others):
         gap = f"the closest of them by {evidence(closest)}" if len(others) > 1 else f"by {evidence(closest)}"
-        return Finding("ensemble/members", f"It is also more accurate than {each}, {gap}.", "supported", ())
+        return Finding("ensemble/members", f"It is {'also ' * also}more accurate than {each}, {gap}.", "supported", ())
     verdict: Verdict = "contradicted" if any(c.sign < 0 for c in others.values()) else "inconclusive"
     left = formats.listing([name for name in others if name not in beaten])
     words = f"Against {each} the gain is not shown for {left} (smallest difference {evidence(closest)})."
@@ -177,7 +179,7 @@ def members(results: Results, findings: Findings) -> Table | None:
         shares = [formats.MISSING if votes else formats.number(weights[vote].get(key, 0.0)) for vote in unequal]
         validation = formats.percent(results.view.metric(key, "validation_accuracy"))
         rows.append((title(key), *shares, validation, *accuracy_cells(accuracy), difference, p))
-    named = tuple(map(title, unequal))
+    named = [title(vote) for vote in unequal]
     caption = join(
         _takeaway(results.judged.get(ensemble.best_vote)),
         f"Members with their weights in {formats.listing(named)}, then votes." if named else "Members, then votes.",
@@ -186,7 +188,7 @@ def members(results: Results, findings: Findings) -> Table | None:
         accuracy_interval(results),
     )
     head = ("Model", *named, "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
-    return Table("members", caption, head, tuple(rows), f"l{'r' * len(named)}rrlrr")
+    return Table("members", caption, head, tuple(rows), f"l{'r' * len(named)}rrlrr", dense=True)
 
 
 def _takeaway(judged: Judged | None) -> str:

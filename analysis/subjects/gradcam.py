@@ -52,7 +52,7 @@ def roads(results: Results) -> list[Road]:
 
 
 def _mean_road(key: str, scores: np.ndarray) -> Road:
-    return Road(key, float(scores.mean()), student(scores))
+    return Road(key, float(scores.mean()), student(scores.tolist()))
 
 
 @facts

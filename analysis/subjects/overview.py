@@ -168,7 +168,7 @@ def conclusion_finding(ends: Mapping[int, tuple[str, float]], steps: Mapping[int
     }
     told = []
     for verdict, one in words.items():
-        found = {str(level): formats.points(by) for level, (each, by) in steps.items() if each == verdict}
+        found = {str(level): formats.points(by) for level, (each, by) in sorted(steps.items()) if each == verdict}
         if found:
             many = one.replace("is ", "are ", 1).replace("makes", "make")
             step = f"the step to level {formats.listing([*found])} {one}"

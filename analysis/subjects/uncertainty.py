@@ -132,10 +132,13 @@ def _numbers(each: Contrast) -> str:
 
 
 def chance_finding(task: Task, poor: Mapping[str, Estimate], rests_on: tuple[str, ...]) -> Finding:
-    """The scores that are not shown to do better than chance."""
-    told = formats.listing([f"{name}, {_with_interval(each)}" for name, each in poor.items()])
-    sentence = f"Not shown to {task.verb} {task.what} better than chance: {told}."
-    return Finding(f"{task.name}-chance", sentence, "contradicted", rests_on)
+    """The scores that are not shown to do better than chance, those that do worse first."""
+    told, unsure = [], f"Not shown to {task.verb} {task.what} better than chance"
+    for how, below in (("Worse than chance", True), (unsure, False)):
+        some = [(name, each) for name, each in poor.items() if (each.interval().high < 0.5) == below]
+        if some:
+            told.append(f"{how}: {formats.listing([f'{name}, {_with_interval(each)}' for name, each in some])}.")
+    return Finding(f"{task.name}-chance", " ".join(told), "contradicted", rests_on)
 
 
 def selective_finding(chosen: Uncertainty) -> Finding:
@@ -263,7 +266,7 @@ def _draw_risks(results: Results, axes: Axes, trust: Trust) -> None:
         answered = np.arange(1, images + 1)[max(1, images // POINTS) - 1 :: max(1, images // POINTS)]
         source = next((prefix for prefix in ("mc-dropout", "ensemble") if name.startswith(prefix)), "entropy")
         line = ":" if name.startswith("temperature") else "--" if name.endswith("information") else "-"
-        look = {"color": shades[source], "ls": line}
+        look: dict[str, Any] = {"color": shades[source], "ls": line}
         axes.plot(100 * answered / images, 100 * uncertainty.risk[answered - 1], lw=1.3, **look)
         ends.append((100.0, 100 * uncertainty.risk_at(1), _short(uncertainty.title), look))
     axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))

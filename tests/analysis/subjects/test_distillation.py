@@ -62,7 +62,7 @@ def test_twins_stand_beside_the_teacher_of_their_students(results: Results, empt
 
 
 def test_a_teacher_behind_and_a_twin_that_has_not_learned_are_said() -> None:
-    good, weak, strong = Start("a good twin", 0.6, 0.9), Start("a weak twin", 0.2, 0.39), Start("a strong one", 0.8, 1.0)
+    good, weak, strong = Start("a twin", 0.6, 0.9), Start("a weak twin", 0.2, 0.39), Start("a strong one", 0.8, 1.0)
     assert start_finding(0.7, 0.8, [good], ()).verdict == "supported"
     told = start_finding(0.7, 0.8, [weak, strong], ())
     assert told.verdict == "contradicted" and told.sentence == (

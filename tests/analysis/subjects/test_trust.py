@@ -15,6 +15,7 @@ from analysis.results import Results
 from analysis.statistics.contrasts import Contrast
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import OodScores
+from analysis.subjects.calibration import flattered_finding
 from analysis.subjects.trust import (
     calibration_facts,
     calibration_finding,
@@ -25,7 +26,15 @@ from analysis.subjects.trust import (
     uncertainty_facts,
     uncertainty_finding,
 )
-from analysis.subjects.uncertainty import ERRORS, ranking_facts, ranking_finding, trust, uncertainty_findings
+from analysis.subjects.uncertainty import (
+    ERRORS,
+    STRANGE,
+    chance_finding,
+    ranking_facts,
+    ranking_finding,
+    trust,
+    uncertainty_findings,
+)
 
 
 def test_passes_are_known_before_any_run(empty: Results) -> None:
@@ -135,6 +144,21 @@ def test_words_of_a_ranking_follow_its_tests(differences: dict[str, float], verd
     assert told.sentence.startswith(
         "The network’s own entropy ranks its errors with an AUROC of 0.800 (95 % CI 0.780 to"
     )
+
+
+def test_scores_worse_than_chance_are_told_apart_from_those_not_shown_to_be_better() -> None:
+    poor = {"entropy": Estimate(0.3, 0.01, math.inf), "information": Estimate(0.51, 0.1, math.inf)}
+    told = chance_finding(STRANGE, poor, ()).sentence
+    assert told.startswith("Worse than chance: entropy, 0.300 (95 % CI 0.280 to 0.320). Not shown to ")
+    assert "information, 0.510" in told.partition("Not shown")[2]
+
+
+def test_at_most_three_classes_are_named_beside_the_worst() -> None:
+    gaps = {name: Contrast(0.01 * n, 0, 1, 0.001) for n, name in enumerate("abcdefg", start=1)}
+    told = flattered_finding(gaps, "the network").sentence
+    assert "when it answers g: it is too high" in told
+    assert told.endswith("it misleads for f (+6.00), e (+5.00), d (+4.00) and 3 more, too.")
+    assert flattered_finding({"a": gaps["a"]}, "the network").sentence.endswith("adjusted p = 0.0010.")
 
 
 def test_every_score_of_the_table_has_its_margin(results: Results) -> None:
