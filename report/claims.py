@@ -13,7 +13,7 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # Numbers that are part of a name, or that every study prints alike: the 95 % of intervals, levels, kernels.
 CONSTANTS = re.compile(
     r"\b[NR]\d+\b|CIFAR-10H?|SHA-256|"
-    r"MobileNetV3|CompactCNN|float\d+|int8|F1|p(?:50|95)|95\s% CI|80\s% power|[Ll]evel \d|\d+×\d+"
+    r"MobileNetV3|CompactCNN|float\d+|int8|F1|Top-\d+|p(?:50|95)|95\s% CI|80\s% power|[Ll]evel \d|\d+×\d+"
 )
 # Words for an effect that is better than its null, which claims give as above it, and for one that is worse.
 DIRECTIONS = {

@@ -8,13 +8,14 @@ import re
 import shutil
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markupsafe import escape
 
 from analysis.evidence import Evidence
 from report import escaping, marks, pdf
-from report.build import HTML, LATEX, PDF, PROVENANCE, build, render
+from report.build import HTML, LATEX, PDF, PROVENANCE, build, lookup_of, render
 from report.differences import Difference, in_pdf, in_source
 from report.environment import TEMPLATES
 from report.figures import Drawing
@@ -185,6 +186,16 @@ def test_a_number_typed_into_a_template_has_no_source(
     page = render("html", lookup, written.drawings, marked=True)
     (found,) = without_source(passages(page), names_of(lookup))
     assert found.printed == "3.2" and "Accuracy rises" in found.near
+
+
+@pytest.mark.parametrize(
+    "changes", [{"classes": [*map("kind {}".format, range(12))]}, {"shares": [0.4] + [0.6 / 9] * 9}]
+)
+def test_every_number_about_many_or_unequal_classes_has_a_source(changes: dict[str, Any], tmp_path: Path) -> None:
+    lookup = lookup_of(fabricate(tmp_path, images=120, **changes))
+    page = render("html", lookup, blank_drawings(lookup.evidence), marked=True)
+    assert "averages" in lookup.evidence.tables
+    assert list(without_source(passages(page), names_of(lookup))) == []
 
 
 def test_without_a_report_the_user_is_told_to_write_one(tmp_path: Path) -> None:
