@@ -128,10 +128,11 @@ def deployment(results: Results, findings: Findings) -> Table | None:
         )
         for row in frame.itertuples()
     )
+    median = "median with its 95 % interval over repeats" if frame["p50_low_ms"].notna().any() else "median"
     caption = join(
         "Size, accuracy and speed of every timed model.",
-        "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread: the median "
-        "with its 95 % interval over repeats, and the 95th percentile; timed interleaved in one process with "
+        "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread: its "
+        f"{median}, and the 95th percentile; timed interleaved in one process with "
         f"{formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest batch size tried.",
         counted(results),
     )
