@@ -118,7 +118,7 @@ def test_a_comparison_of_a_group_that_no_section_names_is_printed_all_the_same(
     page = page_of(fabricate(tmp_path, planned=planned))
     named, further = part(page, "level3").split("Further comparisons.")
     assert "ECA head" not in named
-    assert re.match(r"\s*The network with the ECA head .* the full recipe \(.*: undecided", further)
+    assert re.match(r"\s*The network with the ECA head .* the full recipe \(.*leaves undecided", further)
 
 
 def test_a_new_level_has_a_section_and_is_counted(tmp_path: Path, add: Add) -> None:

@@ -71,12 +71,14 @@ class Comparison:
 class Resolution:
     """What a comparison could have seen: the true difference that it finds with power 0.8, as a fraction.
 
-    Where networks were retrained fewer than ``MIN_SEEDS`` times, the one that so many would find. ``seeds`` would find
-    the difference seen, and ``equivalent`` so many that it does not matter; None where no number of them would on these
-    images, or nothing is retrained.
+    Where networks were retrained fewer than ``MIN_SEEDS`` times, the one that so many would find. ``matters`` seeds
+    would find the smallest difference that matters; as the difference looks now, ``seeds`` would find it, and
+    ``equivalent`` so many that it does not matter. None where no number of them would on these images, or nothing is
+    retrained.
     """
 
     detectable: float
+    matters: int | None = None
     seeds: int | None = None
     equivalent: int | None = None
 
@@ -247,7 +249,8 @@ def resolution(
         chance = chance or (assumed(squares, per_seed) if seeds == 1 else squares.own)
         seen = planned(squares, chance, max(MIN_SEEDS, seeds)).detectable(alpha)
         equivalent = seeds_for_equivalence(squares, chance, margin, alpha)
-        return Resolution(min(1.0, seen), seeds_needed(squares, chance, alpha), equivalent)
+        matters, needed = (seeds_needed(squares, chance, size, alpha) for size in (margin, abs(squares.mean)))
+        return Resolution(min(1.0, seen), matters, needed, equivalent)
     if seeds == 1:
         return Resolution(detectable_effect(float((treated != control).mean()), images, alpha))
     return Resolution(min(1.0, over_networks(squares).detectable(alpha)))

@@ -187,12 +187,12 @@ def planned(squares: MeanSquares, chance: Chance, seeds: int) -> Estimate:
     return over_recipes(squares.with_seeds(seeds), chance.with_seeds(seeds))
 
 
-def seeds_needed(squares: MeanSquares, chance: Chance, alpha: float = ALPHA) -> int | None:
-    """Seeds, at least ``MIN_SEEDS``, with which a test at ``alpha`` would find the mean seen with power 0.8.
+def seeds_needed(squares: MeanSquares, chance: Chance, size: float, alpha: float = ALPHA) -> int | None:
+    """Seeds, at least ``MIN_SEEDS``, with which a test at ``alpha`` would find a mean of ``size`` with power 0.8.
 
-    None where no number of them would on these images, as for a mean of zero.
+    None where no number of them would on these images, as for a size of zero.
     """
-    return _least(lambda seeds: planned(squares, chance, seeds).detectable(alpha) <= abs(squares.mean))
+    return _least(lambda seeds: planned(squares, chance, seeds).detectable(alpha) <= size)
 
 
 def seeds_for_equivalence(squares: MeanSquares, chance: Chance, margin: float, alpha: float = ALPHA) -> int | None:

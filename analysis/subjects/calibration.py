@@ -131,7 +131,7 @@ def flattered_finding(gaps: Mapping[str, Contrast], phrase: str) -> Finding:
     return Finding("calibration/flattered", f"{words}.", "contradicted", ("calibration/errors",))
 
 
-def _ensemble(results: Results, trust: Trust) -> tuple[Estimate, float, float, float] | None:
+def _ensemble(results: Results, trust: Trust) -> tuple[Estimate, float, float, Estimate] | None:
     """The ensemble's calibration error less the mean of its members', both, and how much too sure it is on average.
 
     None without its uncertainty.
@@ -146,15 +146,15 @@ def _ensemble(results: Results, trust: Trust) -> tuple[Estimate, float, float, f
     of_members = [[influence.of_ece(probabilities(p.logits), p.labels) for p in each] for each in members]
     of_vote = np.stack([influence.of_ece(probabilities(p.logits), p.labels) for p in votes])
     single = np.mean(of_members, axis=0)
-    return estimate_of(of_vote - single), float(of_vote.mean()), float(single.mean()), float(_gap(voted).mean())
+    return estimate_of(of_vote - single), float(of_vote.mean()), float(single.mean()), estimate_of(_gap(voted))
 
 
-def ensemble_finding(difference: Estimate, voted: float, single: float, surplus: float, phrase: str) -> Finding:
+def ensemble_finding(difference: Estimate, voted: float, single: float, surplus: Estimate, phrase: str) -> Finding:
     """Whether averaging members makes confidence better calibrated than theirs; contradicted where worse.
 
     ``surplus`` is the mean confidence of the ensemble less its accuracy.
     """
-    interval = difference.interval()
+    interval, excess = difference.interval(), surplus.interval()
     verdict: Verdict = "supported" if interval.high < 0 else "contradicted" if interval.low > 0 else "inconclusive"
     how = {"supported": "better calibrated than", "contradicted": "worse calibrated than"}.get(
         verdict, "not detectably better or worse calibrated than"
@@ -163,6 +163,7 @@ def ensemble_finding(difference: Estimate, voted: float, single: float, surplus:
         f"As an ensemble, {phrase} is {how} its members: its calibration error is {formats.percent(voted)} %, theirs "
         f"{formats.percent(single)} % on average (difference {formats.points(difference.value)} points, 95 % CI "
         f"{formats.points_interval(interval.low, interval.high)}, {formats.p_phrase(difference.p)}). "
-        f"On average its confidence is too {'low' if surplus < 0 else 'high'}."
+        f"Its mean confidence less its accuracy is {formats.points(surplus.value)} points (95 % CI "
+        f"{formats.points_interval(excess.low, excess.high)})."
     )
     return Finding("calibration/ensemble", sentence, verdict, ("calibration/ece-ensemble", "calibration/ece-members"))

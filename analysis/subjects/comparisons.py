@@ -58,8 +58,11 @@ def comparison_facts(results: Results) -> Iterator[Fact]:
     yield Origin(adjusted, family).count("comparisons/count", len(results.judged))
     if recipes := sum(1 for judged in results.judged.values() if judged.comparison.about == "recipes"):
         yield Origin(Judged.decidable, family).count("comparisons/recipes", recipes)
-    verdicts = Counter(judged.verdict for judged in results.judged.values())
-    for verdict in VERDICTS if verdicts else ():
+    if closed := sum(1 for judged in results.judged.values() if not judged.decidable):
+        yield Origin(Judged.decidable, family).count("comparisons/undecidable", closed)
+        yield Origin(Judged.decidable, family).count("comparisons/decidable", len(results.judged) - closed)
+    verdicts = Counter(judged.verdict for judged in results.judged.values() if judged.decidable)
+    for verdict in VERDICTS if results.judged else ():
         yield Origin(Judged.verdict, family).count(f"verdicts/{verdict}", verdicts[verdict])
 
 
@@ -153,7 +156,8 @@ def undecidable(judged: Judged, treated: str, control: str) -> str:
     c = judged.comparison
     apart = f"{formats.percent(abs(c.difference))} points {'above' if c.difference > 0 else 'below'} {control}"
     numbers = f"95 % CI {formats.points_interval(c.low, c.high)}, {_tested(judged)}"
-    return f"{treated} scores {apart if c.difference else f'as high as {control}'} ({numbers}): undecided"
+    scores = f"{treated} scores {apart if c.difference else f'as high as {control}'} ({numbers})"
+    return f"{scores}, which {formats.plural(c.seeds, 'seed')} {'leaves' if c.seeds == 1 else 'leave'} undecided"
 
 
 def _measured(judged: Judged) -> str:

@@ -48,10 +48,13 @@ def effects(results: Results, findings: Findings) -> Table | None:
 
 
 def takeaway(results: Results) -> str:
-    """How many comparisons detected a difference."""
+    """How many comparisons are decided, and how many could not be."""
     decided = sum(1 for each in results.judged.values() if each.verdict != "inconclusive")
-    verb = "is" if decided == 1 else "are"
-    return f"{decided} of {formats.plural(len(results.judged), 'comparison')} with a control {verb} decided."
+    verb, closed = "is" if decided == 1 else "are", sum(1 for each in results.judged.values() if not each.decidable)
+    words = f"{decided} of {formats.plural(len(results.judged), 'comparison')} with a control {verb} decided"
+    if closed:
+        words += f"; {formats.count(closed)}, whose networks were retrained, cannot be with so few seeds"
+    return f"{words}."
 
 
 def drawn(judged: Sequence[Judged]) -> list[Strip]:
@@ -128,26 +131,26 @@ def open_facts(results: Results) -> Iterator[Fact]:
 
 
 def _seeds_wanted(judged: Judged) -> int | None:
-    return judged.resolution.seeds if judged.resolution else None
+    return judged.resolution.matters if judged.resolution else None
 
 
 def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, brief: bool) -> Finding:
-    """What is undecided, by phrase with the seeds that would find a difference as large as the one seen, or None."""
-    more = {phrase: seeds for phrase, seeds in wanted.items() if seeds}
+    """What is undecided, by phrase with the seeds that would find the smallest difference that matters, or None."""
+    more = {phrase: seeds for phrase, seeds in sorted(wanted.items(), key=lambda item: item[1] or 0) if seeds}
+    without, found = [phrase for phrase in wanted if phrase not in more], "the smallest difference that matters"
     verb = "is" if len(wanted) == 1 else "are"
-    words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided."
+    words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided"
     if compared == len(wanted):
-        words = "The comparison is undecided." if compared == 1 else f"All {compared} comparisons are undecided."
-    if brief and more:
-        words = f"{words[:-1]}; {formats.plural(max(more.values()), 'seed')} of each recipe would find a difference"
-        words += f" as large as the one seen in {formats.count(len(more))} of them"
-        words += "." if len(more) == len(wanted) else ", the others need more test images."
-    elif more:
-        told = [
-            f"{formats.count(seeds)} for {phrase}" for phrase, seeds in sorted(more.items(), key=lambda item: item[1])
-        ]
+        words = "The comparison is undecided" if compared == 1 else f"All {compared} comparisons are undecided"
+    images = f"to find {found} takes more test images, however many seeds"
+    if not more:
+        words += f"; {images}"
+    elif brief:
+        words += f"; {formats.plural(max(more.values()), 'seed')} of each recipe would find {found} in "
+        words += f"{formats.count(len(more))} of them" + ", the others need more test images" * bool(without)
+    else:
+        told = [f"{formats.count(seeds)} for {phrase}" for phrase, seeds in more.items()]
         listed = f"from {told[0]} to {told[-1]}" if len(told) > MANY else formats.listing(told)
-        words += f" Seeds that would find a difference as large as the one seen: {listed}."
-    if not brief and (without := [phrase for phrase in wanted if phrase not in more]):
-        words += f" For {formats.listing(without)} more test images are needed, not seeds."
-    return Finding(name, words, "inconclusive", (name.replace("open/", "undecided/"),))
+        words += f". Seeds that would find {found}: {listed}"
+        words += f". For {formats.listing(without)}, {images}" if without else ""
+    return Finding(name, f"{words}.", "inconclusive", (name.replace("open/", "undecided/"),))

@@ -150,8 +150,8 @@ def introduced_finding(there: float, elsewhere: float, auroc: Estimate, ensemble
     words = f"Against its best member the ensemble mends {fixed} and introduces {broken}"
     interval = auroc.interval()
     numbers = (
-        f"median confidence {formats.percent(there)} % against {formats.percent(elsewhere)} % elsewhere; AUROC "
-        f"{formats.decimal(auroc.value)}, 95 % CI {formats.decimal(interval.low)} to {formats.decimal(interval.high)}"
+        f"its median confidence there {formats.percent(there)} %, {formats.percent(elsewhere)} % on its other right "
+        f"answers; AUROC of low confidence {formats.decimal(auroc.value)}, 95 % CI {formats.decimal(interval.low)} to {formats.decimal(interval.high)}"
     )
     verdict: Verdict = "supported" if interval.low > 0.5 else "contradicted" if interval.high < 0.5 else "inconclusive"
     where = {

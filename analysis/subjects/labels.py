@@ -98,8 +98,8 @@ def people_finding(shared: Mapping[str, float], images: int, phrase: str) -> Fin
     interval, same = rank_correlation(correlation, images), wilson(choice * images, images)
     verdict: Verdict = "supported" if interval.low > 0 else "contradicted" if interval.high < 0 else "inconclusive"
     how = {
-        "supported": "hesitates where people do",
-        "contradicted": "is sure where people hesitate",
+        "supported": "tends to hesitate where people do",
+        "contradicted": "tends to be sure where people hesitate",
         "inconclusive": "does not detectably hesitate where people do",
     }[verdict]
     sentence = (

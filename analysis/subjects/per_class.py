@@ -119,7 +119,7 @@ def change_finding(step: Step, treated: str, control: str) -> Finding:
     if not parts:
         name = max(step.classes, key=lambda name: abs(step.classes[name].difference))
         largest = f"{name} ({formats.points(step.classes[name].difference)} points)"
-        words = f"Between {treated} and {control} no class changes detectably, {largest} most"
+        words = f"Between {treated} and {control} no class changes detectably; the largest change is that of {largest}"
         named = (name,)
     elif unclear:
         words += f"; for the other {formats.plural(unclear, 'class', 'classes')} no change was detected"

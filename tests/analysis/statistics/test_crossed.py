@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -123,7 +122,7 @@ def test_detectable_effect_has_the_power_it_promises(degrees: float) -> None:
 
 def test_seeds_needed_is_the_least_number_with_enough_power() -> None:
     squares, chance = MeanSquares(0.004, 0.045, 0.09, 0.045, 3, 10_000), Chance(2.0, 12.0, 6.0)
-    needed = seeds_needed(squares, chance, alpha=0.003)
+    needed = seeds_needed(squares, chance, 0.004, alpha=0.003)
     assert needed is not None and needed > MIN_SEEDS
     assert planned(squares, chance, needed).detectable(0.003) <= 0.004
     assert planned(squares, chance, needed - 1).detectable(0.003) > 0.004
@@ -131,13 +130,13 @@ def test_seeds_needed_is_the_least_number_with_enough_power() -> None:
 
 def test_no_number_of_seeds_makes_up_for_too_few_images() -> None:
     of_images = MeanSquares(0.004, 3.0, 0.09, 0.045, 3, 1000)
-    assert seeds_needed(of_images, of_images.own) is None
-    assert seeds_needed(replace(of_images, mean=0.0), of_images.own) is None
+    assert seeds_needed(of_images, of_images.own, 0.004) is None
+    assert seeds_needed(of_images, of_images.own, 0.0) is None
 
 
 def test_three_seeds_are_needed_however_large_the_effect() -> None:
     squares = MeanSquares(0.4, 0.045, 0.045, 0.045, 3, 10_000)
-    assert seeds_needed(squares, Chance(1.0, 12.0, 6.0)) == MIN_SEEDS < MANY_SEEDS
+    assert seeds_needed(squares, Chance(1.0, 12.0, 6.0), 0.4) == MIN_SEEDS < MANY_SEEDS
 
 
 def test_networks_never_repeated_are_assumed_to_vary_as_published() -> None:

@@ -75,7 +75,8 @@ def test_equivalence_is_a_result() -> None:
 def test_too_few_seeds_speak_of_networks_and_decide_nothing(difference: float, apart: str, seeds: int) -> None:
     told = sentence(judged(difference, 0.0001, seeds=seeds))
     low, high = formats.points(difference - 0.0063), formats.points(difference + 0.0063)
-    assert told == f"A {apart} (95 % CI {low} to {high}, adjusted p < 0.001): undecided."
+    left = "1 seed leaves" if seeds == 1 else "2 seeds leave"
+    assert told == f"A {apart} (95 % CI {low} to {high}, adjusted p < 0.001), which {left} undecided."
 
 
 def test_what_trains_nothing_has_its_verdict_from_one_seed_on() -> None:
@@ -183,11 +184,14 @@ def test_verdicts_are_counted_over_comparisons_alone(three_seeds: Results, named
     counts = {name: fact.value for name, fact in facts.items() if name.startswith("verdicts/")}
     expected = {"supported": 0, "contradicted": 0, "equivalent": len(same), "inconclusive": 0}
     assert counts == {f"verdicts/{verdict}": count for verdict, count in expected.items()}
-    assert facts["comparisons/count"].value == len(same)
+    assert facts["comparisons/count"].value == len(same) and "comparisons/undecidable" not in facts
     assert facts["comparisons/recipes"].value == sum(judged.retrained for judged in same.values()) > 0
 
 
-def test_comparisons_with_too_few_seeds_are_counted_as_inconclusive(results: Results, named: Callable) -> None:
-    facts = named(comparison_facts(results))
-    assert "comparisons/recipes" not in facts
-    assert facts["verdicts/inconclusive"].value >= sum(judged.retrained for judged in results.judged.values()) > 0
+def test_comparisons_with_too_few_seeds_are_counted_apart_from_those_with_a_verdict(
+    results: Results, named: Callable
+) -> None:
+    facts, retrained = named(comparison_facts(results)), sum(judged.retrained for judged in results.judged.values())
+    assert "comparisons/recipes" not in facts and facts["comparisons/undecidable"].value == retrained > 0
+    decidable = sum(fact.value for name, fact in facts.items() if name.startswith("verdicts/"))
+    assert decidable == facts["comparisons/decidable"].value == len(results.judged) - retrained

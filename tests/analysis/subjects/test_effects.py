@@ -45,30 +45,33 @@ def test_strips_are_filled_where_adjusted_p_is_small(three_seeds: Results) -> No
     assert [strip.filled for strip in drawn(judged)] == [each.p < 0.05 for each in judged]
 
 
-def test_undecided_comparisons_say_how_many_seeds_would_decide_them() -> None:
-    told = open_finding("open/level2", {"this": 9, "that": 54, "those": None}, 7, brief=False)
+def test_undecided_comparisons_say_how_many_seeds_would_find_what_matters() -> None:
+    told = open_finding("open/level2", {"that": 54, "this": 9, "those": None}, 7, brief=False)
     assert told.sentence == (
-        "3 of 7 comparisons are undecided. Seeds that would find a difference as large as the one seen: 9 for this and "
-        "54 for that. For those more test images are needed, not seeds."
+        "3 of 7 comparisons are undecided. Seeds that would find the smallest difference that matters: 9 for this and "
+        "54 for that. For those, to find the smallest difference that matters takes more test images, however many "
+        "seeds."
     )
     told = open_finding("open/study", {"this": 9, "those": None}, 7, brief=True)
     assert told.sentence == (
-        "2 of 7 comparisons are undecided; 9 seeds of each recipe would find a difference as large as the one seen in "
+        "2 of 7 comparisons are undecided; 9 seeds of each recipe would find the smallest difference that matters in "
         "1 of them, the others need more test images."
     )
 
 
 def test_many_undecided_comparisons_are_told_by_the_fewest_and_the_most_seeds() -> None:
     told = open_finding("open/level2", {"a": 9, "b": 54, "c": 3, "d": 20}, 5, brief=False)
-    assert told.sentence.endswith("a difference as large as the one seen: from 3 for c to 54 for b.")
+    assert told.sentence.endswith("the smallest difference that matters: from 3 for c to 54 for b.")
 
 
-def test_where_all_are_undecided_that_is_said() -> None:
-    assert open_finding("o", {"a": None, "b": None}, 2, brief=True).sentence == "All 2 comparisons are undecided."
-
-
-def test_one_undecided_comparison_is_singular() -> None:
-    assert open_finding("open/level2", {"this": None}, 1, brief=True).sentence == "The comparison is undecided."
+def test_where_no_number_of_seeds_is_enough_that_is_said() -> None:
+    images = "to find the smallest difference that matters takes more test images, however many seeds."
+    several, one = (
+        open_finding("o", {"a": None, "b": None}, 2, brief=True),
+        open_finding("o", {"a": None}, 1, brief=False),
+    )
+    assert several.sentence == f"All 2 comparisons are undecided; {images}"
+    assert one.sentence == f"The comparison is undecided; {images}"
 
 
 def test_levels_without_open_comparisons_ask_nothing(three_seeds: Results) -> None:
