@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
@@ -31,6 +31,7 @@ BOLD: Any = {"family": ["cmb10", "STIXGeneral"]}
 MISPLACED = set('"<>\\^_`{|}~')  # of ASCII, in cmr10
 LEAD = 0.06  # from the end of a line to its name, as a fraction of the panel
 INK, GREY, PALE = "#222222", "#6E6E6E", "#D9D9D9"
+HALO: list[AbstractPathEffect] = [withStroke(linewidth=2, foreground="white")]  # behind names that lines may cross
 SETTINGS: Any = {
     "axes.formatter.use_mathtext": True,  # which only silences a warning: no axis here has an offset
     "font.size": 8,
@@ -154,4 +155,4 @@ def label_ends(axes: Axes, ends: list[tuple[float, float, str, dict[str, Any]]])
         shown: Any = {"lw": 0.9, "markevery": [1]} | look
         axes.plot([x, x + LEAD], [y, place], **outside, **shown)
         named = axes.text(x + 1.6 * LEAD, place, text, color=darker(look["color"]), va="center", **outside)
-        named.set_path_effects([withStroke(linewidth=2, foreground="white")])
+        named.set_path_effects(HALO)

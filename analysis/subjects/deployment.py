@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -15,6 +16,7 @@ from analysis import formats, style
 from analysis.captions import accuracy_cells, counted, join
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
+from analysis.statistics.comparison import accuracy_of
 from analysis.statistics.deployment import deployment_frame, pareto_front
 from study.kinds import Latency, Quantization, TeacherAnswers
 
@@ -55,6 +57,20 @@ def latency_facts(results: Results) -> Iterator[Fact]:
     for speed in int8_speeds(results):
         yield made.number(f"latency/{speed.key}/speedup", speed.full / speed.int8, 2)
         yield made.number(f"size/{speed.key}/ratio", speed.smaller, 1)
+
+
+@facts
+def agreement_facts(results: Results) -> Iterator[Fact]:
+    """How often int8 models give the answer of their float32 forms."""
+    view, told = results.view, {}
+    for int8 in view.of_kind(Quantization):
+        ours, theirs = view.paired(int8.key, int8.source)
+        if ours:
+            same = accuracy_of(np.stack([a.predicted == b.predicted for a, b in zip(ours, theirs, strict=True)]))
+            bounds = formats.percent_interval(same.low, same.high)
+            told[int8.key] = f"{formats.percent(same.mean)} % for {view.phrase(int8.key)} (95 % CI {bounds})"
+    if told:
+        yield Origin(agreement_facts, view.names(*told)).text("int8/agreement", formats.listing([*told.values()]))
 
 
 class Speed(NamedTuple):

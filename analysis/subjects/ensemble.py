@@ -14,7 +14,6 @@ from analysis import formats, style
 from analysis.captions import (
     accuracy_cells,
     accuracy_interval,
-    cells,
     claim,
     counted,
     evidence,
@@ -71,16 +70,32 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
         runs = results.view.names(judged.key, judged.control)
         yield comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
     phrase, voted = results.view.phrase, ensemble.best_vote
-    if others := _against(results, voted, [key for key in ensemble.members if key != ensemble.best_member]):
+    if others := _others(results, ensemble):
         gained = judged is not None and judged.change > 0
         finding = members_finding({phrase(key): each for key, each in others.items()}, also=gained)
         closest = min(others.values(), key=lambda each: each.difference)
         yield replace(finding, claim=claim(PAIRED, closest, results, finding.verdict, (voted, *others)))
-    plain = next((vote.key for vote in results.view.of_kind(Vote) if vote.rule == PLAIN), "")
-    if plain and (rules := _against(results, plain, [key for key in ensemble.votes if key != plain], reverse=True)):
+    plain = _plain(results)
+    if rules := _rules(results, ensemble):
         yield rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
     if ensemble.broken:
         yield introduced_finding(*_hesitation(results, ensemble), ensemble)
+
+
+def _others(results: Results, ensemble: Ensemble) -> dict[str, Contrast]:
+    """By how much the chosen vote is more accurate than each member but the best."""
+    return _against(results, ensemble.best_vote, [key for key in ensemble.members if key != ensemble.best_member])
+
+
+def _rules(results: Results, ensemble: Ensemble) -> dict[str, Contrast]:
+    """By how much each other vote is more accurate than the plain mean."""
+    plain = _plain(results)
+    return _against(results, plain, [key for key in ensemble.votes if key != plain], reverse=True) if plain else {}
+
+
+def _plain(results: Results) -> str:
+    """The vote that averages probabilities; empty where there is none."""
+    return next((vote.key for vote in results.view.of_kind(Vote) if vote.rule == PLAIN), "")
 
 
 def _against(results: Results, key: str, others: Sequence[str], reverse: bool = False) -> dict[str, Contrast]:
@@ -149,9 +164,10 @@ def introduced_finding(there: float, elsewhere: float, auroc: Estimate, ensemble
     fixed, broken = formats.plural(ensemble.fixed, "error"), formats.count(ensemble.broken)
     words = f"Against its best member the ensemble mends {fixed} and introduces {broken}"
     interval = auroc.interval()
+    low, high = formats.decimal(interval.low), formats.decimal(interval.high)
     numbers = (
         f"its median confidence there {formats.percent(there)} %, {formats.percent(elsewhere)} % on its other right "
-        f"answers; AUROC of low confidence {formats.decimal(auroc.value)}, 95 % CI {formats.decimal(interval.low)} to {formats.decimal(interval.high)}"
+        f"answers; AUROC of low confidence {formats.decimal(auroc.value)}, 95 % CI {low} to {high}"
     )
     verdict: Verdict = "supported" if interval.low > 0.5 else "contradicted" if interval.high < 0.5 else "inconclusive"
     where = {
@@ -170,25 +186,36 @@ def members(results: Results, findings: Findings) -> Table | None:
     ensemble = results.ensemble
     if ensemble is None:
         return None
-    title, rows, weights = results.view.title, [], ensemble.weights
+    title, rows, changes = results.view.title, [], _changes(results, ensemble)
     # A member that a vote leaves out weighs nothing.
-    unequal = [vote for vote in ensemble.votes if len({weights[vote].get(key, 0.0) for key in ensemble.members}) > 1]
-    for key in (*ensemble.members, *ensemble.votes):
-        votes, accuracy = key in ensemble.votes, results.accuracies[key]
-        difference, _, p = cells(results.judged.get(key) if votes else None)
-        shares = [formats.MISSING if votes else formats.number(weights[vote].get(key, 0.0)) for vote in unequal]
+    weights = {vote: [each.get(key, 0.0) for key in ensemble.members] for vote, each in ensemble.weights.items()}
+    unequal = {title(vote): each for vote, each in weights.items() if len({*each}) > 1}
+    for number, key in enumerate((*ensemble.members, *ensemble.votes)):
+        votes = key in ensemble.votes
+        shares = [formats.MISSING if votes else formats.number(each[number]) for each in unequal.values()]
         validation = formats.percent(results.view.metric(key, "validation_accuracy"))
-        rows.append((title(key), *shares, validation, *accuracy_cells(accuracy), difference, p))
-    named = [title(vote) for vote in unequal]
+        tested = changes.get(key, (formats.MISSING, formats.MISSING))
+        rows.append((title(key), *shares, validation, *accuracy_cells(results.accuracies[key]), *tested))
+    named = formats.listing([*unequal])
     caption = join(
         _takeaway(results.judged.get(ensemble.best_vote)),
-        f"Members with their weights in {formats.listing(named)}, then votes." if named else "Members, then votes.",
+        f"Members with their weights in {named}, then votes." if named else "Members, then votes.",
         f"{title(ensemble.best_vote)} and the best member, {title(ensemble.best_member)}, are chosen on validation, of "
-        "equals the first; the difference is theirs.",
+        f"equals the first. Difference: for a member that of {title(ensemble.best_vote)} from it, for a vote its own "
+        "from the mean of probabilities; p is adjusted within either kind, the best member's over all comparisons.",
         accuracy_interval(results),
     )
-    head = ("Model", *named, "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
-    return Table("members", caption, head, tuple(rows), f"l{'r' * len(named)}rrlrr", dense=True)
+    head = ("Model", *unequal, "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
+    return Table("members", caption, head, tuple(rows), f"l{'r' * len(unequal)}rrlrr", dense=True)
+
+
+def _changes(results: Results, ensemble: Ensemble) -> dict[str, tuple[str, str]]:
+    """Difference and p, as table cells, of the chosen vote from each member and of each vote from the plain mean."""
+    found = _others(results, ensemble) | _rules(results, ensemble)
+    told = {key: (formats.points(each.difference), formats.p_value(each.p)) for key, each in found.items()}
+    if judged := results.judged.get(ensemble.best_vote):
+        told[ensemble.best_member] = formats.points(judged.comparison.difference), formats.p_value(judged.p)
+    return told
 
 
 def _takeaway(judged: Judged | None) -> str:

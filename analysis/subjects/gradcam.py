@@ -201,7 +201,7 @@ def gradcam(results: Results) -> Figure | None:
         "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
         f"The {len(shown)} classes of {len(classes)} with most errors of {titles[-1]}: a test image that it "
         "classifies correctly with median confidence, and its most confident error. Below each the maps of "
-        f"{formats.listing(titles)}, in the cells of the last feature map.",
+        f"{formats.listing(titles)}, in the cells of the last feature map: the brighter, the more it counts.",
         f"n = {formats.plural(len(run.arrays['images']), 'image')} looked at; one seed.",
     )
     alt = "Test images with heat maps of the regions that speak for the true class"

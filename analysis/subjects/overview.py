@@ -262,4 +262,5 @@ def _draw_level(axes: Axes, results: Results, level: int) -> None:
 def _note(axes: Axes, text: str, place: tuple[float, float], above: float, shade: str) -> None:
     """Text centred ``above`` a place (points), or below it when that is negative."""
     side: Any = {"va": "bottom" if above > 0 else "top", "ha": "center", "color": shade}
-    axes.annotate(text, place, xytext=(0, above), textcoords="offset points", **side)
+    named = axes.annotate(text, place, xytext=(0, above), textcoords="offset points", **side)
+    named.set_path_effects(style.HALO)

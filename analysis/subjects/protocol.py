@@ -15,7 +15,7 @@ from analysis import formats
 from analysis.captions import join
 from analysis.evidence import Fact, Findings, Origin, Table, facts, table
 from analysis.results import Judged, Results, control_of
-from analysis.statistics.comparison import MARGIN
+from analysis.statistics.comparison import MARGIN, compare
 from analysis.statistics.crossed import ALPHA, LEVEL, MIN_SEEDS, POWER, SEED_SD, Estimate, assumed, pooled
 from study.experiment import (
     LENGTHS_FOR,
@@ -67,6 +67,10 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
     yield Origin(Judged.verdict).text("protocol/alpha", formats.setting(ALPHA))
     yield Origin(Judged.decidable).count("protocol/min-seeds", MIN_SEEDS)
     yield Origin(Judged.equivalent).text("protocol/margin", f"{formats.percent(MARGIN)} points")
+    images = results.view.plan.dataset.sizes["test"]
+    same = np.ones((1, images), dtype=bool)
+    if compare(same, same).p_equivalence >= ALPHA:
+        yield Origin(compare).count("protocol/images-without-equivalence", images)
     if told := expectations(results):
         yield Origin(expectations).text("protocol/expectations", told)
     if results.chance is None:

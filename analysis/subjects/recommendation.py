@@ -82,9 +82,11 @@ def untimed_twin(results: Results, key: str) -> str:
     taught = isinstance(source, Training) and source.distillation is not None
     if not (taught and judged) or judged.control in timed or judged.change > 0:
         return ""
-    shown = {"contradicted": "was more accurate", "equivalent": "is as accurate for what matters"}
-    words = shown.get(judged.verdict, "may be as accurate, since distillation is undecided")
-    return f"Its twin, {results.view.phrase(judged.control)}, was not timed; it {words}."
+    reached = f"{formats.percent(results.accuracies[judged.control].mean)} %"
+    shown = {"contradicted": "and is more accurate", "equivalent": "and is as accurate for what matters"}
+    words = shown.get(judged.verdict, "and whether the teacher helps is undecided")
+    twin = formats.sentence_case(results.view.phrase(judged.control))
+    return f"{twin}, its equal in size and operations, was not timed; it reaches {reached}, {words}."
 
 
 def _reason(results: Results, choice: Choice) -> str:
@@ -96,7 +98,7 @@ def _reason(results: Results, choice: Choice) -> str:
             "counts most."
         )
     if choice.budget == ENSEMBLE:
-        name = f"the ensemble ({results.view.title(choice.key).lower()})"
+        name = f"the ensemble ({results.view.title(choice.key).lower()}), whose latency was not measured,"
     than = f"than the model before it ({reached}; {evidence(choice.gain)})."
     if choice.gain.sign > 0:
         return f"Where {choice.cost} are affordable, {name} is more accurate {than}"

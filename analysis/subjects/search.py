@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis import formats, style
 from analysis.captions import join
@@ -96,8 +95,8 @@ def _draw_panel(axes: Axes, trials: pd.DataFrame, name: str, best: int) -> None:
         axes.scatter(scored.loc[shown, f"params.{name}"], 100 * scored.loc[shown, "value"], **look)
     if name in LOGARITHMIC:
         axes.set_xscale("log")
-        axes.set_xticks(np.geomspace(*axes.get_xlim(), 5)[1::2])
-        axes.xaxis.set_major_formatter("{x:.2g}")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(name.replace("_", " ").capitalize())
     style.grid(axes, "y")

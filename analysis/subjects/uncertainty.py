@@ -24,6 +24,7 @@ from study.metrics.calibration import reliability as binned
 from study.metrics.intervals import wilson
 
 POINTS = 400  # coverages drawn, so that a vector file stays small
+MATTERS = 0.01  # the smallest difference in AUROC that a summary speaks of
 MOST = 40.0  # points², the area of a reliability diagram's fullest bin
 
 
@@ -65,6 +66,20 @@ def ranking_facts(results: Results) -> Iterator[Fact]:
             yield Origin(Trust.to_ood, runs).number(f"{STRANGE.name}/auroc-{name}", contributions.mean())
 
 
+@facts
+def standing_facts(results: Results) -> Iterator[Fact]:
+    """Which scores do better or worse than the network's own entropy by as much as matters."""
+    if (trust := results.trust) is not None:
+        detections = {name: detection(trust, name) for name in trust.uncertainties}
+        for task, contributions in ((ERRORS, detections), (STRANGE, strangeness(trust))):
+            gains = _gains(trust, contributions)
+            for how, sign in (("better", 1), ("worse", -1)):
+                names = [name for name, each in gains.items() if each.sign == sign and abs(each.difference) >= MATTERS]
+                if names:
+                    made = Origin(standing_facts, results.view.names(*trust.sources))
+                    yield made.text(f"{task.name}/{how}", formats.listing(names))
+
+
 @findings
 def uncertainty_findings(results: Results) -> Iterator[Finding]:
     """How costlier uncertainties compare at equal accuracy, which are at chance, and what declining buys."""
@@ -78,16 +93,24 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
 
 def _ranked(trust: Trust, task: Task, contributions: Mapping[str, np.ndarray]) -> Iterator[Finding]:
     """How the scores compare with the network's own entropy at a task, and which are not better than chance."""
+    if gains := _gains(trust, contributions):
+        rests_on = tuple(f"{task.name}/auroc-{name}" for name in contributions)
+        yield ranking_finding(task, gains, estimate_of(contributions["entropy"]), rests_on)
+        found = {_called(trust, name): estimate_of(each) for name, each in contributions.items()}
+        if poor := {title: each for title, each in found.items() if each.interval().low <= 0.5}:
+            yield chance_finding(task, poor, rests_on)
+
+
+def _gains(trust: Trust, contributions: Mapping[str, np.ndarray]) -> dict[str, Contrast]:
+    """By how much each score's AUROC exceeds that of the network's own entropy, by title; empty without the latter."""
     own = contributions.get("entropy")
     if own is None or np.isnan(own).any():
-        return
-    titles = {name: _within(trust.uncertainties[name].title) for name in contributions if name != "entropy"}
-    gains = contrasts({title: contributions[name] - own for name, title in titles.items()})
-    rests_on = tuple(f"{task.name}/auroc-{name}" for name in contributions)
-    yield ranking_finding(task, gains, estimate_of(own), rests_on)
-    found = {titles.get(name, "its own entropy"): estimate_of(each) for name, each in contributions.items()}
-    if poor := {title: each for title, each in found.items() if each.interval().low <= 0.5}:
-        yield chance_finding(task, poor, rests_on)
+        return {}
+    return contrasts({_called(trust, name): each - own for name, each in contributions.items() if name != "entropy"})
+
+
+def _called(trust: Trust, name: str) -> str:
+    return "its own entropy" if name == "entropy" else _within(trust.uncertainties[name].title)
 
 
 def _within(title: str) -> str:

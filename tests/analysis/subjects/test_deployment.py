@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sklearn.metrics import accuracy_score
 
 from analysis.results import Results
 from analysis.subjects.deployment import (
     Speed,
+    agreement_facts,
     deployment,
     int8_speeds,
     latency_facts,
@@ -79,3 +81,13 @@ def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
 def test_deployment_waits_for_its_runs(empty: Results) -> None:
     assert list(latency_facts(empty)) == list(teacher_facts(empty)) == []
     assert deployment(empty, {}) is pareto(empty, {}) is None
+
+
+def test_int8_models_agree_with_their_sources_as_often_as_their_answers_are_equal(
+    results: Results, empty: Results, named: Callable
+) -> None:
+    (int8, source) = (results.view.predictions(key)[0] for key in ("level5/int8-static", "level5/student"))
+    told = named(agreement_facts(results))["int8/agreement"].text
+    same = 100 * accuracy_score(source.predicted, int8.predicted)
+    assert told.startswith(f"{same:.2f} % for the distilled MobileNetV3-Small in static int8 (95 % CI ")
+    assert list(agreement_facts(empty)) == []

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from analysis import formats
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast
 from analysis.subjects.ensemble import (
@@ -84,15 +85,22 @@ def test_errors_that_a_vote_introduces_are_where_its_best_member_was_unsure(resu
         results.view.predictions(key)[0] for key in (results.ensemble.best_vote, results.ensemble.best_member)
     )
     sure, broken = probabilities(best.logits).max(axis=1)[best.correct], ~vote.correct[best.correct]
-    assert f"AUROC {roc_auc_score(broken, -sure):.2f}" in told.sentence
+    assert f"AUROC of low confidence {roc_auc_score(broken, -sure):.2f}" in told.sentence
 
 
-def test_members_come_before_votes_and_only_the_chosen_vote_has_a_p(results: Results) -> None:
-    table = members(results, {})
-    assert table is not None and results.ensemble is not None
-    assert [row[0] for row in table.rows[5:]] == [results.view.title(vote) for vote in results.ensemble.votes]
-    tested = [row[0] for row in table.rows if row[-1] != "–"]
-    assert tested == [results.view.title(results.ensemble.best_vote)]
+def test_members_come_before_votes_each_with_its_difference_and_p(results: Results) -> None:
+    table, ensemble = members(results, {}), results.ensemble
+    assert table is not None and ensemble is not None
+    keys = [*ensemble.members, *ensemble.votes]
+    rows = dict(zip(keys, table.rows, strict=True))
+    assert [row[0] for row in table.rows] == [results.view.title(key) for key in keys]
+    accuracy = {key: results.accuracies[key].mean for key in keys}
+    for key in ensemble.members:
+        assert rows[key][-2] == formats.points(accuracy[ensemble.best_vote] - accuracy[key])
+    for key in ensemble.votes[1:]:
+        assert rows[key][-2] == formats.points(accuracy[key] - accuracy["level4/soft-probabilities"])
+    assert rows[ensemble.best_member][-1] == formats.p_value(results.judged[ensemble.best_vote].p)
+    assert rows["level4/soft-probabilities"][-2:] == ("–", "–")
 
 
 def test_votes_that_weigh_their_members_unequally_say_how(results: Results) -> None:

@@ -125,7 +125,8 @@ def test_steps_compare_recall_class_by_class_as_one_family(results: Results) -> 
         ({"cat": 0.05, "dog": -0.07}, "contradicted", "A raises the recall of cat (+5.00 points, adjusted p = 0.010) "
          "and lowers that of dog (−7.00 points, adjusted p = 0.010) against B; for the other 8 classes no change was "
          "detected."),
-        ({}, "inconclusive", "Between A and B no class changes detectably; the largest change is that of c0 (+1.00 points)."),
+        ({}, "inconclusive",
+         "Between A and B no class changes detectably; the largest change is that of c0 (+1.00 points)."),
     ],
 )  # fmt: skip
 def test_classes_that_change_are_named(changes: dict[str, float], verdict: str, sentence: str) -> None:

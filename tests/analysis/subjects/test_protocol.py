@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from analysis.results import Results
@@ -22,6 +25,16 @@ def test_constants_print_as_a_reader_expects(results: Results) -> None:
     assert printed["protocol/alpha"] == "0.05" and printed["protocol/bins"] == "15"
     assert printed["protocol/min-seeds"] == "3" and printed["protocol/margin"] == "0.30 points"
     assert printed["protocol/seed-sd"] == "0.15 points" and "protocol/overdispersion" not in printed
+
+
+@pytest.mark.parametrize(("images", "enough"), [(500, False), (10_000, True)])
+def test_too_few_images_for_any_equivalence_are_told(results: Results, images: int, enough: bool) -> None:
+    # Two discordant images among n + 2, one of each kind: 1.645 standard errors are 100·1.645·√2/(n + 2) points.
+    assert (164.5 * math.sqrt(2) / (images + 2) < 0.3) == enough
+    dataset = replace(results.view.plan.dataset, counts={"test": (images,)})
+    view = replace(results.view, plan=replace(results.view.plan, dataset=dataset))
+    told = {fact.name for fact in protocol_facts(replace(results, view=view))}
+    assert ("protocol/images-without-equivalence" not in told) == enough
 
 
 def test_chance_in_training_is_told_where_it_was_measured(three_seeds: Results) -> None:

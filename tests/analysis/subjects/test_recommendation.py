@@ -23,9 +23,9 @@ def judged(results: Results, p: float, difference: float, equivalence: float = 0
 @pytest.mark.parametrize(
     ("p", "difference", "equivalence", "words"),
     [
-        (0.5, 0.01, 0.9, "may be as accurate, since distillation is undecided."),
-        (0.01, -0.01, 0.9, "was more accurate."),
-        (0.5, 0.0, 0.01, "is as accurate for what matters."),
+        (0.5, 0.01, 0.9, "and whether the teacher helps is undecided."),
+        (0.01, -0.01, 0.9, "and is more accurate."),
+        (0.5, 0.0, 0.01, "and is as accurate for what matters."),
         (0.01, 0.01, 0.9, ""),
     ],
 )
@@ -33,7 +33,9 @@ def test_a_distilled_model_is_recommended_with_what_its_untimed_twin_may_be_wort
     results: Results, p: float, difference: float, equivalence: float, words: str
 ) -> None:
     told = untimed_twin(judged(results, p, difference, equivalence), "level5/int8-static")
-    assert told == (words and f"Its twin, {TWIN}, was not timed; it {words}")
+    reached = f"{100 * results.accuracies['level5/student-alone'].mean:.2f} %"
+    start = f"T{TWIN[1:]}, its equal in size and operations, was not timed; it reaches {reached}"
+    assert told == (words and f"{start}, {words}")
 
 
 def test_what_was_not_distilled_has_no_twin(results: Results) -> None:
