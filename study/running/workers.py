@@ -54,7 +54,7 @@ class Processes:
     What needs the machine for itself is run in this process while the workers rest; with one worker everything is.
     """
 
-    def __init__(self, study: Study, advance: Callable[[str, int], None]) -> None:
+    def __init__(self, study: Study, advance: Callable[[str, int, bool], None]) -> None:
         self.study, self.advance = study, advance
         self.here: Job | None = None
         self.idle: list[Worker] = []
@@ -123,8 +123,8 @@ class Processes:
         except (EOFError, OSError):
             said = Finished(job.name, lost=DIED)
         else:
-            if isinstance(said, int):
-                return self.advance(job.name, said)
+            if isinstance(said, tuple):
+                return self.advance(job.name, *said)
             self.idle.append(worker)
         del self.busy[pipe]
         if isinstance(said, StudyError):
@@ -145,7 +145,7 @@ def work(options: Options, threads: int, pipe: Connection) -> None:
         while True:
             job = pipe.recv()
             try:
-                said: object = attempt(study(), job, pipe.send)
+                said: object = attempt(study(), job, lambda images, resumed=False: pipe.send((images, resumed)))
             except StudyError as error:
                 said = error
             pipe.send(said)

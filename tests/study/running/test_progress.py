@@ -120,6 +120,19 @@ def test_a_runs_own_pace_takes_over_as_it_goes_on(now: list[float]) -> None:
     assert shown.left() == 0.0
 
 
+def test_a_resumed_run_goes_by_its_pace_since_then(now: list[float]) -> None:
+    shown = reporter(a=100.0)
+    begin(shown, "a")
+    shown.advance("a", 60, resumed=True)
+    assert shown.active["a"].share == 0.6 and shown.left() == 40.0
+    now[0] = 5.0
+    assert shown.left() == 35.0
+    shown.advance("a", 20)  # half of what was to do in 5 s: half by the estimate of the rest, half by the pace
+    assert shown.left() == pytest.approx(0.5 * 20 + 0.5 * 5)
+    shown.advance("a", 20)
+    assert shown.left() == 0.0
+
+
 def test_time_left_is_never_negative(now: list[float]) -> None:
     shown = reporter(a=10.0)
     begin(shown, "a")
