@@ -45,8 +45,6 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
     write_json(folder / PROVENANCE, lookup.provenance)
     write_json(folder / CLAIMS, lookup.claims)
     freshness.remember(folder, made_of)
-    if lookup.orphans:
-        print(f"computed, but not in the paper: {', '.join(lookup.orphans)}", file=sys.stderr)
     return [folder / name for name in WRITTEN]
 
 

@@ -78,6 +78,16 @@ def test_report_is_stale_then_written_then_fresh_and_verified(invoke: Invoke, re
     assert (done.returncode, done.stdout) == (0, "every number in the report is what the records say\n")
 
 
+def test_what_is_computed_but_not_in_the_paper_is_told_by_verify_alone(
+    invoke: Invoke, reported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("report.lookup.Lookup.orphans", ["figure maps"])
+    runs = ["--runs", str(reported)]
+    assert "not in the paper" not in invoke("report", *runs).stderr
+    done = invoke("verify", *runs)
+    assert (done.returncode, done.stderr) == (0, "computed, but not in the paper: figure maps\n")
+
+
 def test_verify_names_a_changed_number_and_exits_with_1(invoke: Invoke, reported: Path) -> None:
     runs = ["--runs", str(reported)]
     invoke("report", *runs)
