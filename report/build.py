@@ -61,6 +61,8 @@ def lookup_of(study: Path, settings: Path | None = None) -> Lookup:
 
 
 def _lookup(study: Path, view: StudyView, settings: Path | None) -> Lookup:
+    if not view.levels:
+        raise StudyError(f"{study} plans no experiment of any level, so that there is nothing to write a paper of")
     own = read_settings(settings or study / PAPER, required=settings is not None)
     return Lookup(evidence_of(view), view.plan, settings=own)
 
