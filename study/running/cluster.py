@@ -221,9 +221,7 @@ def _cause(error: Exception) -> Failure:
 def _decided(study: Study) -> Study:
     """The study as the nodes are told of it, without what this process holds of it in memory."""
     decided = replace(
-        study.options,
-        preset=study.preset.name,
-        dataset=study.data.source,
+        study.decided,
         data=str(sources.folder_of(study.options.data).absolute()),
         device=study.machine.device.type,
         ood=_anywhere(study.options.ood),

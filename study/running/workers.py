@@ -12,7 +12,7 @@ import os
 import platform
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -101,20 +101,13 @@ class Processes:
 
     def _hand_over(self, job: Job) -> None:
         self.idle = [worker for worker in self.idle if worker.process.is_alive()]
-        worker = self.idle.pop() if self.idle else self._started()
+        worker = self.idle.pop() if self.idle else Worker.start(self.study.decided, self.study.threads)
         with contextlib.suppress(OSError):  # should it have died, polling will tell
             worker.pipe.send(job)
         self.busy[worker.pipe] = worker, job
 
     def _runs_here(self, job: Job) -> bool:
         return self.study.workers == 1 or job.experiment.alone
-
-    def _started(self) -> Worker:
-        study = self.study
-        decided = replace(  # or a worker might find another dataset than the one that the others run on
-            study.options, preset=study.preset.name, dataset=study.data.source, device=str(study.machine.device)
-        )
-        return Worker.start(decided, study.threads)
 
     def _hear(self, pipe: Connection) -> Finished | None:
         worker, job = self.busy[pipe]
