@@ -148,6 +148,13 @@ class _Active:
         return (1 - here) * (rest + elapsed)
 
 
+class _Pipe(Console):
+    """A console that leaves it to others to end the program when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the error at hand
+
+
 class Reporter:
     """Reports runs, one or several at a time, given by name; use it as a context manager.
 
@@ -164,7 +171,7 @@ class Reporter:
         device: str = "",
     ) -> None:
         """``lanes`` runs go on at a time, on the ``device``; in the study's ``folder`` is noted how far they are."""
-        self.console = console or Console(soft_wrap=True, highlight=False)
+        self.console = console or _Pipe(soft_wrap=True, highlight=False)
         self.runs, self.estimator, self.lanes = runs, estimator, lanes
         self.folder, self.device, self.noted = folder, device, 0.0
         self.waiting, self.active = set(runs), dict[str, _Active]()

@@ -74,6 +74,17 @@ def test_terminal_gets_a_bar_with_the_time_left() -> None:
     assert "about" in out.getvalue() and "left" in out.getvalue() and "\x1b" in out.getvalue()
 
 
+def test_lines_that_nobody_reads_are_an_error_and_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> int:
+        raise BrokenPipeError
+
+    out = io.StringIO()
+    monkeypatch.setattr(out, "write", refuse)
+    monkeypatch.setattr("sys.stdout", out)
+    with pytest.raises(BrokenPipeError):
+        Reporter({}, estimator()).say("a line")
+
+
 @pytest.mark.parametrize(
     ("seconds", "lanes", "left"), [([], 2, 0.0), ([3.0, 4.0], 1, 7.0), ([3.0, 4.0, 5.0], 2, 6.0), ([9.0, 1.0], 2, 9.0)]
 )
