@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import re
 import signal
 import sys
@@ -14,7 +15,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from invoke import Collection, Context, Exit, Program, task
+from invoke import Collection, Context, Exit, Program, ThreadException, task
 
 from study.running.options import Options
 
@@ -36,6 +37,8 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
         signal.signal(signal.SIGTERM, _terminated)
         try:
             body(*arguments, **flags)
+        except BrokenPipeError:
+            raise
         except (StudyError, OSError) as error:
             print(f"error: {printable(str(error))}", file=sys.stderr)
             raise SystemExit(getattr(error, "exit_code", 2)) from None
@@ -70,9 +73,30 @@ def refusing(step: Callable[[Program], None]) -> Callable[[Program], None]:
     return guarded
 
 
+def ending_unread(step: Callable[[Program], None]) -> Callable[[Program], None]:
+    """A step that ends the program as SIGPIPE ends others when nobody reads its output any more, as after `| head`.
+
+    As in https://docs.python.org/3/library/signal.html#note-on-sigpipe.
+    """
+
+    @functools.wraps(step)
+    def guarded(program: Program) -> None:
+        try:
+            try:
+                step(program)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes to as it ends
+            raise SystemExit(128 + signal.SIGPIPE) from None
+
+    return guarded
+
+
 # The program under way has looked for this file and will look these up next.
 for _step in ("parse_tasks", "parse_cleanup", "update_config"):
-    setattr(Program, _step, refusing(getattr(Program, _step)))
+    setattr(Program, _step, refusing(ending_unread(getattr(Program, _step))))
+Program.execute = ending_unread(Program.execute)  # type: ignore[assignment, method-assign]
 
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
@@ -345,7 +369,10 @@ def _run(
 
     from study.errors import StudyError
 
-    done = context.run(shlex.join(command), env=environment or {}, warn=True, pty=False)
+    try:
+        done = context.run(shlex.join(command), env=environment or {}, warn=True, pty=False)
+    except ThreadException as error:  # one of the threads that pass on what the command prints
+        raise error.exceptions[0].value from None
     if says and done.exited in says:
         raise StudyError(says[done.exited])
     if not done.ok:

@@ -77,7 +77,7 @@ def runs_named(view: StudyView, text: str) -> tuple[str, ...]:
     called = {name: e.key for e in view.experiments.values() for name in (e.key, e.differs, e.title) if name}
     longest_first = sorted(map(re.escape, called), key=len, reverse=True)
     found = re.findall(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", text)
-    return view.names(*(called[name] for name in found))
+    return view.names(*(called[name] for name in found if name))  # where there are none, '' is found
 
 
 def _drawn(results: Results, findings: Findings) -> dict[str, Any]:

@@ -45,8 +45,6 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
     write_json(folder / PROVENANCE, lookup.provenance)
     write_json(folder / CLAIMS, lookup.claims)
     freshness.remember(folder, made_of)
-    if lookup.orphans:
-        print(f"computed, but not in the paper: {', '.join(lookup.orphans)}", file=sys.stderr)
     return [folder / name for name in WRITTEN]
 
 
@@ -63,6 +61,8 @@ def lookup_of(study: Path, settings: Path | None = None) -> Lookup:
 
 
 def _lookup(study: Path, view: StudyView, settings: Path | None) -> Lookup:
+    if not view.levels:
+        raise StudyError(f"{study} plans no experiment of any level, so that there is nothing to write a paper of")
     own = read_settings(settings or study / PAPER, required=settings is not None)
     return Lookup(evidence_of(view), view.plan, settings=own)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ def verify(study: Path, folder: Path | None = None, settings: Path | None = None
     _all_there(recorded[PROVENANCE], lookup)
     blank = {name: Drawing(name, "<svg></svg>", b"") for name in lookup.evidence.figures}
     page, source = (render(kind, lookup, blank, marked=True) for kind in ("html", "latex"))
+    if lookup.orphans:
+        print(f"computed, but not in the paper: {', '.join(lookup.orphans)}", file=sys.stderr)
     return [
         *in_lists(PROVENANCE, lookup.provenance, recorded[PROVENANCE]),
         *in_lists(CLAIMS, lookup.claims, recorded[CLAIMS]),

@@ -269,6 +269,10 @@ def _reporting() -> Iterator[Case]:
         (("report", "--study", STUDY, "--settings", "nowhere.toml"), "cannot read the settings in nowhere.toml"),
     ):
         yield Case((*command, "--runs", ALL_RUNS), says)
+    for name in ("report", "verify"):
+        yield Case(
+            (name, "--study", STUDY, "--runs", ALL_RUNS), "plans no experiment of any level", _edit(experiments=[])
+        )
 
 
 CASES = (*_usage(), *_study(), *_reading(), *_predicting(), *_reporting())

@@ -151,7 +151,7 @@ def carry_out(study: Path, experiment: kinds.Kind) -> records.Run:
     folder = study / spec.name
     records.write_spec(folder, spec)
     write_json(folder / records.ENVIRONMENT, ENVIRONMENT)
-    context = Context(None, None, study, folder, 0, lambda images: None)  # type: ignore[arg-type]
+    context = Context(None, None, study, folder, 0, lambda *_: None)  # type: ignore[arg-type]
     outcome = experiment.carry_out(context)
     outcome.durations = {"total": 1.0}
     records.finish(folder, outcome)

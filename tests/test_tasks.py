@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import io
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from invoke import Program
+from invoke import Context, Program
 from PIL import Image
 
 import tasks
@@ -78,6 +81,16 @@ def test_report_is_stale_then_written_then_fresh_and_verified(invoke: Invoke, re
     assert (done.returncode, done.stdout) == (0, "every number in the report is what the records say\n")
 
 
+def test_what_is_computed_but_not_in_the_paper_is_told_by_verify_alone(
+    invoke: Invoke, reported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("report.lookup.Lookup.orphans", ["figure maps"])
+    runs = ["--runs", str(reported)]
+    assert "not in the paper" not in invoke("report", *runs).stderr
+    done = invoke("verify", *runs)
+    assert (done.returncode, done.stderr) == (0, "computed, but not in the paper: figure maps\n")
+
+
 def test_verify_names_a_changed_number_and_exits_with_1(invoke: Invoke, reported: Path) -> None:
     runs = ["--runs", str(reported)]
     invoke("report", *runs)
@@ -95,6 +108,39 @@ def test_diff_exits_with_0_where_results_are_the_same_and_with_1_where_not(invok
     assert same.returncode == 0 and "every number and verdict is the same" in same.stdout
     assert other.returncode == 1 and "accuracy/level1/finetuned" in other.stdout
     assert "accuracy/level1/finetuned" in (reported / "diff.html").read_text()
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A pipe that nobody reads, as after `| head`."""
+    read, write = os.pipe()
+    os.close(read)
+    yield write
+    os.close(write)
+
+
+@pytest.mark.parametrize("command", [("--list",), ("--help", "study"), ("status",), ("report", "--check")])
+def test_output_that_nobody_reads_ends_a_command_quietly_as_a_pipe_ends_others(
+    command: tuple[str, ...], reported: Path, unread: int
+) -> None:
+    called = [sys.executable, "-m", "invoke", *command]
+    called += [] if command[0].startswith("--") else ["--runs", str(reported)]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(called, cwd=ROOT, env=buffered, stdout=unread, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+class Unread(io.StringIO):
+    """Standard output that nobody reads."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_tool_whose_output_nobody_reads_is_one_broken_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Unread())
+    with pytest.raises(BrokenPipeError):
+        tasks._run(Context(), [sys.executable, "-c", "print(1)"])
 
 
 def test_listing_tasks_imports_nothing_heavy() -> None:

@@ -42,6 +42,11 @@ def looked(results: Results) -> tuple[GradCam, Run] | None:
     return (found[0], results.view.runs_of(found[0].key)[0]) if found else None
 
 
+def shows_images(results: Results) -> bool:
+    """Whether images are or will be recorded and may be printed."""
+    return bool(results.view.planned(GradCam)) and results.view.plan.dataset.description.printable
+
+
 def roads(results: Results) -> list[Road]:
     """How faithful each network's maps are; of fewer than two images there is nothing to say."""
     found = looked(results)
@@ -185,7 +190,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 @figure
 def figures(results: Results, findings: Findings) -> Iterator[tuple[str, Figure | None]]:
     """The maps, where there are or will be any and the images below them may be printed."""
-    if results.view.planned(GradCam) and results.view.plan.dataset.description.printable:
+    if shows_images(results):
         yield "gradcam", gradcam(results)
 
 

@@ -11,8 +11,7 @@ from analysis import formats, style
 from analysis.captions import join
 from analysis.evidence import Figure, Findings, figure
 from analysis.results import Results
-from analysis.subjects.gradcam import LETTERS, enlarged, looked
-from study.kinds import GradCam
+from analysis.subjects.gradcam import LETTERS, enlarged, looked, shows_images
 from study.kinds.gradcam import ABSENT
 
 SHOWN, COLUMNS = 20, 10
@@ -22,7 +21,7 @@ ROW = 0.72  # inches
 @figure
 def figures(results: Results, findings: Findings) -> Iterator[tuple[str, Figure | None]]:
     """The samples, where images are recorded and may be printed."""
-    if results.view.planned(GradCam) and results.view.plan.dataset.description.printable:
+    if shows_images(results):
         yield "samples", samples(results)
 
 

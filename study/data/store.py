@@ -1,7 +1,8 @@
 """Decoded images: once made, kept in the user's cache folder, and read back into memory or as they are asked for.
 
 An entry is a folder that is written under another name and renamed last, so that a build which was killed is never
-mistaken for a complete one. Every image's digest is checked when it is read back.
+mistaken for a complete one. One process builds at a time, so that what it finds unfinished was left by a kill. Every
+image's digest is checked when it is read back.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import math
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from study.data.listing import Listing, some
@@ -31,7 +32,7 @@ from study.machine import available_threads, main_memory_bytes
 IMAGES, ABOUT = "images.npy", "about.npz"
 CHUNK = 64  # images that a thread decodes, or that are hashed, at a time
 MEMORY_SHARE = 0.25
-PARTIAL, ABANDONED_SECONDS = ".partial-", 24 * 3600
+PARTIAL, LOCK = ".partial-", ".lock"
 
 
 @dataclass(frozen=True)
@@ -148,46 +149,42 @@ def decoded(listing: Listing, rows: np.ndarray, side: int) -> Decoded:
     """
     key = hashlib.sha256(repr((listing.stamp, side)).encode() + rows.astype("<i8").tobytes()).hexdigest()[:32]
     entry = cache_folder() / "images" / key
-    found = _read(entry, side)
-    if found is None:
-        shutil.rmtree(entry, ignore_errors=True)
-        _build(entry, listing, rows, side)
-        found = _read(entry, side)
+    found = _read(entry, side) or _made(entry, listing, rows, side)
     if found is None:
         raise StudyError(f"the cache of images in {entry} does not hold what was written; check the disk")
     return found
 
 
-def _build(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> None:
-    """Decode into a folder beside the entry and rename it last."""
+def _made(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> Decoded | None:
+    """The entry, built while no other process builds, unless one has just done so."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        _clear(entry.parent)
-        with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=entry.parent) as folder:
-            made = Path(folder) / "made"
-            made.mkdir()
-            writer = Writer(made / IMAGES, (len(rows), 3, side, side))
-            about = _decode(listing, rows, side, writer)
-            writer.close()
-            with (made / ABOUT).open("wb") as file:
-                np.savez(file, **about)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            if not entry.exists():  # another process may have been faster
-                made.rename(entry)
+        with FileLock(entry.parent / LOCK):
+            if found := _read(entry, side):
+                return found
+            for left in (entry, *entry.parent.glob(f"{PARTIAL}*")):
+                shutil.rmtree(left, ignore_errors=True)
+            _build(entry, listing, rows, side)
     except OSError as error:
-        if entry.exists():
-            return
         raise StudyError(
             f"cannot keep decoded images in {entry.parent}: {error.strerror}; free space or set XDG_CACHE_HOME"
         ) from error
+    return _read(entry, side)
 
 
-def _clear(folder: Path) -> None:
-    """Remove what builds that were killed long ago have left."""
-    for left in folder.glob(f"{PARTIAL}*"):
-        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+def _build(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> None:
+    """Decode into a folder beside the entry and rename it last."""
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=entry.parent) as folder:
+        made = Path(folder) / "made"
+        made.mkdir()
+        writer = Writer(made / IMAGES, (len(rows), 3, side, side))
+        about = _decode(listing, rows, side, writer)
+        writer.close()
+        with (made / ABOUT).open("wb") as file:
+            np.savez(file, **about)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        made.rename(entry)
 
 
 def _decode(listing: Listing, rows: np.ndarray, side: int, into: Writer) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from study.inference.evaluation import Setting
     from study.machine import Machine
     from study.models.classifier import Classifier
+    from study.training.trainer import Advance
 
 # Thousands of multiply-accumulate operations of a forward pass per input pixel, dense convolutions counted by half as
 # they are quick, and those a second that one thread manages: a first guess, which what was measured corrects.
@@ -96,7 +97,7 @@ class Context:
     root: Path
     folder: Path
     seed: int
-    advance: Callable[[int], None]
+    advance: Advance
     ood_from: str = ""
 
     def run(self, key: str) -> Run:

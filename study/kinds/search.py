@@ -97,6 +97,8 @@ def run_trials(experiment: Search, context: Context) -> list[dict[str, Any]]:
     _mend(context.folder / JOURNAL)
     search = _open(context.folder / JOURNAL)
     small = cut(context.dataset, Subset(train=experiment.trial_images, validation=experiment.trial_images))
+    epochs = sum(len(trial.intermediate_values) for trial in filter(_counts, search.trials))
+    context.advance(epochs * experiment.trial_images, True)
     while (finished := sum(map(_counts, search.trials))) < experiment.trials:
         seed = derive(context.seed, "search", finished) % 2**32
         search.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)

@@ -48,7 +48,7 @@ PRIVATE = {
 class Cluster:
     """The executor of a cluster; ``say`` is told which nodes are refused."""
 
-    def __init__(self, study: Study, advance: Callable[[str, int], None], say: Callable[[str], None]) -> None:
+    def __init__(self, study: Study, advance: Callable[[str, int, bool], None], say: Callable[[str], None]) -> None:
         """Connect, and look at every node. StudyError when there is no cluster or no node could hold a run."""
         self.advance = advance
         self.ray = connect(study.options.address)
@@ -98,9 +98,9 @@ class Cluster:
             self.look_for_nodes()
         ended, _ = self.ray.wait(list(self.running), timeout=POLL_SECONDS)
         if self.ray.wait([self.taken], timeout=0)[0]:
-            for name, images in self.ray.get(self.taken).items():
+            for (name, resumed), images in self.ray.get(self.taken).items():
                 if any(job.name == name for job, _ in self.running.values()):
-                    self.advance(name, images)
+                    self.advance(name, images, resumed)
             self.taken = self.mailbox.take.remote()
         return [self._ended(reference) for reference in ended]
 
@@ -221,9 +221,7 @@ def _cause(error: Exception) -> Failure:
 def _decided(study: Study) -> Study:
     """The study as the nodes are told of it, without what this process holds of it in memory."""
     decided = replace(
-        study.options,
-        preset=study.preset.name,
-        dataset=study.data.source,
+        study.decided,
         data=str(sources.folder_of(study.options.data).absolute()),
         device=study.machine.device.type,
         ood=_anywhere(study.options.ood),

@@ -103,32 +103,35 @@ class Mailbox:
     """Where runs leave how many images they have processed, until the study asks."""
 
     def __init__(self) -> None:
-        self.seen = Counter[str]()
+        self.seen = Counter[tuple[str, bool]]()
 
-    def leave(self, name: str, images: int) -> None:
+    def leave(self, name: str, images: int, resumed: bool) -> None:
         """A run has processed so many more images."""
-        self.seen[name] += images
+        self.seen[name, resumed] += images
 
-    def take(self) -> dict[str, int]:
-        """Images processed since the last time, by run."""
+    def take(self) -> dict[tuple[str, bool], int]:
+        """Images processed since the last time, by run and whether before it was interrupted."""
         taken, self.seen = dict(self.seen), Counter()
         return taken
 
 
 @dataclass
 class Told:
-    """Passes a run's progress on to a mailbox, now and then."""
+    """Passes a run's progress on to a mailbox, now and then; at once, from where it is resumed."""
 
     mailbox: Actor
     name: str
     images: int = 0
     last: float = field(default_factory=time.monotonic)
 
-    def __call__(self, images: int) -> None:
+    def __call__(self, images: int, resumed: bool = False) -> None:
         """So many more images are processed."""
+        if resumed:
+            self.mailbox.leave.remote(self.name, images, True)
+            return
         self.images += images
         if time.monotonic() - self.last >= SAY_SECONDS:
-            self.mailbox.leave.remote(self.name, self.images)
+            self.mailbox.leave.remote(self.name, self.images, False)
             self.images, self.last = 0, time.monotonic()
 
 

@@ -120,13 +120,14 @@ def shared(seconds: Sequence[float], lanes: int) -> float:
 class _Active:
     """A run under way: its number among all, the images it will process and those it has, where and when it began.
 
-    A run of no images does not tell how far it is.
+    Of those it has, an interrupted run had the ``resumed`` ones before. A run of no images does not tell how far it is.
     """
 
     number: int
     images: int
     node: str
     seen: int = 0
+    resumed: int = 0
     begun: float = field(default_factory=lambda: time.perf_counter())
 
     @property
@@ -135,11 +136,23 @@ class _Active:
         return min(self.seen / max(self.images, 1), 1.0)
 
     def left(self, estimate: float) -> float:
-        """Seconds to go: the estimate gives way to the run's own pace as it goes on."""
-        share, elapsed = self.share, time.perf_counter() - self.begun
-        if not share:
-            return max(estimate - elapsed, 0.0)
-        return (1 - share) * ((1 - share) * estimate + elapsed)
+        """Seconds to go: the estimate gives way to the run's own pace as it goes on.
+
+        Its own pace gives ``elapsed * (1 - here) / here``, and counts as much as the share ``here`` that is done of
+        what was to do when it began.
+        """
+        rest, elapsed = (1 - self.share) * estimate, time.perf_counter() - self.begun
+        here = min((self.seen - self.resumed) / max(self.images - self.resumed, 1), 1.0)
+        if not here:
+            return max(rest - elapsed, 0.0)
+        return (1 - here) * (rest + elapsed)
+
+
+class _Pipe(Console):
+    """A console that leaves it to others to end the program when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the error at hand
 
 
 class Reporter:
@@ -158,7 +171,7 @@ class Reporter:
         device: str = "",
     ) -> None:
         """``lanes`` runs go on at a time, on the ``device``; in the study's ``folder`` is noted how far they are."""
-        self.console = console or Console(soft_wrap=True, highlight=False)
+        self.console = console or _Pipe(soft_wrap=True, highlight=False)
         self.runs, self.estimator, self.lanes = runs, estimator, lanes
         self.folder, self.device, self.noted = folder, device, 0.0
         self.waiting, self.active = set(runs), dict[str, _Active]()
@@ -207,9 +220,11 @@ class Reporter:
         if not self.console.is_terminal:
             self.say(f"{self._numbered(name)} (about {duration(self.estimate(name))})")
 
-    def advance(self, name: str, images: int) -> None:
-        """The run has processed ``images`` more images."""
-        self.active[name].seen += images
+    def advance(self, name: str, images: int, resumed: bool = False) -> None:
+        """The run has processed ``images`` more images; ``resumed`` are those of before it was interrupted."""
+        run = self.active[name]
+        run.seen += images
+        run.resumed += images if resumed else 0
         self._update()
 
     def end(self, name: str, summary: str, seconds: float) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study import files, machine, records
 from study.errors import StoppingError, StudyError
 from study.kinds import Context
 from study.records import Failure, Outcome, Spec
 from study.running.study import Job, Study
+
+if TYPE_CHECKING:
+    from study.training.trainer import Advance
 
 UNCHANGED = "unchanged"
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -33,7 +36,7 @@ class Finished:
     lost: str = ""
 
 
-def attempt(study: Study, job: Job, advance: Callable[[int], None]) -> Finished:
+def attempt(study: Study, job: Job, advance: Advance) -> Finished:
     """Execute one run and record it; what goes wrong is told. StoppingError for what would end every other run, too.
 
     ``advance`` is told how many more images were processed.
@@ -48,7 +51,7 @@ def attempt(study: Study, job: Job, advance: Callable[[int], None]) -> Finished:
         return Finished(job.name, failure=Failure.of(error))
 
 
-def run_job(study: Study, job: Job, advance: Callable[[int], None]) -> tuple[str, float]:
+def run_job(study: Study, job: Job, advance: Advance) -> tuple[str, float]:
     """Execute one run and record it, unless it is done; returns a one-line summary and the seconds it took.
 
     ``advance`` is told how many more images were processed.

@@ -116,6 +116,12 @@ class Study:
         return found
 
     @property
+    def decided(self) -> Options:
+        """What was asked for with nothing left to find, or another process might find another dataset."""
+        device = str(self.machine.device)
+        return replace(self.options, preset=self.preset.name, dataset=self.data.source, device=device)
+
+    @property
     def workers(self) -> int:
         """How many runs to do at a time: on a CPU two where there are two cores and two runs, unless told otherwise.
 

@@ -12,7 +12,7 @@ import os
 import platform
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -54,7 +54,7 @@ class Processes:
     What needs the machine for itself is run in this process while the workers rest; with one worker everything is.
     """
 
-    def __init__(self, study: Study, advance: Callable[[str, int], None]) -> None:
+    def __init__(self, study: Study, advance: Callable[[str, int, bool], None]) -> None:
         self.study, self.advance = study, advance
         self.here: Job | None = None
         self.idle: list[Worker] = []
@@ -101,20 +101,13 @@ class Processes:
 
     def _hand_over(self, job: Job) -> None:
         self.idle = [worker for worker in self.idle if worker.process.is_alive()]
-        worker = self.idle.pop() if self.idle else self._started()
+        worker = self.idle.pop() if self.idle else Worker.start(self.study.decided, self.study.threads)
         with contextlib.suppress(OSError):  # should it have died, polling will tell
             worker.pipe.send(job)
         self.busy[worker.pipe] = worker, job
 
     def _runs_here(self, job: Job) -> bool:
         return self.study.workers == 1 or job.experiment.alone
-
-    def _started(self) -> Worker:
-        study = self.study
-        decided = replace(  # or a worker might find another dataset than the one that the others run on
-            study.options, preset=study.preset.name, dataset=study.data.source, device=str(study.machine.device)
-        )
-        return Worker.start(decided, study.threads)
 
     def _hear(self, pipe: Connection) -> Finished | None:
         worker, job = self.busy[pipe]
@@ -123,8 +116,8 @@ class Processes:
         except (EOFError, OSError):
             said = Finished(job.name, lost=DIED)
         else:
-            if isinstance(said, int):
-                return self.advance(job.name, said)
+            if isinstance(said, tuple):
+                return self.advance(job.name, *said)
             self.idle.append(worker)
         del self.busy[pipe]
         if isinstance(said, StudyError):
@@ -145,7 +138,7 @@ def work(options: Options, threads: int, pipe: Connection) -> None:
         while True:
             job = pipe.recv()
             try:
-                said: object = attempt(study(), job, pipe.send)
+                said: object = attempt(study(), job, lambda images, resumed=False: pipe.send((images, resumed)))
             except StudyError as error:
                 said = error
             pipe.send(said)

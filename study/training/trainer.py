@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from timm.optim import create_optimizer_v2
@@ -45,6 +45,12 @@ TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 
 Row = dict[str, Any]
+
+
+class Advance(Protocol):
+    """What is told how many more images a run has processed; ``resumed`` are those of before it was interrupted."""
+
+    def __call__(self, images: int, resumed: bool = False, /) -> None: ...
 
 
 class Diverged(StudyError):
@@ -157,13 +163,15 @@ class Trainer:
         self,
         start: Progress | None = None,
         on_epoch: Callable[[Progress], None] = lambda _: None,
-        on_step: Callable[[int], None] = lambda _: None,
+        on_step: Advance = lambda *_: None,
     ) -> list[Row]:
         """Train what ``start`` has left of the recipe; returns the rows of all epochs.
 
-        Calls back after every epoch with the progress, after every step with the number of images seen.
+        Calls back after every epoch with the progress, after every step with the number of images seen; before, with
+        those of the epochs that ``start`` has done.
         """
         progress, first = start or Progress(), 0
+        on_step(len(progress.rows) * self.images_per_epoch, True)
         for number, stage in enumerate(self.recipe.stages):
             if epochs := range(len(progress.rows), first + stage.epochs):
                 phase = self.begin(stage, first, progress)
@@ -174,6 +182,11 @@ class Trainer:
                     on_epoch(progress)
             first += stage.epochs
         return progress.rows
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images that an epoch sees: those that fill its batches."""
+        return self.steps_per_epoch * self.recipe.batch_size
 
     @property
     def result(self) -> Classifier:
@@ -225,7 +238,7 @@ class Trainer:
             **TIMM_OPTIMIZERS[self.recipe.optimizer],
         )
 
-    def _fit_epoch(self, phase: Phase, epoch: int, on_step: Callable[[int], None]) -> Row:
+    def _fit_epoch(self, phase: Phase, epoch: int, on_step: Advance) -> Row:
         started = time.perf_counter()
         loss, accuracy = self._train_epoch(phase, epoch, on_step)
         seconds = time.perf_counter() - started
@@ -240,10 +253,10 @@ class Trainer:
             "validation_accuracy": validation_accuracy,
             "learning_rate": max(group["lr"] for group in phase.optimizer.param_groups),
             "seconds": seconds,
-            "images_per_second": self.steps_per_epoch * self.recipe.batch_size / seconds,
+            "images_per_second": self.images_per_epoch / seconds,
         }
 
-    def _train_epoch(self, phase: Phase, epoch: int, on_step: Callable[[int], None]) -> tuple[float, float]:
+    def _train_epoch(self, phase: Phase, epoch: int, on_step: Advance) -> tuple[float, float]:
         """One pass over the training set; mean loss and accuracy on the batches as they were trained on."""
         self.model.freeze(phase.stage, epoch - phase.first)
         self.train_mode(phase.stage)
@@ -255,7 +268,7 @@ class Trainer:
                 total += loss
                 correct += hits
                 on_step(len(chosen))
-        return float(total) / steps, float(correct) / (steps * self.recipe.batch_size)
+        return float(total) / steps, float(correct) / self.images_per_epoch
 
     def train_mode(self, stage: Stage) -> None:
         """Switch to training; a frozen backbone keeps its batch statistics too."""

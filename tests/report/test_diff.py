@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from report import diff as differ
 from report import pdf
 from report.build import build
 from study.errors import StudyError
+from study.records import read_plan, write_plan
 from tests.evidence_samples import blank_drawing
 from tests.fabricate import ENVIRONMENT, experiments, fabricate
 
@@ -66,6 +68,14 @@ def test_studies_of_different_datasets_are_one_clear_error(runs: Path, tmp_path:
     with pytest.raises(StudyError, match="is of CIFAR-10 and .* of Digits; only studies of one dataset") as raised:
         differ.diff(runs / "one", tmp_path / "digits")
     assert "\n" not in str(raised.value)
+
+
+def test_studies_that_plan_nothing_can_be_compared(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        fabricate(tmp_path / name, planned=())
+    write_plan(tmp_path / "other", replace(read_plan(tmp_path / "other"), seeds=(1,)))
+    found = differ.diff(tmp_path / "one", tmp_path / "other")
+    assert found.same_results and [(each.first, each.second) for each in found.made_of] == [("0", "1")]
 
 
 def test_what_is_no_study_is_one_clear_error(runs: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,10 +84,29 @@ def test_a_killed_build_is_not_taken_for_a_complete_one(tmp_path: Path, monkeypa
     (left,) = cache_folder().rglob(store.IMAGES)
     dataset = datasets.load(str(root))
     assert dataset.images.shape == (26, 3, 32, 32) and int(dataset.images[:].max()) > 0
-    os.utime(left.parents[1], (0, 0))
-    album(root, {"mouse": 10}, first=900)
-    datasets.load(str(root))
-    assert not left.exists(), "what an old kill left is cleared away by the next build"
+    assert not left.exists(), "what a kill left is cleared away by the next build"
+
+
+def test_builds_of_two_processes_wait_for_each_other_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = album(tmp_path / "one"), album(tmp_path / "other", {"mouse": 10, "newt": 10}, first=900)
+    found: list[Dataset] = []
+    late = Thread(target=lambda: found.append(datasets.load(str(other))))
+    decode = store._decode
+
+    def overtaken(*arguments: Any) -> dict[str, np.ndarray]:  # noqa: ANN401 - those of decode
+        monkeypatch.setattr(store, "_decode", decode)
+        (unfinished,) = cache_folder().rglob(f"{store.PARTIAL}*")
+        os.utime(unfinished, (0, 0))  # as after a jump of the clock
+        late.start()
+        late.join(0.5)
+        return decode(*arguments)
+
+    monkeypatch.setattr(store, "_decode", overtaken)
+    found.append(datasets.load(str(one)))
+    late.join()
+    assert sorted(len(dataset.labels) for dataset in found) == [20, 26]
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,13 +35,17 @@ class Killed(BaseException):
     pass
 
 
-def trials_of(workshop: Workshop, killed_after: int = 0, search: Search = SEARCH) -> list[dict]:
-    steps = 0
+Seen = list[tuple[int, bool]]  # images, and whether they were processed before it was resumed
 
-    def count(_: int) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == killed_after:
+
+def trials_of(
+    workshop: Workshop, killed_after: int = 0, search: Search = SEARCH, seen: Seen | None = None
+) -> list[dict]:
+    told: Seen = [] if seen is None else seen
+
+    def count(images: int, resumed: bool = False) -> None:
+        told.append((images, resumed))
+        if killed_after and [before for _, before in told].count(False) == killed_after:
             raise Killed
 
     return run_trials(search, workshop.context(search, count))
@@ -54,7 +58,8 @@ def without_times(trials: list[dict]) -> list[dict]:
 def test_interrupted_search_resumes_to_the_same_trials_and_a_finished_one_adds_none(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = trials_of(workshop)
+    seen: dict[str, Seen] = {"whole": [], "resumed": []}
+    whole = trials_of(workshop, seen=seen["whole"])
     assert len(whole) == 4 and {trial["state"] for trial in whole} <= {"COMPLETE", "PRUNED"}
     for name, (low, high) in (("learning_rate", (1e-4, 1e-2)), ("weight_decay", (1e-3, 0.1))):
         assert all(low <= trial["params"][name] <= high for trial in whole)
@@ -69,7 +74,10 @@ def test_interrupted_search_resumes_to_the_same_trials_and_a_finished_one_adds_n
     journal.with_name(f"{journal.name}.lock").symlink_to(journal)
     with journal.open("ab") as file:
         file.write(b'{"op_code": 6, "wor')  # a kill in the middle of a line
-    assert without_times(trials_of(other)) == without_times(whole)
+    assert without_times(trials_of(other, seen=seen["resumed"])) == without_times(whole)
+    before = sum(images for images, resumed in seen["resumed"] if resumed)
+    assert before == KILLED_AFTER_STEPS // 2 * 40, "whole epochs of two steps, of two trials"
+    assert sum(images for images, _ in seen["resumed"]) == sum(images for images, _ in seen["whole"])
 
 
 def test_winner_has_the_best_validation_accuracy_and_the_base_budget() -> None:

@@ -197,10 +197,11 @@ def test_killed_and_resumed_run_equals_one_left_alone(
     rows = records.read_epochs(workshop.context(experiment).folder)
     (workshop.context(experiment).folder / CHECKPOINT).unlink()
     kill_after(killed_after, monkeypatch, lambda: experiment.carry_out(workshop.context(experiment)))
-    seen: list[int] = []
-    context = workshop.context(experiment, seen.append)
+    seen: list[tuple[int, bool]] = []
+    context = workshop.context(experiment, lambda images, resumed=False: seen.append((images, resumed)))
     resumed = experiment.carry_out(context)
-    assert len(seen) == (3 - killed_after) * 80 // 20, "the epochs before are not trained again"
+    assert seen[0] == (killed_after * 80, True), "it says where it goes on"
+    assert seen[1:] == [(20, False)] * ((3 - killed_after) * 80 // 20), "the epochs before are not trained again"
     assert np.array_equal(resumed.arrays["test_logits"], whole.arrays["test_logits"])
     losses = [[row["train_loss"] for row in kept] for kept in (rows, records.read_epochs(context.folder))]
     assert losses[0] == losses[1] and len(losses[0]) == 3
@@ -210,7 +211,7 @@ def test_killed_and_resumed_run_equals_one_left_alone(
 def rerun(tiny_study: Path, options: Options, key: str, folder: Path) -> tuple[Kind, Outcome]:
     study = prepare(options)
     experiment = next(e for e in levels.experiments(study.preset) if e.key == key)
-    context = Context(study.dataset, study.machine, study.folder, folder, 0, lambda _: None)
+    context = Context(study.dataset, study.machine, study.folder, folder, 0, lambda *_: None)
     return experiment, experiment.carry_out(context)
 
 

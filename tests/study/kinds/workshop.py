@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from study.kinds import Context, TeacherAnswers, Training
 from study.machine import Machine
 from study.models.classifier import Classifier, build
 from study.records import MODEL, Outcome, Run, Spec
+from study.training.trainer import Advance
 
 SMALL = Architecture("compact_cnn_small", dropout=0.2)
 RECIPE = Recipe((Stage(1, 1e-3, 32),), 20)
@@ -37,7 +38,7 @@ class Workshop:
     dataset: Dataset
     machine: Machine
 
-    def context(self, experiment: Experiment, advance: Callable[[int], None] = lambda _: None) -> Context:
+    def context(self, experiment: Experiment, advance: Advance = lambda *_: None) -> Context:
         """What the experiment's run is given; its folder is there."""
         folder = self.root / run_name(experiment.key, 0)
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,19 @@ def test_without_ray_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cluster.importlib, "import_module", absent)
     with pytest.raises(StudyError, match=r"--executor ray needs Ray: pip install -e '\.\[ray\]'"):
         cluster.connect("10.0.0.1:6379")
+
+
+def test_a_run_says_at_once_where_it_goes_on_and_later_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(node.time, "monotonic", lambda: clock[0])
+    mailbox = node.Mailbox()
+    told = node.Told(SimpleNamespace(leave=SimpleNamespace(remote=mailbox.leave)), "a", last=0.0)
+    told(500, True)
+    told(20)
+    assert mailbox.take() == {("a", True): 500}
+    clock[0] = node.SAY_SECONDS
+    told(20)
+    assert mailbox.take() == {("a", False): 40}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +106,7 @@ def study(options: Options, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 @pytest.fixture
 def executor(study: Study) -> Iterator[cluster.Cluster]:
-    made = cluster.Cluster(study, lambda name, images: None, print)
+    made = cluster.Cluster(study, lambda *_: None, print)
     yield made
     made.stop()
 
@@ -182,7 +196,7 @@ def test_a_run_that_no_node_can_hold_is_said_at_once(
     needs = cluster.Needs
     monkeypatch.setattr(cluster, "Needs", lambda *given: replace(needs(*given), **changes))
     with pytest.raises(StudyError, match=f"^no node can hold a run; node .* is refused: {says}"):
-        cluster.Cluster(study, lambda name, images: None, print)
+        cluster.Cluster(study, lambda *_: None, print)
     assert not list(study.folder.glob(".cluster-*"))
 
 

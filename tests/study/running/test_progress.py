@@ -74,6 +74,17 @@ def test_terminal_gets_a_bar_with_the_time_left() -> None:
     assert "about" in out.getvalue() and "left" in out.getvalue() and "\x1b" in out.getvalue()
 
 
+def test_lines_that_nobody_reads_are_an_error_and_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> int:
+        raise BrokenPipeError
+
+    out = io.StringIO()
+    monkeypatch.setattr(out, "write", refuse)
+    monkeypatch.setattr("sys.stdout", out)
+    with pytest.raises(BrokenPipeError):
+        Reporter({}, estimator()).say("a line")
+
+
 @pytest.mark.parametrize(
     ("seconds", "lanes", "left"), [([], 2, 0.0), ([3.0, 4.0], 1, 7.0), ([3.0, 4.0, 5.0], 2, 6.0), ([9.0, 1.0], 2, 9.0)]
 )
@@ -117,6 +128,19 @@ def test_a_runs_own_pace_takes_over_as_it_goes_on(now: list[float]) -> None:
     shown.advance("a", 45)
     assert shown.left() == pytest.approx(0.05 * (0.05 * 100 + 19))
     shown.advance("a", 10)  # more than expected
+    assert shown.left() == 0.0
+
+
+def test_a_resumed_run_goes_by_its_pace_since_then(now: list[float]) -> None:
+    shown = reporter(a=100.0)
+    begin(shown, "a")
+    shown.advance("a", 60, resumed=True)
+    assert shown.active["a"].share == 0.6 and shown.left() == 40.0
+    now[0] = 5.0
+    assert shown.left() == 35.0
+    shown.advance("a", 20)  # half of what was to do in 5 s: half by the estimate of the rest, half by the pace
+    assert shown.left() == pytest.approx(0.5 * 20 + 0.5 * 5)
+    shown.advance("a", 20)
     assert shown.left() == 0.0
 
 

@@ -64,7 +64,7 @@ def study(planned: Study, tmp_path: Path) -> Study:
 
 
 def carry_out(study: Study, experiment: Kind) -> tuple[str, float]:
-    return run_job(study, Job(experiment, 0), lambda _: None)
+    return run_job(study, Job(experiment, 0), lambda *_: None)
 
 
 def test_a_run_becomes_a_record(study: Study) -> None:

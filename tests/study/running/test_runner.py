@@ -109,10 +109,12 @@ def test_study_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_result(
     key, steps = "level3/scratch-cnn", 0
     options = replace(tiny_options, runs=tmp_path, levels=(3,), only=(key,))
 
-    def die_in_second_epoch(reporter: Reporter, name: str, images: int, advance: Callable = Reporter.advance) -> None:
+    def die_in_second_epoch(
+        reporter: Reporter, name: str, images: int, resumed: bool = False, advance: Callable = Reporter.advance
+    ) -> None:
         nonlocal steps
-        advance(reporter, name, images)
-        steps += name.startswith(key)
+        advance(reporter, name, images, resumed)
+        steps += name.startswith(key) and not resumed
         if steps == 6:
             raise Killed
 

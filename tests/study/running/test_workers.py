@@ -62,6 +62,7 @@ class Obedient(Kind):
     level: int = 1
 
     def carry_out(self, context: Context) -> Outcome:
+        context.advance(30, True)
         context.advance(7)
         mark = context.folder / "was-here"
         if self.name == "die-once" and not mark.exists():
@@ -90,12 +91,12 @@ def metrics_of(study: Study, name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_workers_carry_out_report_fail_and_die(study: Study) -> None:
-    seen: list[tuple[str, int]] = []
-    executor = Processes(study, lambda name, images: seen.append((name, images)))
+    seen: list[tuple[object, ...]] = []
+    executor = Processes(study, lambda *said: seen.append(said))
     try:
         good, bad, dying = (Job(Obedient(name=name), 0) for name in ("good", "fail", "die-once"))
         executor.submit(good)
-        assert ended(executor).summary == "done" and seen == [(good.name, 7)]
+        assert ended(executor).summary == "done" and seen == [(good.name, 30, True), (good.name, 7, False)]
         found = metrics_of(study, good.name)
         assert found == {"threads": study.threads, "process": executor.idle[0].process.pid}
         executor.submit(bad)
@@ -119,7 +120,7 @@ def test_workers_carry_out_report_fail_and_die(study: Study) -> None:
 @pytest.mark.parametrize(("workers", "kind"), [(1, Obedient), (2, ObedientAlone)])
 def test_one_worker_and_what_is_alone_run_in_this_process(study: Study, workers: int, kind: type[Kind]) -> None:
     chosen = replace(study, options=replace(study.options, workers=workers))
-    executor, job = Processes(chosen, lambda name, images: None), Job(kind(name="here"), 0)
+    executor, job = Processes(chosen, lambda *_: None), Job(kind(name="here"), 0)
     executor.submit(job)
     assert ended(executor).summary == "done" and metrics_of(study, job.name)["process"] == os.getpid()
 
@@ -130,7 +131,7 @@ def test_workers_have_room_for_so_many_runs_and_for_one_alone_when_they_rest(
     pipes = [multiprocessing.Pipe() for _ in range(2)]
     unstarted = iter([Worker(multiprocessing.Process(), ours) for ours, _ in pipes])
     monkeypatch.setattr(Worker, "start", lambda *_: next(unstarted))
-    executor = Processes(study, lambda name, images: None)
+    executor = Processes(study, lambda *_: None)
     shared, alone = Job(Obedient(name="a"), 0), Job(ObedientAlone(name="b"), 0)
     found = []
     for _ in range(3):
@@ -150,7 +151,7 @@ def test_workers_are_told_what_was_decided(study: Study, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Worker, "start", start)
     undecided = replace(study.options, preset="auto", dataset="auto", device="auto")
-    Processes(replace(study, options=undecided), lambda name, images: None).submit(study.jobs[0])
+    Processes(replace(study, options=undecided), lambda *_: None).submit(study.jobs[0])
     device = str(machine.resolve("auto").device)
     assert told == [(replace(study.options, preset="quick", dataset="digits", device=device), study.threads)]
 
