@@ -28,6 +28,7 @@ from study.metrics.intervals import wilson
 from study.records import Predictions
 
 MARGIN = 0.003
+EXACT, PAIRED = "exact McNemar test", "paired z test over images"  # of one pair of networks, and of several
 
 
 @dataclass(frozen=True)
@@ -212,9 +213,9 @@ def compare(
     recipes = retrained and seeds >= MIN_SEEDS
     estimate = over_recipes(squares, chance or squares.own) if recipes else over_networks(squares)
     interval = estimate.interval()
-    p, test = estimate.p, "crossed analysis of variance" if recipes else "paired z test over images"
+    p, test = estimate.p, "crossed analysis of variance" if recipes else PAIRED
     if seeds == 1:
-        p, test = mcnemar(treated[0], control[0])[-1], "exact McNemar test"
+        p, test = mcnemar(treated[0], control[0])[-1], EXACT
     return Comparison(
         "recipes" if recipes else "networks",
         test,

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from analysis.statistics.comparison import holm
-from analysis.statistics.crossed import ALPHA, estimate_of
+from analysis.statistics.comparison import difference_squares, holm, mcnemar
+from analysis.statistics.crossed import ALPHA, Estimate, estimate_of, over_networks
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -37,11 +37,29 @@ class Contrast:
 def contrasts(values: Mapping[Name, np.ndarray]) -> dict[Name, Contrast]:
     """The family of the mean differences of ``values`` (S, N) each, S seeds on the same N images."""
     found = {name: estimate_of(each) for name, each in values.items()}
-    adjusted = holm([estimate.p for estimate in found.values()])
+    return _family({name: (each.value, each, each.p) for name, each in found.items()})
+
+
+def accuracy_contrasts(differences: Mapping[Name, np.ndarray]) -> dict[Name, Contrast]:
+    """The family of differences in accuracy, each (S, N) of -1, 0 and 1: one side's correctness less the other's.
+
+    As of one comparison (``analysis.statistics.comparison.compare``), intervals hold two images more, and with one seed
+    p is that of the exact McNemar test, so that few images do not read as certainty.
+    """
+    found = {}
+    for name, each in differences.items():
+        estimate = over_networks(difference_squares(each, np.zeros_like(each)))
+        p = mcnemar(each[0] > 0, each[0] < 0)[-1] if len(each) == 1 else estimate.p
+        found[name] = float(each.mean()), estimate, p
+    return _family(found)
+
+
+def _family(found: Mapping[Name, tuple[float, Estimate, float]]) -> dict[Name, Contrast]:
+    """Contrasts from each one's difference, the estimate that its interval is of, and its p alone."""
+    adjusted = holm([p for *_, p in found.values()])
     level = 1 - ALPHA / max(1, len(found))
+    intervals = [estimate.interval(level) for _, estimate, _ in found.values()]
     return {
-        name: Contrast(
-            estimate.value, estimate.interval(level).low, estimate.interval(level).high, float(p), len(found)
-        )
-        for (name, estimate), p in zip(found.items(), adjusted, strict=True)
+        name: Contrast(difference, interval.low, interval.high, float(p), len(found))
+        for (name, (difference, *_)), interval, p in zip(found.items(), intervals, adjusted, strict=True)
     }

@@ -10,6 +10,10 @@ from analysis.evidence import Fact, Findings, Origin, Table, facts, table
 from analysis.results import Results
 from analysis.statistics.per_class import TOP, balanced_accuracy, macro_f1, sizes, top_accuracy, unbalanced
 
+UNEQUAL = (
+    "Models are selected and compared by accuracy, in which every image counts alike. Balanced accuracy is the mean of "
+    "the classes' recalls and macro-F1 that of their F1, in which every class counts alike, however few its images are."
+)
 FEW_CLASSES = 10  # of more, the label is looked for among the likeliest few, too
 
 
@@ -44,11 +48,7 @@ def averages(results: Results, findings: Findings) -> Iterator[tuple[str, Table 
     head += (f"Top-{TOP}, %", "95 % CI") if many else ()
     rows = tuple((str(level), *_row(results, key, sized, many)) for level, key in keys.items())
     caption = join(
-        "Models are selected by validation accuracy, in which every image counts alike, and so are all comparisons.",
-        "Balanced accuracy is the mean of the classes' recalls and macro-F1 that of their F1, in which every class "
-        "counts alike, however few its images are."
-        if sized
-        else "",
+        UNEQUAL if sized else "How often a selected model comes near the label.",
         f"Top-{TOP}: the label is among the {TOP} classes that the model finds likeliest." if many else "",
         accuracy_interval(results),
     )

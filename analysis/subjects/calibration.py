@@ -19,6 +19,7 @@ from study.metrics.calibration import probabilities
 from study.metrics.intervals import wilson
 
 SURE = 0.9
+FEWEST = 5  # right and wrong answers of a class whose confidence is tested, the usual rule of five
 NAMED = 3  # classes beside the worst one that a sentence names
 
 
@@ -104,10 +105,16 @@ def surely_wrong_finding(
 
 
 def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contrast]:
-    """Confidence less accuracy of the answers that name a class, by class, as one family."""
-    gap, answers = _gap(uncertainty), uncertainty.probs.argmax(axis=2)
+    """Confidence less accuracy of the answers that name a class, by class, as one family.
+
+    Of classes with at least ``FEWEST`` right and as many wrong answers: of fewer the test's normal law does not hold.
+    """
+    gap, answers, right = _gap(uncertainty), uncertainty.probs.argmax(axis=2), uncertainty.correct
     named = {label: answers == label for label in np.unique(answers)}
-    return contrasts({classes[label]: _ratio(gap, mask) for label, mask in named.items()})
+    enough = {
+        label: mask for label, mask in named.items() if min((mask & right).sum(), (mask & ~right).sum()) >= FEWEST
+    }
+    return contrasts({classes[label]: _ratio(gap, mask) for label, mask in enough.items()})
 
 
 def _ratio(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

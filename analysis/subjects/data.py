@@ -39,7 +39,10 @@ def sizes(data: DataDescription) -> str:
     width, height, wide, high = data.dimensions
     found = f"{width}×{height}" + (f" to {wide}×{high}" if (width, height) != (wide, high) else "")
     square = f"{data.image_size}×{data.image_size}"
-    return f"{found} px" + ("" if found == square else f", of which the central square is stored at {square} px")
+    if found == square:
+        return f"{found} px"
+    kept = "stored" if (width, wide) == (height, high) else "of which the central square is stored"
+    return f"{found} px, {kept} at {square} px"
 
 
 def class_sizes(data: DataDescription) -> str:
@@ -55,7 +58,7 @@ def missing(data: DataDescription) -> str:
     """What the study leaves out because nobody described it, as sentences."""
     lacks = []
     if not data.description.superclasses:
-        lacks.append("No super-classes are described for these data, so no network learns them as a second task.")
+        lacks.append("This study describes no super-classes of them, so no network learns any as a second task.")
     if not data.description.levels:
-        lacks.append("There are no pass marks or published figures for these data to hold the results against.")
+        lacks.append("It has no pass marks or published figures to hold the results against.")
     return " ".join(lacks)

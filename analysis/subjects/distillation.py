@@ -77,7 +77,7 @@ def start_finding(teacher: float, validated: float, twins: Sequence[Start], name
     words = [f"On test images the teacher reaches {formats.listing([f'{formats.percent(teacher)} %', *reached])}."]
     unlearnt = [each for each in twins if each.fitted < validated / 2]
     if ahead := [each.phrase for each in twins if each not in unlearnt and each.accuracy >= teacher]:
-        words.append(f"The teacher has no accuracy to pass on to students as good as {formats.listing(ahead)}.")
+        words.append(f"It is no more accurate than {formats.listing(ahead)}.")
     for each in unlearnt:
         words.append(
             f"{formats.sentence_case(each.phrase)} is right on only {formats.percent(each.fitted)} % of its training "

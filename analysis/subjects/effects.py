@@ -141,7 +141,8 @@ def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, bri
     verb = "is" if len(wanted) == 1 else "are"
     words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided"
     if compared == len(wanted):
-        words = "The comparison is undecided" if compared == 1 else f"All {compared} comparisons are undecided"
+        several = "Both comparisons are undecided" if compared == 2 else f"All {compared} comparisons are undecided"
+        words = "The comparison is undecided" if compared == 1 else several
     images = f"to find {found} takes more test images, however many seeds"
     if not more:
         words += f"; {images}"

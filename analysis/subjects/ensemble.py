@@ -23,7 +23,8 @@ from analysis.captions import (
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Judged, Results
 from analysis.statistics import influence
-from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.comparison import EXACT, PAIRED
+from analysis.statistics.contrasts import Contrast, accuracy_contrasts
 from analysis.statistics.crossed import Estimate, estimate_of
 from analysis.statistics.ensemble import Ensemble, ensemble_of, fixed_and_broken, oracle_accuracy
 from analysis.subjects.comparisons import comparison_finding
@@ -32,7 +33,6 @@ from study.metrics.calibration import probabilities
 from study.metrics.intervals import wilson
 
 SHOWN = 14  # combinations of members in the overlap's figure
-PAIRED = "paired z test"
 PLAIN = "soft-probabilities"  # the rule that averages probabilities and needs no validation images
 
 
@@ -65,7 +65,7 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     if judged:
         treated, control = (
             "the ensemble",
-            f"{results.view.phrase(ensemble.best_member)}, its best member on validation images",
+            f"{results.view.phrase(ensemble.best_member)} as its best member on validation images",
         )
         runs = results.view.names(judged.key, judged.control)
         yield comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
@@ -74,7 +74,8 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
         gained = judged is not None and judged.change > 0
         finding = members_finding({phrase(key): each for key, each in others.items()}, also=gained)
         closest = min(others.values(), key=lambda each: each.difference)
-        yield replace(finding, claim=claim(PAIRED, closest, results, finding.verdict, (voted, *others)))
+        test = EXACT if len(results.view.seeds_of(voted, *others)) == 1 else PAIRED
+        yield replace(finding, claim=claim(test, closest, results, finding.verdict, (voted, *others)))
     plain = _plain(results)
     if rules := _rules(results, ensemble):
         yield rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
@@ -101,7 +102,7 @@ def _plain(results: Results) -> str:
 def _against(results: Results, key: str, others: Sequence[str], reverse: bool = False) -> dict[str, Contrast]:
     """Accuracy of ``key`` less that of each of the others, or the ``reverse``, as one family."""
     sign, found = -1 if reverse else 1, {other: results.view.differences(key, other) for other in others}
-    return contrasts({other: sign * each for other, each in found.items() if len(each)})
+    return accuracy_contrasts({other: sign * each for other, each in found.items() if len(each)})
 
 
 def members_finding(others: Mapping[str, Contrast], also: bool = True) -> Finding:
@@ -114,7 +115,8 @@ def members_finding(others: Mapping[str, Contrast], also: bool = True) -> Findin
         return Finding("ensemble/members", f"It is {'also ' * also}more accurate than {each}, {gap}.", "supported", ())
     verdict: Verdict = "contradicted" if any(c.sign < 0 for c in others.values()) else "inconclusive"
     left = formats.listing([name for name in others if name not in beaten])
-    words = f"Against {each} the gain is not shown for {left} (smallest difference {evidence(closest)})."
+    of = "Of its other members, the" if len(others) > 1 else "The"
+    words = f"{of} gain over {left} is not shown (smallest difference {evidence(closest)})."
     return Finding("ensemble/members", words, verdict, ())
 
 
@@ -222,7 +224,7 @@ def _takeaway(judged: Judged | None) -> str:
     """What the chosen vote does, in few words; empty where it has no comparison."""
     change = judged.change if judged else 0
     words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}[change]
-    return f"The vote chosen {words} its best member." if judged else ""
+    return f"The vote chosen {words} its best member on validation." if judged else ""
 
 
 @table
@@ -264,11 +266,12 @@ def overlap(results: Results, findings: Findings) -> Figure | None:
         return None
     hidden = len(ensemble.overlap) - SHOWN
     total = formats.plural(sum(ensemble.overlap.values()), "image")
+    rare = sum([*ensemble.overlap.values()][SHOWN:])
     shared = sum(count for names, count in ensemble.overlap.items() if len(names) == len(ensemble.members))
     caption = join(
         f"Of {total} that any member has wrong, all members have {formats.count(shared)} wrong.",
         "Bars: test images that exactly the members with a dot below have wrong; beside the names: a member's errors.",
-        f"Left out: {formats.plural(hidden, 'rarer combination')}." if hidden > 0 else "",
+        f"Left out: {formats.plural(hidden, 'combination')} of {formats.plural(rare, 'image')}." if hidden > 0 else "",
         counted(results),
         one_seed(results, ensemble.seed),
     )

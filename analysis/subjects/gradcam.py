@@ -204,8 +204,9 @@ def gradcam(results: Results) -> Figure | None:
     shown = chosen(run.arrays, confusions(results, experiment.sources[-1]))
     caption = join(
         "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
-        f"The {len(shown)} classes of {len(classes)} with most errors of {titles[-1]}: a test image that it "
-        "classifies correctly with median confidence, and its most confident error. Below each the maps of "
+        f"Of the {len(classes)} classes, {len(shown)} of those of which {titles[-1]} has images right and wrong, by "
+        "errors: a test image that it classifies correctly with median confidence, and its most confident error. "
+        "Below each the maps of "
         f"{formats.listing(titles)}, in the cells of the last feature map: the brighter, the more it counts.",
         f"n = {formats.plural(len(run.arrays['images']), 'image')} looked at; one seed.",
     )

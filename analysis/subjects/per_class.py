@@ -15,7 +15,7 @@ from analysis import formats, style
 from analysis.captions import FILLED, counted, join, over
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
-from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.contrasts import Contrast, accuracy_contrasts
 from analysis.statistics.per_class import confused_pairs, counts, scores, unbalanced
 from analysis.view import StudyView
 
@@ -82,7 +82,7 @@ def class_changes(results: Results, pairs: Sequence[tuple[str, str]]) -> list[St
     """Change of recall per class of each (treated, control); a class without test images is left out."""
     view = results.view
     values = {(pair, name): each for pair in pairs for name, each in _by_class(view, *pair).items()}
-    found = contrasts(values)
+    found = accuracy_contrasts(values)
     return [Step(*pair, {name: each for (of, name), each in found.items() if of == pair}) for pair in pairs]
 
 

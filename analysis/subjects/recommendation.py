@@ -9,7 +9,7 @@ from analysis import formats
 from analysis.captions import evidence, join
 from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
-from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.contrasts import Contrast, accuracy_contrasts
 from analysis.statistics.deployment import pareto_front
 from study.kinds import Quantization, Training
 
@@ -41,7 +41,7 @@ def choices(results: Results) -> list[Choice]:
         timed.append((ENSEMBLE, results.ensemble.best_vote, f"{every} for every prediction"))
     pairs = {later[1]: (later[1], earlier[1]) for earlier, later in zip(timed, timed[1:], strict=False)}
     found = {key: results.view.differences(*pair) for key, pair in pairs.items()}
-    gains = contrasts({key: each for key, each in found.items() if len(each)})
+    gains = accuracy_contrasts({key: each for key, each in found.items() if len(each)})
     return [Choice(*each, gains.get(each[1])) for each in timed if each[0] == FASTEST or each[1] in gains]
 
 
@@ -102,5 +102,6 @@ def _reason(results: Results, choice: Choice) -> str:
     than = f"than the model before it ({reached}; {evidence(choice.gain)})."
     if choice.gain.sign > 0:
         return f"Where {choice.cost} are affordable, {name} is more accurate {than}"
-    shown = "less accurate" if choice.gain.sign < 0 else "not detectably more accurate"
+    detectably = "detectably " * (choice.gain.difference > 0)
+    shown = "less accurate" if choice.gain.sign < 0 else f"not {detectably}more accurate"
     return f"At {choice.cost}, {name} is {shown} {than}"

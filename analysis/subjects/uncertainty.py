@@ -74,7 +74,7 @@ def standing_facts(results: Results) -> Iterator[Fact]:
         for task, contributions in ((ERRORS, detections), (STRANGE, strangeness(trust))):
             gains = _gains(trust, contributions)
             for how, sign in (("better", 1), ("worse", -1)):
-                names = [name for name, each in gains.items() if each.sign == sign and abs(each.difference) >= MATTERS]
+                names = [name for name, each in gains.items() if sign * each.difference >= MATTERS and each.sign]
                 if names:
                     made = Origin(standing_facts, results.view.names(*trust.sources))
                     yield made.text(f"{task.name}/{how}", formats.listing(names))
@@ -247,7 +247,7 @@ def confidence(results: Results, findings: Findings) -> Figure | None:
     seeds = len(trust.seeds)
     together = f", predictions of {seeds} seeds together" if seeds > 1 else ""
     caption = join(
-        "How far confidence holds, and how the error rate falls when the least certain images are declined.",
+        "How far confidence holds, and how the error rate changes when the least certain images are declined.",
         f"Left: accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins, areas by number "
         f"of images{together}, as trained and after temperature scaling; dashed: perfect calibration. Right: error "
         f"rate of the images answered, {over(seeds)}; dashed: mutual information (MI).",

@@ -32,7 +32,7 @@ def test_unbalanced_classes_add_the_averages_that_weigh_them_alike(
         assert shown["Macro-F1, %"] == pytest.approx(
             100 * f1_score(seed.labels, seed.predicted, average="macro"), abs=0.005
         )
-    assert "selected by validation accuracy" in table.caption
+    assert "selected and compared by accuracy" in table.caption
     facts = named(size_facts(results))
     assert (facts["class-size/smallest"].value, facts["class-size/largest"].value) == (10, 80)
 

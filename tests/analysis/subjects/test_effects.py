@@ -70,7 +70,7 @@ def test_where_no_number_of_seeds_is_enough_that_is_said() -> None:
         open_finding("o", {"a": None, "b": None}, 2, brief=True),
         open_finding("o", {"a": None}, 1, brief=False),
     )
-    assert several.sentence == f"All 2 comparisons are undecided; {images}"
+    assert several.sentence == f"Both comparisons are undecided; {images}"
     assert one.sentence == f"The comparison is undecided; {images}"
 
 

@@ -36,7 +36,7 @@ def test_finding_compares_the_chosen_vote_with_the_best_member(results: Results)
     finding = next(found for found in ensemble_findings(results) if found.name == "ensemble/gain")
     assert results.ensemble is not None
     assert finding.verdict == results.judged[results.ensemble.best_vote].verdict
-    assert f"{results.view.phrase(results.ensemble.best_member)}, its best member" in finding.sentence
+    assert f"{results.view.phrase(results.ensemble.best_member)} as its best member" in finding.sentence
     assert finding.sentence[0].isupper()
 
 
@@ -53,8 +53,8 @@ def test_vote_is_compared_with_every_other_member_and_the_plain_mean_with_every_
 @pytest.mark.parametrize(
     ("p", "difference", "verdict", "words"),
     [(0.01, 0.02, "supported", "each of its other members, the closest of them by +2.00 points"),
-     (0.2, 0.02, "inconclusive", "the gain is not shown for a"),
-     (0.01, -0.02, "contradicted", "the gain is not shown for a")],
+     (0.2, 0.02, "inconclusive", "the gain over a is not shown"),
+     (0.01, -0.02, "contradicted", "the gain over a is not shown")],
 )  # fmt: skip
 def test_vote_that_does_not_beat_every_member_says_so(p: float, difference: float, verdict: str, words: str) -> None:
     told = members_finding({"a": Contrast(difference, -0.1, 0.1, p), "b": Contrast(0.05, 0.01, 0.1, 0.001)})
@@ -128,4 +128,4 @@ def test_caption_of_members_says_in_few_words_what_the_chosen_vote_does(results:
     assert table is not None and ensemble is not None
     words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}
     change = results.judged[ensemble.best_vote].change
-    assert table.caption.startswith(f"The vote chosen {words[change]} its best member. ")
+    assert table.caption.startswith(f"The vote chosen {words[change]} its best member on validation. ")

@@ -31,7 +31,7 @@ def test_constants_print_as_a_reader_expects(results: Results) -> None:
 def test_too_few_images_for_any_equivalence_are_told(results: Results, images: int, enough: bool) -> None:
     # Two discordant images among n + 2, one of each kind: 1.645 standard errors are 100·1.645·√2/(n + 2) points.
     assert (164.5 * math.sqrt(2) / (images + 2) < 0.3) == enough
-    dataset = replace(results.view.plan.dataset, counts={"test": (images,)})
+    dataset = replace(results.view.plan.dataset, sizes={"test": images})
     view = replace(results.view, plan=replace(results.view.plan, dataset=dataset))
     told = {fact.name for fact in protocol_facts(replace(results, view=view))}
     assert ("protocol/images-without-equivalence" not in told) == enough
