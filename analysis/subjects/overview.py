@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -23,7 +23,7 @@ from analysis.evidence import (
     figure,
     findings,
 )
-from analysis.results import Results
+from analysis.results import Judged, Results
 from analysis.statistics.comparison import Accuracy, summarise
 from analysis.statistics.crossed import MIN_SEEDS, About
 from analysis.view import StudyView
@@ -147,43 +147,51 @@ def conclusions(results: Results) -> Iterator[Finding]:
     """How far accuracy moves over the levels with a pass mark, and which of the steps are shown."""
     marked = [level for level in results.best if results.view.level[level].step]
     if len(marked) > 1 and results.progress:
-        ends = {
+        path = {
             level: (results.view.phrase(results.best[level]), results.accuracies[results.best[level]].mean)
-            for level in (marked[0], marked[-1])
+            for level in marked
         }
-        steps = {level: (step.verdict, step.comparison.difference) for level, step in results.progress.items()}
-        yield conclusion_finding(ends, steps)
+        yield conclusion_finding(path, {level: Taken.of(step) for level, step in results.progress.items()})
 
 
-def conclusion_finding(ends: Mapping[int, tuple[str, float]], steps: Mapping[int, tuple[Verdict, float]]) -> Finding:
-    """From the first to the last level, whose models and accuracies ``ends`` has.
+class Taken(NamedTuple):
+    """A step to a level: its verdict, by how much accuracy differs from the level before, whether it can be decided."""
 
-    ``steps`` has the verdict of the step to each level, and by how much accuracy differs from the level before.
-    """
-    words: dict[Verdict, str] = {
-        "supported": "is shown to raise accuracy",
-        "contradicted": "is shown to lower it",
-        "equivalent": "makes no difference that matters",
-        "inconclusive": "is undecided",
+    verdict: Verdict
+    difference: float
+    decidable: bool = True
+
+    @classmethod
+    def of(cls, step: Judged) -> Taken:
+        """As it was judged."""
+        return cls(step.verdict, step.comparison.difference, step.decidable)
+
+
+def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int, Taken]) -> Finding:
+    """Along the levels, whose models and accuracies ``path`` has, and the ``steps`` to them."""
+    words: dict[tuple[Verdict, bool], tuple[str, str]] = {
+        ("supported", True): ("is shown to raise accuracy", "are shown to raise accuracy"),
+        ("contradicted", True): ("is shown to lower it", "are shown to lower it"),
+        ("equivalent", True): ("makes no difference that matters", "make no difference that matters"),
+        ("inconclusive", True): ("is undecided", "are undecided"),
+        ("inconclusive", False): ("has no verdict with so few seeds", "have no verdict with so few seeds"),
     }
     told = []
-    for verdict, one in words.items():
-        found = {str(level): formats.points(by) for level, (each, by) in sorted(steps.items()) if each == verdict}
+    for kind, (one, many) in words.items():
+        found = {str(n): formats.points(step.difference) for n, step in sorted(steps.items()) if step[::2] == kind}
         if found:
-            many = one.replace("is ", "are ", 1).replace("makes", "make")
-            step = f"the step to level {formats.listing([*found])} {one}"
-            several = f"the steps to levels {formats.listing([*found])} {many}"
-            told.append(f"{step if len(found) == 1 else several} ({formats.listing([*found.values()])} points)")
-    (first, (start, low)), (last, (end, high)) = ends.items()
-    moved = f"{'rises' if high > low else 'falls'} from {formats.percent(low)} % to {formats.percent(high)} %"
-    if formats.percent(low) == formats.percent(high):
-        moved = f"stays at {formats.percent(high)} %"
+            named = f"step{'s' * (len(found) > 1)} to level{'s' * (len(found) > 1)} {formats.listing([*found])}"
+            does = one if len(found) == 1 else many
+            told.append(f"the {named} {does} ({formats.listing([*found.values()])} points)")
+    (first, (start, _)), *_, (last, (end, _)) = path.items()
+    reached = formats.listing([formats.percent(accuracy) for _, accuracy in path.values()])
     sentence = (
-        f"From level {first} ({start}) to level {last} ({end}) the test accuracy of the selected model {moved}; each "
-        f"against the model that the level before selects, {formats.listing(told)}."
+        f"From level {first} ({start}) to level {last} ({end}) the test accuracy of the models selected is {reached} "
+        f"%; each against the model that the level before selects, {formats.listing(told)}."
     )
-    verdict = next(each for each in ("contradicted", *words) if each in [each for each, _ in steps.values()])
-    rests_on = [f"{name}/level{level}" for level in ends for name in ("best-phrase", "best-accuracy")]
+    order: tuple[Verdict, ...] = ("contradicted", "supported", "equivalent", "inconclusive")
+    verdict = next(each for each in order if each in [step.verdict for step in steps.values()])
+    rests_on = [f"{name}/level{level}" for level in path for name in ("best-phrase", "best-accuracy")]
     rests_on += [f"difference/level{level}-over-previous" for level in steps]
     return Finding("conclusion", sentence, verdict, tuple(rests_on))
 

@@ -99,6 +99,11 @@ def change_facts(results: Results) -> Iterator[Fact]:
         made = Origin(class_changes, results.view.names(step.key, step.control))
         for name, change in step.classes.items():
             yield made.points(f"class-change/{step.key}/{name}", change.difference)
+        for what, sign in (("gains", 1), ("losses", -1)):
+            names = [name for name, change in step.classes.items() if change.sign == sign]
+            if names:
+                more = [f"{formats.count(len(names) - NAMED)} more"] if len(names) > NAMED else []
+                yield made.text(f"class-{what}/{step.key}", formats.listing([*names[:NAMED], *more]))
 
 
 @findings

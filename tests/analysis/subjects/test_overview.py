@@ -9,6 +9,7 @@ import pytest
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy
 from analysis.subjects.overview import (
+    Taken,
     conclusion_finding,
     level_facts,
     levels,
@@ -73,13 +74,16 @@ def test_pass_marks_are_told_together_missed_ones_first() -> None:
 
 
 def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> None:
-    ends = {1: ("the first", 0.88), 4: ("the last", 0.976)}
-    told = conclusion_finding(ends, {2: ("supported", 0.05), 3: ("inconclusive", -0.002), 4: ("supported", 0.01)})
+    path = {1: ("the first", 0.88), 2: ("the second", 0.93), 3: ("the third", 0.928), 4: ("the last", 0.976)}
+    steps = {4: Taken("supported", 0.01), 2: Taken("supported", 0.05), 3: Taken("inconclusive", -0.002)}
+    told = conclusion_finding(path, steps)
     assert told.sentence == (
-        "From level 1 (the first) to level 4 (the last) the test accuracy of the selected model rises from 88.00 % to "
-        "97.60 %; each against the model that the level before selects, the steps to levels 2 and 4 are shown to raise "
-        "accuracy (+5.00 and +1.00 points) and the step to level 3 is undecided (−0.20 points)."
+        "From level 1 (the first) to level 4 (the last) the test accuracy of the models selected is 88.00, 93.00, "
+        "92.80 and 97.60 %; each against the model that the level before selects, the steps to levels 2 and 4 are shown to "
+        "raise accuracy (+5.00 and +1.00 points) and the step to level 3 is undecided (−0.20 points)."
     )
+    few = conclusion_finding(path, steps | {3: Taken("inconclusive", -0.002, decidable=False)})
+    assert few.sentence.endswith("and the step to level 3 has no verdict with so few seeds (−0.20 points).")
     assert told.verdict == "supported" and "difference/level3-over-previous" in told.facts
 
 
