@@ -79,8 +79,8 @@ def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> N
     told = conclusion_finding(path, steps)
     assert told.sentence == (
         "From level 1 (the first) to level 4 (the last) the test accuracy of the models selected is 88.00, 93.00, "
-        "92.80 and 97.60 %; each against the model that the level before selects, the steps to levels 2 and 4 are shown to "
-        "raise accuracy (+5.00 and +1.00 points) and the step to level 3 is undecided (−0.20 points)."
+        "92.80 and 97.60 %; each against the model that the level before selects, the steps to levels 2 and 4 are "
+        "shown to raise accuracy (+5.00 and +1.00 points) and the step to level 3 is undecided (−0.20 points)."
     )
     few = conclusion_finding(path, steps | {3: Taken("inconclusive", -0.002, decidable=False)})
     assert few.sentence.endswith("and the step to level 3 has no verdict with so few seeds (−0.20 points).")
