@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 START_SECONDS = 1.0
 BACKWARD = 2.0  # a step's backward pass as a multiple of its forward pass
 # What a step costs beside: usually, for networks of many layers, and what Muon's iterations add.
-STEP_SECONDS, MUON_SECONDS = 0.1, 0.25
+STEP_SECONDS, MUON_SECONDS = 0.1, 0.05
 EXPORT_SECONDS = 3.5  # of frozen layers to a runtime
 DEEP_STEP_SECONDS = {"tf_efficientnet_lite0": 0.4, "tf_efficientnet_lite1": 0.5, "tf_efficientnet_lite2": 0.5}
 # Training images, evenly spread, on which the finished network is evaluated as on those it has not seen.

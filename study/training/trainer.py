@@ -26,6 +26,7 @@ from study.inference.offload import Method, offloaded, offloads, with_trunk
 from study.machine import Machine
 from study.models.classifier import Classifier, prepare
 from study.streams import derive, globally_seeded, torch_generator
+from study.training.muon import iterate_on
 from study.training.objective import Batch, Objective, SoftLabels, Streams
 
 # Validation images that the learning curve is drawn from; the run's own validation accuracy is of all of them.
@@ -230,6 +231,7 @@ class Trainer:
 
         StudyError when the recipe has rates by layer and the backbone no layers.
         """
+        iterate_on(self.machine)
         return create_optimizer_v2(
             self.model,
             lr=stage.learning_rate,
