@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -11,6 +13,7 @@ from study.running import airbench
 from study.running.airbench import AirbenchNet, Training
 
 STATISTICS = (0.5,) * 3, (0.5,) * 3
+FEW = 12
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -22,7 +25,8 @@ def network() -> AirbenchNet:
 
 @pytest.fixture
 def training(digits: Dataset, cpu: Machine) -> Training:
-    return Training(airbench.network(digits, 0), digits, cpu, "float32", 0)
+    few = replace(digits, train=digits.train[:FEW])
+    return Training(airbench.network(few, 0), few, cpu, "float32", 0)
 
 
 def test_the_network_has_the_published_number_of_parameters(network: AirbenchNet) -> None:
@@ -48,9 +52,10 @@ def test_whitened_patches_are_uncorrelated_and_have_variance_one(network: Airben
     torch.testing.assert_close(out[:, 12:], -out[:, :12])
 
 
+@pytest.mark.slow
 def test_a_step_lowers_the_loss_and_moves_only_what_is_trained(training: Training) -> None:
     before = {name: each.clone() for name, each in training.model.named_parameters()}
-    chosen, mirrored = torch.arange(80), torch.zeros(80, dtype=torch.bool)
+    chosen, mirrored = torch.arange(FEW), torch.zeros(FEW, dtype=torch.bool)
     training.model.train()
     losses = [float(training.step(chosen, mirrored)) for _ in range(3)]
     assert losses[0] > losses[1] > losses[2]
@@ -58,15 +63,17 @@ def test_a_step_lowers_the_loss_and_moves_only_what_is_trained(training: Trainin
     assert moved == {name for name, each in training.model.named_parameters() if each.requires_grad}
 
 
+@pytest.mark.slow
 def test_filters_are_normalised_and_step_by_an_orthogonal_share(training: Training) -> None:
     weight = training.filters[0]  # (64, 24, 3, 3)
     training.model.train()
     before = weight.detach() * 64**0.5 / weight.detach().norm()
-    training.step(torch.arange(80), torch.zeros(80, dtype=torch.bool))
+    training.step(torch.arange(FEW), torch.zeros(FEW, dtype=torch.bool))
     update = (before - weight.detach()).reshape(64, -1) / airbench.FILTER_RATE
     assert torch.linalg.svdvals(update).max() < 1.3, "the orthogonalised gradient"
 
 
+@pytest.mark.slow
 def test_rates_fall_to_zero_and_whitening_ends_after_three_epochs(training: Training) -> None:
     rates, biases = [], []
     for number in range(airbench.EPOCHS):

@@ -59,9 +59,10 @@ def test_a_finished_lap_is_printed_before_the_next_begins(
 
 @pytest.mark.slow
 def test_both_sides_train_their_own_schedule_on_the_same_images(cpu: Machine) -> None:
-    laps = list(race.race(2, datasets.load("digits", subset=Subset(250, 40)), cpu, (0, 1)))
+    laps = list(race.race(2, datasets.load("digits", subset=Subset(250, 40)), cpu))
     assert [(lap.name, lap.seed, lap.epochs) for lap in laps] == [
-        (name, seed, epochs) for seed in (0, 1) for name, epochs in (("CompactCNN", 2), ("airbench94", 8))
+        ("CompactCNN", 0, 2),
+        ("airbench94", 0, 8),
     ]
     assert laps[1].macs == 8 * 250 * macs(AirbenchNet(10, ((0.5,) * 3, (0.5,) * 3)), airbench.SIZE)
     for lap in laps:
