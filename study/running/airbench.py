@@ -6,6 +6,9 @@ Jordan 2024, https://arxiv.org/abs/2404.00498 and https://github.com/KellerJorda
 * autocast over float32 weights instead of half-precision weights, and no compilation, as on the other side;
 * batches are cropped one by one and mirrored afterwards, which draws from the same distribution;
 * a training set smaller than a batch is one batch.
+
+Muon orthogonalises in bfloat16, as published: on a processor without units for it this alone takes seconds a step, so
+that times there say little about the race.
 """
 
 from __future__ import annotations
