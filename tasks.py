@@ -342,14 +342,16 @@ def test(context: Context, all: bool = False, keyword: str = "") -> None:
 
 @task(
     help={
-        "race": "train CompactCNN and a public baseline for as much work instead, and print time and accuracy of both",
+        "race": "train CompactCNN and airbench94 instead, and print time and accuracy of both",
         "epochs": "how many epochs CompactCNN races; default those of cpu",
         "images": "how many training images, and at most as many for validation, the race has; default all",
+        "seeds": "training seeds of the race, e.g. 0,1,2; default 0",
     }
 )
-def bench(context: Context, race: bool = False, epochs: str = "", images: str = "") -> None:
+def bench(context: Context, race: bool = False, epochs: str = "", images: str = "", seeds: str = "") -> None:
     """Measure the trainer against a bare loop on the same batch; ratios as a table and as JSON lines."""
     flags = [f"--{name}={value}" for name, value in (("epochs", epochs), ("images", images)) if value]
+    flags += ["--seeds", *map(str, _numbers(seeds, "seeds"))] if seeds else []
     _run(context, [sys.executable, "-m", f"study.running.{'race' if race else 'bench'}", *flags])
 
 

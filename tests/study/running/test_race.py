@@ -1,41 +1,71 @@
 from __future__ import annotations
 
+import io
+import json
+import sys
+
 import pytest
-import torch
+from rich.console import Console
 
 from study.data import datasets
 from study.data.datasets import Dataset
 from study.errors import StudyError
 from study.experiment import Subset
 from study.machine import Machine
-from study.running import race
-from study.running.race import ResNet9, macs
+from study.running import airbench, race
+from study.running.airbench import AirbenchNet
+from study.running.race import Lap, macs
 
-STATISTICS = (0.5,) * 3, (0.5,) * 3
 pytestmark = pytest.mark.usefixtures("one_thread")
+LAPS = [
+    Lap("CompactCNN", 0, 13, 60.0, 4e12, 0.92),
+    Lap("airbench94", 0, 8, 100.0, 5e12, 0.93),
+    Lap("CompactCNN", 1, 13, 80.0, 4e12, 0.94),
+    Lap("airbench94", 1, 8, 100.0, 5e12, 0.93),
+]
 
 
-def test_the_baseline_is_the_published_network() -> None:
-    network = ResNet9(10, STATISTICS)
-    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
-    shapes = [(m.in_channels, m.out_channels) for m in convolutions]
-    assert shapes == [(3, 64), (64, 128), (128, 128), (128, 128), (128, 256), (256, 512), (512, 512), (512, 512)]
-    sides = (32, 32, 16, 16, 16, 8, 4, 4)
-    expected = sum(9 * i * o * side**2 for (i, o), side in zip(shapes, sides, strict=True)) + 512 * 10
-    assert macs(network, 32) == expected
+def test_macs_are_those_of_the_convolutions_and_the_head() -> None:
+    network = AirbenchNet(10, ((0.5,) * 3, (0.5,) * 3))
+    convolutions = ((24, 64, 31), (64, 64, 15), (64, 256, 15), (256, 256, 7), (256, 256, 7), (256, 256, 3))
+    assert macs(network, 32) == sum(9 * i * o * side**2 for i, o, side in convolutions) + 12 * 24 * 31**2 + 2560
 
 
-def test_the_baseline_does_as_much_work_to_within_half_a_step() -> None:
-    assert [race.steps_for(work, 10.0) for work in (1.0, 24.9, 25.1, 104.0)] == [2, 2, 3, 10]
+def test_the_table_has_mean_and_sd_over_seeds_and_the_ratio_of_times() -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(race.standing(LAPS))
+    shown = console.export_text()
+    assert "70.0 ± 14.1" in shown and "93.00 ± 1.41" in shown and "ours / airbench94: 0.70" in shown
+
+
+def test_a_finished_lap_is_printed_before_the_next_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], digits: Dataset
+) -> None:
+    asked = []
+
+    def killed(epochs: int, dataset: Dataset, where: Machine, seeds: list[int]) -> object:
+        asked.append((epochs, seeds))
+        yield LAPS[0]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(race, "race", killed)
+    monkeypatch.setattr(datasets, "load", lambda subset: digits)
+    monkeypatch.setattr(sys, "argv", ["race", "--epochs=13", "--seeds", "0", "1"])
+    with pytest.raises(KeyboardInterrupt):
+        race.main()
+    assert asked == [(13, [0, 1])]
+    assert json.loads(capsys.readouterr().out)["seconds"] == 60.0
 
 
 @pytest.mark.slow
-def test_both_sides_do_the_same_work_on_the_same_images(cpu: Machine) -> None:
-    ours, bare = race.race(2, datasets.load("digits", subset=Subset(250, 40)), cpu)
-    assert (ours.name, ours.epochs, bare.name) == ("CompactCNN", 2, "ResNet-9")
-    assert bare.macs == pytest.approx(bare.epochs * 250 * macs(ResNet9(10, STATISTICS), 32))
-    assert bare.macs >= ours.macs > 0 and bare.epochs == 2, "two steps are the least"
-    for lap in (ours, bare):
+def test_both_sides_train_their_own_schedule_on_the_same_images(cpu: Machine) -> None:
+    laps = list(race.race(2, datasets.load("digits", subset=Subset(250, 40)), cpu))
+    assert [(lap.name, lap.seed, lap.epochs) for lap in laps] == [
+        ("CompactCNN", 0, 2),
+        ("airbench94", 0, 8),
+    ]
+    assert laps[1].macs == 8 * 250 * macs(AirbenchNet(10, ((0.5,) * 3, (0.5,) * 3)), airbench.SIZE)
+    for lap in laps:
         assert lap.seconds > 0 and 0 <= lap.validation_accuracy <= 1
 
 
