@@ -5,10 +5,8 @@ Jordan 2024, https://arxiv.org/abs/2404.00498 and https://github.com/KellerJorda
 
 * autocast over float32 weights instead of half-precision weights, and no compilation, as on the other side;
 * batches are cropped one by one and mirrored afterwards, which draws from the same distribution;
+* Muon orthogonalises in float32 where bfloat16 is emulated, as on the other side;
 * a training set smaller than a batch is one batch.
-
-Muon orthogonalises in bfloat16, as published: on a processor without units for it this alone takes seconds a step, so
-that times there say little about the race.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from study.inference.evaluation import Setting
 from study.machine import Machine
 from study.models.classifier import Statistics, fit_input, prepare
 from study.streams import derive, globally_seeded, torch_generator
+from study.training.muon import iterate_on
 
 EPOCHS, WHITENING_EPOCHS, BATCH, SIZE = 8, 3, 2_000, 32
 BIAS_RATE, HEAD_RATE, FILTER_RATE = 0.053, 0.67, 0.24  # for a loss summed over the batch
@@ -123,6 +122,7 @@ class Training:
             for each in lists
         ]
         self.filters = [each for each in trained if each.ndim == 4]
+        iterate_on(self.where)
         muon = Muon(
             self.filters,
             lr=FILTER_RATE,

@@ -52,7 +52,6 @@ def test_whitened_patches_are_uncorrelated_and_have_variance_one(network: Airben
     torch.testing.assert_close(out[:, 12:], -out[:, :12])
 
 
-@pytest.mark.slow
 def test_a_step_lowers_the_loss_and_moves_only_what_is_trained(training: Training) -> None:
     before = {name: each.clone() for name, each in training.model.named_parameters()}
     chosen, mirrored = torch.arange(FEW), torch.zeros(FEW, dtype=torch.bool)
@@ -63,7 +62,6 @@ def test_a_step_lowers_the_loss_and_moves_only_what_is_trained(training: Trainin
     assert moved == {name for name, each in training.model.named_parameters() if each.requires_grad}
 
 
-@pytest.mark.slow
 def test_filters_are_normalised_and_step_by_an_orthogonal_share(training: Training) -> None:
     weight = training.filters[0]  # (64, 24, 3, 3)
     training.model.train()
@@ -73,7 +71,6 @@ def test_filters_are_normalised_and_step_by_an_orthogonal_share(training: Traini
     assert torch.linalg.svdvals(update).max() < 1.3, "the orthogonalised gradient"
 
 
-@pytest.mark.slow
 def test_rates_fall_to_zero_and_whitening_ends_after_three_epochs(training: Training) -> None:
     rates, biases = [], []
     for number in range(airbench.EPOCHS):
