@@ -194,7 +194,7 @@ def _name(results: Results, row: object) -> str:
 
 def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
-    canvas = style.canvas(1.85)
+    canvas = style.canvas(1.75)
     left, right = canvas.subplots(1, 2, sharey=True)
     looks = {row.Index: _look(results, row.evaluated, row.precision) for row in frame.itertuples()}
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):

@@ -253,7 +253,7 @@ def draw(arrays: Mapping[str, Any], classes: Sequence[str], titles: Sequence[str
     rows = [int(arrays[which][label]) for label in shown for which in ("correct", "wrong")]
     sides = [(arrays["targets"][row], arrays["predicted"][row]) for row in rows]
     heads = ["\n→\n".join(style.short(classes[label], LETTERS) for label in each) for each in sides]
-    canvas = style.canvas(0.5 + (1 + len(titles)) * 0.58)
+    canvas = style.canvas(0.5 + (1 + len(titles)) * 0.55)
     axes = canvas.subplots()
     _block(axes, mosaic(arrays, rows), heads, ["image", *titles])
     return canvas

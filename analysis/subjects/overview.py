@@ -230,7 +230,7 @@ def levels(results: Results, findings: Findings) -> Figure | None:
 
 def _draw(results: Results) -> Canvas:
     """Accuracy in percent over the levels; the first pass mark and the last reference are named."""
-    canvas, shown = style.canvas(2.05), results.view.levels
+    canvas, shown = style.canvas(1.95), results.view.levels
     axes = canvas.subplots()
     for level in shown:
         _draw_level(axes, results, level)

@@ -302,7 +302,7 @@ def _told(results: Results, changed: Sequence[Step]) -> str:
 def _draw(results: Results, key: str, matrix: np.ndarray, changed: Sequence[Step]) -> Canvas:
     """Three panels that share the classes' rows."""
     classes = results.view.classes
-    canvas = style.canvas(0.95 + 0.185 * max(7, len(classes)))
+    canvas = style.canvas(0.95 + 0.172 * max(7, len(classes)))
     ratios = [2.5, 1.25, 1.5] if changed else [2.5, 1.5]
     panels = canvas.subplots(1, len(ratios), width_ratios=ratios, sharey=True)
     _draw_confusion(panels[0], matrix, classes)

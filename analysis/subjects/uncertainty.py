@@ -260,7 +260,7 @@ def confidence(results: Results, findings: Findings) -> Figure | None:
 
 
 def _draw(results: Results, trust: Trust) -> Canvas:
-    canvas = style.canvas(1.95)
+    canvas = style.canvas(1.85)
     left, right = canvas.subplots(1, 2, width_ratios=[1, 1.35])
     shade = style.colour(results.view, trust.model)
     left.plot([0, 100], [0, 100], "--", color=style.GREY, lw=0.8)
