@@ -35,6 +35,10 @@ def confidence_facts(results: Results) -> Iterator[Fact]:
             of_vote = Origin(ensemble_finding, results.view.names(results.trust.vote))
             yield of_vote.percent("calibration/ece-ensemble", compared[1])
             yield of_vote.percent("calibration/ece-members", compared[2])
+            surplus, interval = compared[3], compared[3].interval()
+            yield of_vote.points("calibration/surplus", surplus.value)
+            bounds = f"{formats.points_interval(interval.low, interval.high)} points"
+            yield of_vote.fact("calibration/surplus-interval", [interval.low, interval.high], "points", bounds)
 
 
 @findings
@@ -173,4 +177,5 @@ def ensemble_finding(difference: Estimate, voted: float, single: float, surplus:
         f"Its mean confidence less its accuracy is {formats.points(surplus.value)} points (95 % CI "
         f"{formats.points_interval(excess.low, excess.high)})."
     )
-    return Finding("calibration/ensemble", sentence, verdict, ("calibration/ece-ensemble", "calibration/ece-members"))
+    names = tuple(f"calibration/{name}" for name in ("ece-ensemble", "ece-members", "surplus", "surplus-interval"))
+    return Finding("calibration/ensemble", sentence, verdict, names)

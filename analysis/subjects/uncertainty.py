@@ -68,14 +68,15 @@ def ranking_facts(results: Results) -> Iterator[Fact]:
 
 @facts
 def standing_facts(results: Results) -> Iterator[Fact]:
-    """Which scores do better or worse than the network's own entropy by as much as matters."""
+    """Which scores do better or worse than the network's own entropy by as much as matters, and better than chance."""
     if (trust := results.trust) is not None:
         detections = {name: detection(trust, name) for name in trust.uncertainties}
         for task, contributions in ((ERRORS, detections), (STRANGE, strangeness(trust))):
             gains = _gains(trust, contributions)
+            at_chance = [_called(trust, name) for name, each in contributions.items() if each.mean() <= 0.5]
             for how, sign in (("better", 1), ("worse", -1)):
-                names = [name for name, each in gains.items() if sign * each.difference >= MATTERS and each.sign]
-                if names:
+                found = [name for name, each in gains.items() if sign * each.difference >= MATTERS and each.sign]
+                if names := [name for name in found if sign < 0 or name not in at_chance]:
                     made = Origin(standing_facts, results.view.names(*trust.sources))
                     yield made.text(f"{task.name}/{how}", formats.listing(names))
 

@@ -22,7 +22,7 @@ from report.figures import Drawing
 from report.lookup import Lookup
 from report.passages import passages
 from report.reading import pdf_text
-from report.verify import names_of, verify, without_source
+from report.verify import contradicted, names_of, verify, without_source
 from study.errors import StudyError
 from study.records import read_plan
 from tests.evidence_samples import blank_drawing, blank_drawings
@@ -195,7 +195,7 @@ def test_every_number_about_many_or_unequal_classes_has_a_source(changes: dict[s
     lookup = lookup_of(fabricate(tmp_path, images=120, **changes))
     page = render("html", lookup, blank_drawings(lookup.evidence), marked=True)
     assert "averages" in lookup.evidence.tables
-    assert list(without_source(passages(page), names_of(lookup))) == []
+    assert [*without_source(passages(page), names_of(lookup)), *contradicted(lookup)] == []
 
 
 def test_without_a_report_the_user_is_told_to_write_one(tmp_path: Path) -> None:

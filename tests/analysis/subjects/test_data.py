@@ -34,6 +34,7 @@ def test_what_is_not_known_is_said_where_it_is_missed(results: Results) -> None:
 def test_sizes_are_those_found_and_the_one_stored(results: Results) -> None:
     data: DataDescription = replace(results.view.plan.dataset, dimensions=(30, 40, 200, 100), image_size=40)
     assert sizes(data) == "30×40 to 200×100 px, of which the central square is stored at 40×40 px"
+    assert sizes(replace(data, dimensions=(28, 28, 28, 28))) == "28×28 px, stored at 40×40 px"
 
 
 @pytest.mark.parametrize(("counts", "said"), [((30, 20, 25), False), ((40, 20), False), ((41, 20), True), ((), False)])

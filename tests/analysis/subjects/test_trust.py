@@ -7,15 +7,17 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from analysis import formats
 from analysis.results import Results
-from analysis.statistics.contrasts import Contrast
+from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import OodScores
-from analysis.subjects.calibration import flattered_finding
+from analysis.subjects import uncertainty
+from analysis.subjects.calibration import FEWEST, flattered_finding, flattering
 from analysis.subjects.trust import (
     calibration_facts,
     calibration_finding,
@@ -28,10 +30,13 @@ from analysis.subjects.trust import (
 )
 from analysis.subjects.uncertainty import (
     ERRORS,
+    MATTERS,
     STRANGE,
     chance_finding,
+    detection,
     ranking_facts,
     ranking_finding,
+    standing_facts,
     trust,
     uncertainty_findings,
 )
@@ -159,6 +164,39 @@ def test_at_most_three_classes_are_named_beside_the_worst() -> None:
     assert "when it answers g: it is too high" in told
     assert told.endswith("it misleads for f (+6.00), e (+5.00), d (+4.00) and 3 more, too.")
     assert flattered_finding({"a": gaps["a"]}, "the network").sentence.endswith("adjusted p = 0.0010.")
+
+
+def test_summaries_name_the_scores_that_differ_by_what_matters(results: Results, named: Callable) -> None:
+    facts, trust = named(standing_facts(results)), results.trust
+    assert trust is not None
+    own = detection(trust, "entropy")
+    gains = {name: detection(trust, name) - own for name in trust.uncertainties if name != "entropy"}
+    for (name, _), found in zip(gains.items(), contrasts(gains).values(), strict=True):
+        title = trust.uncertainties[name].title[1:]
+        for how, sign in (("better", 1), ("worse", -1)):
+            told = facts[f"uncertainty/equal/{how}"].text if f"uncertainty/equal/{how}" in facts else ""
+            assert (title in told) == (found.sign == sign and abs(found.difference) >= MATTERS)
+
+
+def test_a_score_below_chance_is_called_better_than_none(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    poor = {"entropy": rng.normal(0.1, 0.1, (1, 500)), "ensemble-entropy": rng.normal(0.3, 0.1, (1, 500))}
+    monkeypatch.setattr(uncertainty, "strangeness", lambda trust: poor)
+    assert not [fact for fact in standing_facts(results) if fact.name == "uncertainty/ood/better"]
+    poor["ensemble-entropy"] += 0.3
+    assert [fact for fact in standing_facts(results) if fact.name == "uncertainty/ood/better"]
+
+
+def test_confidence_by_class_is_tested_only_where_answers_are_right_and_wrong_often_enough(results: Results) -> None:
+    assert results.trust is not None
+    before, classes = results.trust.before, results.view.classes
+    answers = before.probs.argmax(axis=2)
+    enough = [
+        name
+        for label, name in enumerate(classes)
+        if all(((answers == label) & (before.correct == right)).sum() >= FEWEST for right in (True, False))
+    ]
+    assert [*flattering(before, classes)] == enough != classes
 
 
 def test_every_score_of_the_table_has_its_margin(results: Results) -> None:
