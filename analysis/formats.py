@@ -153,10 +153,10 @@ def setting(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".") if abs(value) < 1 else f"{value:g}"
 
 
-def listing(names: list[str]) -> str:
-    """Names joined as in a sentence.
+def listing(names: list[str], last: str = "and") -> str:
+    """Names joined as in a sentence, ``last`` before the last one.
 
     >>> listing(["a", "b", "c"])
     'a, b and c'
     """
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
+    return f" {last} ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""

@@ -27,10 +27,11 @@ NAMED = 3  # classes beside the worst one that a sentence names
 def confidence_facts(results: Results) -> Iterator[Fact]:
     """How many errors there are, and how many of them are made with a confidence of 90 % or more."""
     if results.trust is not None:
-        wrong, surely, *_ = sure_errors(results.trust.before)
+        wrong, surely, sure, _ = sure_errors(results.trust.before)
         made = Origin(surely_wrong_finding, results.view.names(results.trust.model))
         yield made.count("calibration/errors", wrong)
         yield made.count("calibration/sure-errors", surely)
+        yield made.count("calibration/sure-answers", sure)
         if compared := _ensemble(results, results.trust):
             of_vote = Origin(ensemble_finding, results.view.names(results.trust.vote))
             yield of_vote.percent("calibration/ece-ensemble", compared[1])
@@ -48,7 +49,8 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     if trust is None:
         return
     phrase = results.view.phrase
-    yield surely_wrong_finding(*sure_errors(trust.before), phrase(trust.model), overconfidence(trust.before))
+    if (excess := overconfidence(trust.before)) is not None:
+        yield surely_wrong_finding(*sure_errors(trust.before), phrase(trust.model), excess)
     flattered = flattering(trust.before, results.view.classes)
     if any(each.sign for each in flattered.values()):
         yield flattered_finding(flattered, phrase(trust.model))
@@ -76,9 +78,7 @@ def overconfidence(uncertainty: Uncertainty) -> Estimate | None:
     return estimate_of(_ratio(_gap(uncertainty), sure)) if sure.any() else None
 
 
-def surely_wrong_finding(
-    wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: Estimate | None
-) -> Finding:
+def surely_wrong_finding(wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: Estimate) -> Finding:
     """How many of the errors a threshold on confidence would let pass, and whether such confidence is too high.
 
     Counts are over all seeds; the seeds share their images, so intervals are those of one seed's mean counts.
@@ -86,26 +86,21 @@ def surely_wrong_finding(
     supported where it falls short.
     """
     shares = []
-    for total in (wrong, sure):
-        interval = wilson(surely / seeds, max(1, total) / seeds)
+    for total in (max(1, wrong), sure):
+        interval = wilson(surely / seeds, total / seeds)
         bounds = formats.percent_interval(interval.low, interval.high)
-        shares.append(f"{formats.percent(surely / max(1, total))} %, 95 % CI {bounds}")
-    among = "" if seeds == 1 else ", all seeds together"
+        shares.append(f"{formats.percent(surely / total)} %, 95 % CI {bounds}")
+    among, interval = "" if seeds == 1 else ", all seeds together", excess.interval()
+    verdict: Verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
     sentence = (
         f"Of the {formats.plural(wrong, 'error')} of {phrase}{among}, {formats.count(surely)} ({shares[0]}) "
         f"{'is' if surely == 1 else 'are'} made with a confidence of {formats.decimal(100 * SURE, 0)} % or more; of "
-        f"all answers given with such confidence that is {shares[1]}"
+        f"the {formats.plural(sure, 'answer')} given with such confidence that is {shares[1]}, and their confidence "
+        f"less their accuracy is {formats.points(excess.value)} points (95 % CI "
+        f"{formats.points_interval(interval.low, interval.high)})."
     )
-    verdict: Verdict = "inconclusive"
-    if excess:
-        interval = excess.interval()
-        verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
-        sentence += (
-            f", and their confidence less their accuracy is {formats.points(excess.value)} points (95 % CI "
-            f"{formats.points_interval(interval.low, interval.high)})"
-        )
-    facts = ("calibration/errors", "calibration/sure-errors")
-    return Finding("calibration/surely-wrong", f"{sentence}.", verdict, facts)
+    facts = tuple(f"calibration/{name}" for name in ("errors", "sure-errors", "sure-answers"))
+    return Finding("calibration/surely-wrong", sentence, verdict, facts)
 
 
 def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contrast]:
@@ -171,7 +166,7 @@ def ensemble_finding(difference: Estimate, voted: float, single: float, surplus:
         verdict, "not detectably better or worse calibrated than"
     )
     sentence = (
-        f"As an ensemble, {phrase} is {how} its members: its calibration error is {formats.percent(voted)} %, theirs "
+        f"The ensemble by {phrase} is {how} its members: its calibration error is {formats.percent(voted)} %, theirs "
         f"{formats.percent(single)} % on average (difference {formats.points(difference.value)} points, 95 % CI "
         f"{formats.points_interval(interval.low, interval.high)}, {formats.p_phrase(difference.p)}). "
         f"Its mean confidence less its accuracy is {formats.points(surplus.value)} points (95 % CI "

@@ -58,7 +58,7 @@ def missing(data: DataDescription) -> str:
     """What the study leaves out because nobody described it, as sentences."""
     lacks = []
     if not data.description.superclasses:
-        lacks.append("This study describes no super-classes of them, so no network learns any as a second task.")
+        lacks.append("This study describes no super-classes, so no network learns any as a second task.")
     if not data.description.levels:
         lacks.append("It has no pass marks or published figures to hold the results against.")
     return " ".join(lacks)

@@ -177,7 +177,7 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
     names = sorted(map(results.view.phrase, front["evaluated"]))
     models = formats.plural(len(frame), "timed model")
     caption = join(
-        f"None of {models} beats {formats.listing(names)} in both speed and accuracy.",
+        f"None of {models} is both faster and more accurate than {formats.listing(names, 'or')}.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
         "Pareto front; circles: float32, squares: static int8, diamonds: dynamic int8.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",

@@ -64,20 +64,21 @@ def start_findings(results: Results) -> Iterator[Finding]:
         teacher, twins = pairs[0][1], [twin for twin, its in pairs if its == pairs[0][1]]
         starts = [Start(view.phrase(key), known[key].mean, view.metric(key, "train_accuracy")) for key in twins]
         named = tuple(f"accuracy/{key}" for key in (teacher, *twins))
-        yield start_finding(known[teacher].mean, view.metric(teacher, "validation_accuracy"), starts, named)
+        fitted = view.metric(teacher, "train_accuracy")
+        yield start_finding(known[teacher].mean, fitted, starts, named)
 
 
-def start_finding(teacher: float, validated: float, twins: Sequence[Start], named: tuple[str, ...]) -> Finding:
-    """Where twins stand beside their teacher, whose test and validation accuracies come first.
+def start_finding(teacher: float, fitted: float, twins: Sequence[Start], named: tuple[str, ...]) -> Finding:
+    """Where twins stand beside their teacher, whose accuracies on test and on training images come first.
 
-    Contradicted where a twin is no less accurate than the teacher or, with less than half of its validation accuracy
-    on the images trained on, has hardly learned; these are numbers, no tests.
+    Contradicted where a twin is no less accurate than the teacher or, with less than half of its accuracy on training
+    images, has hardly learned; these are numbers, no tests.
     """
     reached = [f"{each.phrase} {formats.percent(each.accuracy)} %" for each in twins]
     words = [f"On test images the teacher reaches {formats.listing([f'{formats.percent(teacher)} %', *reached])}."]
-    unlearnt = [each for each in twins if each.fitted < validated / 2]
+    unlearnt = [each for each in twins if each.fitted < fitted / 2]
     if ahead := [each.phrase for each in twins if each not in unlearnt and each.accuracy >= teacher]:
-        words.append(f"It is no more accurate than {formats.listing(ahead)}.")
+        words.append(f"The teacher is no more accurate there than {formats.listing(ahead)}.")
     for each in unlearnt:
         words.append(
             f"{formats.sentence_case(each.phrase)} is right on only {formats.percent(each.fitted)} % of its training "

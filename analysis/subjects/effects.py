@@ -11,12 +11,14 @@ from analysis.results import Judged, Results
 from analysis.statistics.crossed import MIN_SEEDS, POWER
 from analysis.subjects.comparisons import summary_finding
 from analysis.subjects.transfer import train_seconds
+from study.experiment import Expectation
 from study.kinds import Vote
 
 RECIPES = (1, 2, 3)  # levels that train networks one by one
 MARGIN = 0.03  # of the strip's width, left free at both ends
+EXPECTED: dict[Expectation, str] = {"gain": "↑", "loss": "↓", "no difference": "="}
 MANY = 3  # comparisons that a sentence names one by one
-HEAD = ("Experiment", "Control", "Difference (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
+HEAD = ("Experiment", "Control", "", "Difference (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
 
 
 @table
@@ -38,13 +40,13 @@ def effects(results: Results, findings: Findings) -> Table | None:
     )
     caption = join(
         takeaway(results),
-        "Difference in test accuracy from the control, in points. Drawn: the same interval on one scale for all rows, "
-        f"the line at zero; {FILLED}. Detectable: the true difference found with {power}. "
-        "Training: time of the treated networks, for a vote of all members.",
+        "Difference in test accuracy from the control, in points; arrow: as the plan expects it. Drawn: the same "
+        f"interval on one scale for all rows, the line at zero; {FILLED}. Detectable: the true difference found with "
+        f"{power}. Training: time of the treated networks, for a vote of all members.",
         counted(results),
         f"Each interval is of one comparison; p is adjusted for all {len(results.judged)}.",
     )
-    return Table("effects", caption, HEAD, tuple(rows), "lllcrrrr", dense=True)
+    return Table("effects", caption, HEAD, tuple(rows), "llclcrrrr", dense=True)
 
 
 def takeaway(results: Results) -> str:
@@ -79,6 +81,7 @@ def _row(results: Results, judged: Judged, strip: Strip) -> tuple[str | Strip, .
     return (
         view.title(judged.key),
         view.title(judged.control),
+        EXPECTED[judged.expects],
         f"{formats.points(c.difference)} ({formats.points_interval(c.low, c.high)})",
         strip,
         formats.p_value(judged.p),
@@ -116,7 +119,8 @@ def _open(results: Results, name: str, judged: Sequence[Judged], brief: bool = F
     undecided = [each for each in judged if each.verdict == "inconclusive"]
     if undecided:
         told = {results.view.phrase(each.key): _seeds_wanted(each) for each in undecided}
-        yield open_finding(name, told, len(judged), brief)
+        few = any(not each.decidable for each in undecided)
+        yield few_finding(name, len(told), len(judged)) if few else open_finding(name, told, len(judged), brief)
 
 
 @facts
@@ -134,16 +138,20 @@ def _seeds_wanted(judged: Judged) -> int | None:
     return judged.resolution.matters if judged.resolution else None
 
 
+def few_finding(name: str, undecided: int, compared: int) -> Finding:
+    """What is undecided for want of seeds: how many more it would take cannot be told from so few."""
+    words = (
+        f"{_undecided(undecided, compared)}; a verdict on a recipe takes {formats.plural(MIN_SEEDS, 'seed')} or more"
+    )
+    return Finding(name, f"{words}.", "inconclusive", (name.replace("open/", "undecided/"),))
+
+
 def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, brief: bool) -> Finding:
     """What is undecided, by phrase with the seeds that would find the smallest difference that matters, or None."""
     more = {phrase: seeds for phrase, seeds in sorted(wanted.items(), key=lambda item: item[1] or 0) if seeds}
     without, found = [phrase for phrase in wanted if phrase not in more], "the smallest difference that matters"
-    verb = "is" if len(wanted) == 1 else "are"
-    words = f"{formats.count(len(wanted))} of {formats.plural(compared, 'comparison')} {verb} undecided"
-    if compared == len(wanted):
-        several = "Both comparisons are undecided" if compared == 2 else f"All {compared} comparisons are undecided"
-        words = "The comparison is undecided" if compared == 1 else several
-    images = f"to find {found} takes more test images, however many seeds"
+    words = _undecided(len(wanted), compared)
+    images = f"to find {found} takes more test images"
     if not more:
         words += f"; {images}"
     elif brief:
@@ -155,3 +163,12 @@ def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, bri
         words += f". Seeds that would find {found}: {listed}"
         words += f". For {formats.listing(without)}, {images}" if without else ""
     return Finding(name, f"{words}.", "inconclusive", (name.replace("open/", "undecided/"),))
+
+
+def _undecided(number: int, compared: int) -> str:
+    """How many of the comparisons are undecided, as a sentence without its full stop."""
+    if number < compared:
+        verb = "is" if number == 1 else "are"
+        return f"{formats.count(number)} of {formats.plural(compared, 'comparison')} {verb} undecided"
+    every = {1: "The comparison is", 2: "Both comparisons are"}.get(compared, f"All {compared} comparisons are")
+    return f"{every} undecided"

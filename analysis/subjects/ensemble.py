@@ -64,7 +64,7 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     judged = results.judged.get(ensemble.best_vote)
     if judged:
         treated, control = (
-            "the ensemble",
+            f"the ensemble by {results.view.phrase(ensemble.best_vote)}",
             f"{results.view.phrase(ensemble.best_member)} as its best member on validation images",
         )
         runs = results.view.names(judged.key, judged.control)
@@ -112,7 +112,9 @@ def members_finding(others: Mapping[str, Contrast], also: bool = True) -> Findin
     each = "each of its other members" if len(others) > 1 else "its other member"
     if len(beaten) == len(others):
         gap = f"the closest of them by {evidence(closest)}" if len(others) > 1 else f"by {evidence(closest)}"
-        return Finding("ensemble/members", f"It is {'also ' * also}more accurate than {each}, {gap}.", "supported", ())
+        return Finding(
+            "ensemble/members", f"The ensemble is {'also ' * also}more accurate than {each}, {gap}.", "supported", ()
+        )
     verdict: Verdict = "contradicted" if any(c.sign < 0 for c in others.values()) else "inconclusive"
     left = formats.listing([name for name in others if name not in beaten])
     of = "Of its other members, the" if len(others) > 1 else "The"

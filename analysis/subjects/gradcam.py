@@ -177,7 +177,7 @@ def attention_finding(
         more = {1: "more than", -1: "less than", 0: "which is not detectably different from"}[contrast.sign]
         words += f", {more} the {formats.percent(share)} % between two seeds of {control} ({evidence(contrast)})"
     mean, bounds = float(alike.mean()), student(alike.tolist()) if len(alike) > 1 else Interval(math.nan, math.nan)
-    maps = f"over the {len(alike)} images looked at their maps correlate by {formats.decimal(mean)} on average"
+    maps = f"over the {len(alike)} images looked at, their maps correlate by {formats.decimal(mean)} on average"
     maps += f" (95 % CI {formats.decimal(bounds.low)} to {formats.decimal(bounds.high)})"
     return Finding("attention", f"{words}; {maps}.", verdict, ("attention/changed", "attention/likeness"))
 

@@ -215,8 +215,8 @@ def _left_out(scored: pd.DataFrame) -> str:
         return ""
     low, high = formats.percent(hidden.min()), formats.percent(hidden.max())
     return (
-        f"Shown are the {WORST} classes recognised least and the {BEST} recognised most often; the other "
-        f"{formats.count(len(hidden))} have a recall of {low} to {high} %."
+        f"Shown are the {WORST} classes recognised least and the {BEST} recognised most often, of equals the first; "
+        f"the other {formats.count(len(hidden))} have a recall of {low} to {high} %."
     )
 
 

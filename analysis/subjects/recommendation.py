@@ -20,13 +20,14 @@ FASTEST, NEXT, ENSEMBLE = "fastest", "next", "ensemble"
 class Choice:
     """A model for a budget; ``gain`` is over the choice before it, None for the fastest alone.
 
-    ``cost`` says in words what a prediction takes.
+    ``cost`` says in words what a prediction takes, ``before`` is that choice's key.
     """
 
     budget: str
     key: str
     cost: str
     gain: Contrast | None = None
+    before: str = ""
 
 
 def choices(results: Results) -> list[Choice]:
@@ -42,7 +43,12 @@ def choices(results: Results) -> list[Choice]:
     pairs = {later[1]: (later[1], earlier[1]) for earlier, later in zip(timed, timed[1:], strict=False)}
     found = {key: results.view.differences(*pair) for key, pair in pairs.items()}
     gains = accuracy_contrasts({key: each for key, each in found.items() if len(each)})
-    return [Choice(*each, gains.get(each[1])) for each in timed if each[0] == FASTEST or each[1] in gains]
+    before = {later: earlier for later, (_, earlier) in pairs.items()}
+    return [
+        Choice(*each, gains.get(each[1]), before.get(each[1], ""))
+        for each in timed
+        if each[0] == FASTEST or each[1] in gains
+    ]
 
 
 def _cost(row: object) -> str:
@@ -99,9 +105,8 @@ def _reason(results: Results, choice: Choice) -> str:
         )
     if choice.budget == ENSEMBLE:
         name = f"the ensemble ({results.view.title(choice.key).lower()}), whose latency was not measured,"
-    than = f"than the model before it ({reached}; {evidence(choice.gain)})."
+    than = f"than {results.view.phrase(choice.before)} ({reached}; {evidence(choice.gain)})."
     if choice.gain.sign > 0:
         return f"Where {choice.cost} are affordable, {name} is more accurate {than}"
-    detectably = "detectably " * (choice.gain.difference > 0)
-    shown = "less accurate" if choice.gain.sign < 0 else f"not {detectably}more accurate"
+    shown = "less accurate" if choice.gain.sign < 0 else "not shown to be more accurate"
     return f"At {choice.cost}, {name} is {shown} {than}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ class Task:
     condition: str = ""
 
 
-ERRORS = Task("uncertainty/equal", "ranks its errors", "rank", "them", "at equal accuracy, ")
+ERRORS = Task("uncertainty/equal", "ranks its errors", "rank", "them", "on the same predictions, ")
 STRANGE = Task("uncertainty/ood", "tells them from test images", "tell", "them apart")
 
 
@@ -70,6 +70,7 @@ def ranking_facts(results: Results) -> Iterator[Fact]:
 def standing_facts(results: Results) -> Iterator[Fact]:
     """Which scores do better or worse than the network's own entropy by as much as matters, and better than chance."""
     if (trust := results.trust) is not None:
+        yield Origin(standing_facts).text("protocol/auroc-margin", formats.setting(MATTERS))
         detections = {name: detection(trust, name) for name in trust.uncertainties}
         for task, contributions in ((ERRORS, detections), (STRANGE, strangeness(trust))):
             gains = _gains(trust, contributions)
@@ -96,7 +97,8 @@ def _ranked(trust: Trust, task: Task, contributions: Mapping[str, np.ndarray]) -
     """How the scores compare with the network's own entropy at a task, and which are not better than chance."""
     if gains := _gains(trust, contributions):
         rests_on = tuple(f"{task.name}/auroc-{name}" for name in contributions)
-        yield ranking_finding(task, gains, estimate_of(contributions["entropy"]), rests_on)
+        useless = [_called(trust, name) for name, each in contributions.items() if each.mean() <= 0.5]
+        yield ranking_finding(task, gains, estimate_of(contributions["entropy"]), rests_on, useless)
         found = {_called(trust, name): estimate_of(each) for name, each in contributions.items()}
         if poor := {title: each for title, each in found.items() if each.interval().low <= 0.5}:
             yield chance_finding(task, poor, rests_on)
@@ -118,10 +120,16 @@ def _within(title: str) -> str:
     return title[0].lower() + title[1:]
 
 
-def ranking_finding(task: Task, gains: Mapping[str, Contrast], own: Estimate, rests_on: tuple[str, ...]) -> Finding:
-    """Whether another score does better than the network's own entropy, by its AUROC; ``gains`` by title."""
+def ranking_finding(
+    task: Task, gains: Mapping[str, Contrast], own: Estimate, rests_on: tuple[str, ...], useless: Sequence[str] = ()
+) -> Finding:
+    """Whether another score does better than the network's own entropy, by its AUROC; ``gains`` by title.
+
+    None is called better that is ``useless``, at or below chance.
+    """
     by_size = dict(sorted(gains.items(), key=lambda item: -item[1].difference))
     parts, found = [], {sign: {name: each for name, each in by_size.items() if each.sign == sign} for sign in (1, -1)}
+    found[1] = {name: each for name, each in found[1].items() if name not in useless}
     for sign, how in ((1, "better"), (-1, "worse")):
         if some := found[sign]:
             verb = f"{task.verb}s" if len(some) == 1 else task.verb
@@ -129,6 +137,8 @@ def ranking_finding(task: Task, gains: Mapping[str, Contrast], own: Estimate, re
     sentence = f"The network’s own entropy {task.opening} with an AUROC of {_with_interval(own)}"
     if parts:
         sentence += f"; {task.condition}{' and '.join(parts)}"
+    elif any(each.sign for each in gains.values()):
+        sentence += "; what does better is not better than chance"
     elif gains:
         name, widest = max(gains.items(), key=lambda item: abs(item[1].difference))
         sentence += f"; no other score differs detectably, the largest difference being that of {name} "
@@ -169,7 +179,7 @@ def selective_finding(chosen: Uncertainty) -> Finding:
     """What declining the least certain tenth does to the error rate of the rest."""
     everything, kept = (_risk(chosen, coverage) for coverage in (1.0, SELECTIVE_COVERAGE))
     change = chosen.risk_at(SELECTIVE_COVERAGE) - chosen.risk_at(1)
-    moves = f"{'lowers' if change < 0 else 'raises'} the error rate of the answers from {everything} to {kept}"
+    moves = f"takes the error rate of the answers from {everything} to {kept}"
     sentence = (
         f"Ranked by {_within(chosen.title)}, which validation prefers, declining the least certain "
         f"{formats.decimal(100 * (1 - SELECTIVE_COVERAGE), 0)} % of the images "

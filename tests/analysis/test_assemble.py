@@ -99,7 +99,7 @@ def test_tables_print_accuracies_and_differences_as_the_facts_do(evidence: Evide
     (row,) = (row for row in evidence.tables["accuracies"].rows if row[0] == "Full recipe")
     assert [f"{row[3]} %", f"{row[4]} %"] == [accuracy, interval]
     (row,) = (row for row in evidence.tables["effects"].rows if row[0] == "Full recipe")
-    assert [f"{str(row[2]).split(' (')[0]} points", row[4]] == [difference, p]
+    assert [f"{str(row[3]).split(' (')[0]} points", row[5]] == [difference, p]
 
 
 def test_every_row_of_every_table_has_a_cell_per_column(evidence: Evidence) -> None:

@@ -66,7 +66,7 @@ def test_a_teacher_behind_and_a_twin_that_has_not_learned_are_said() -> None:
     assert start_finding(0.7, 0.8, [good], ()).verdict == "supported"
     told = start_finding(0.7, 0.8, [weak, strong], ())
     assert told.verdict == "contradicted" and told.sentence == (
-        "On test images the teacher reaches 70.00 %, a weak twin 20.00 % and a strong one 80.00 %. It is no more "
-        "accurate than a strong one. A weak twin is right on only 39.00 % of its training "
+        "On test images the teacher reaches 70.00 %, a weak twin 20.00 % and a strong one 80.00 %. The teacher "
+        "is no more accurate there than a strong one. A weak twin is right on only 39.00 % of its training "
         "images: it has hardly learned, and its comparisons say little about longer training."
     )

@@ -16,7 +16,9 @@ def test_every_comparison_has_a_row_below_the_head_of_its_level(three_seeds: Res
     assert heads[0] == "Level 1: transfer" and len(heads) == 5
     rows = [row for row in table.rows if len(row) > 1]
     assert [row[0] for row in rows] == [three_seeds.view.title(key) for key in three_seeds.judged]
-    assert {row[6] for row in rows} == {"3"}
+    assert {row[7] for row in rows} == {"3"}
+    arrows = dict(zip(three_seeds.judged, (row[2] for row in rows), strict=True))
+    assert arrows["level2/augmented"] == "↑" and arrows["level2/plain"] == arrows["level5/int8-static"] == "↓"
 
 
 def test_a_vote_costs_the_training_of_its_members_and_quantising_nothing(three_seeds: Results) -> None:
@@ -49,8 +51,7 @@ def test_undecided_comparisons_say_how_many_seeds_would_find_what_matters() -> N
     told = open_finding("open/level2", {"that": 54, "this": 9, "those": None}, 7, brief=False)
     assert told.sentence == (
         "3 of 7 comparisons are undecided. Seeds that would find the smallest difference that matters: 9 for this and "
-        "54 for that. For those, to find the smallest difference that matters takes more test images, however many "
-        "seeds."
+        "54 for that. For those, to find the smallest difference that matters takes more test images."
     )
     told = open_finding("open/study", {"this": 9, "those": None}, 7, brief=True)
     assert told.sentence == (
@@ -65,13 +66,19 @@ def test_many_undecided_comparisons_are_told_by_the_fewest_and_the_most_seeds() 
 
 
 def test_where_no_number_of_seeds_is_enough_that_is_said() -> None:
-    images = "to find the smallest difference that matters takes more test images, however many seeds."
+    images = "to find the smallest difference that matters takes more test images."
     several, one = (
         open_finding("o", {"a": None, "b": None}, 2, brief=True),
         open_finding("o", {"a": None}, 1, brief=False),
     )
     assert several.sentence == f"Both comparisons are undecided; {images}"
     assert one.sentence == f"The comparison is undecided; {images}"
+
+
+def test_from_too_few_seeds_it_is_not_told_how_many_more_it_takes(results: Results) -> None:
+    told = {finding.name: finding.sentence for finding in open_questions(results)}
+    assert told["open/level1"] == "The comparison is undecided; a verdict on a recipe takes 3 seeds or more."
+    assert "takes 3 seeds or more" in told["open/study"]
 
 
 def test_levels_without_open_comparisons_ask_nothing(three_seeds: Results) -> None:

@@ -63,8 +63,10 @@ def test_vote_that_does_not_beat_every_member_says_so(p: float, difference: floa
 
 def test_vote_that_does_not_beat_its_best_member_is_not_also_more_accurate_than_the_others() -> None:
     others = {"a": Contrast(0.02, 0.01, 0.03, 0.01)}
-    assert members_finding(others).sentence.startswith("It is also more accurate than its other member, by +2.00")
-    assert members_finding(others, also=False).sentence.startswith("It is more accurate than its other member, by")
+    assert members_finding(others).sentence.startswith("The ensemble is also more accurate than its other member")
+    assert members_finding(others, also=False).sentence.startswith(
+        "The ensemble is more accurate than its other member"
+    )
 
 
 def test_rules_that_do_not_differ_from_the_plain_mean_are_told_by_the_largest_difference() -> None:

@@ -135,9 +135,9 @@ def test_scores_are_compared_at_finding_errors_and_at_telling_strange_images(res
 @pytest.mark.parametrize(
     ("differences", "verdict", "words"),
     [
-        ({"a": 0.1, "b": 0.2}, "supported", "at equal accuracy, b (+0.200, joint 95 % CI −1.000 to +1.000, adjusted "
-         "p = 0.010) and a rank them better."),
-        ({"a": -0.1}, "contradicted", "at equal accuracy, a (−0.100, joint"),
+        ({"a": 0.1, "b": 0.2}, "supported", "on the same predictions, b (+0.200, joint 95 % CI −1.000 to +1.000, "
+         "adjusted p = 0.010) and a rank them better."),
+        ({"a": -0.1}, "contradicted", "on the same predictions, a (−0.100, joint"),
         ({}, "inconclusive", "no other score differs detectably, the largest difference being that of none (+0.010"),
     ],
 )  # fmt: skip
