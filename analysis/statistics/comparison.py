@@ -74,7 +74,7 @@ class Resolution:
 
     Where networks were retrained fewer than ``MIN_SEEDS`` times, the one that so many would find. ``matters`` seeds
     would find the smallest difference that matters; as the difference looks now, ``seeds`` would find it, and
-    ``equivalent`` so many that it does not matter. None where no number of them would on these images, or nothing is
+    ``equivalent`` so many that it does not matter. None where a thousand would not on these images, or nothing is
     retrained.
     """
 

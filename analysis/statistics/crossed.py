@@ -190,7 +190,7 @@ def planned(squares: MeanSquares, chance: Chance, seeds: int) -> Estimate:
 def seeds_needed(squares: MeanSquares, chance: Chance, size: float, alpha: float = ALPHA) -> int | None:
     """Seeds, at least ``MIN_SEEDS``, with which a test at ``alpha`` would find a mean of ``size`` with power 0.8.
 
-    None where no number of them would on these images, as for a size of zero.
+    None where ``MANY_SEEDS`` would not on these images, as for a size of zero.
     """
     return _least(lambda seeds: planned(squares, chance, seeds).detectable(alpha) <= size)
 
