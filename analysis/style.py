@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from analysis import fonts
 from analysis.statistics.comparison import Accuracy
@@ -96,6 +96,19 @@ def round_accuracy(axes: Axes) -> None:
     axes.margins(y=0.1)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter("{x:g}")
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic x-axis with at least three round ticks, if not too narrow for any, and hardly more."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    digits: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
+    locators = [LogLocator(subs=each, numticks=100) for each in digits]
+    shown = [sum(low <= tick <= high for tick in each.tick_values(low, high)) for each in locators]
+    enough = [locator for locator, ticks in zip(locators, shown, strict=True) if ticks >= 3]
+    axes.xaxis.set_major_locator(enough[0] if enough else locators[-1])
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def error_bar(accuracy: Accuracy) -> list[list[float]]:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis import formats, style
 from analysis.captions import accuracy_cells, counted, join
@@ -201,11 +200,9 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
         for row in frame.itertuples():
             spread, place = style.error_bar(results.accuracies[row.evaluated]), scale * getattr(row, cost)
             axes.errorbar(place, 100 * row.accuracy, spread, elinewidth=0.8, **looks[row.Index])
-        axes.set(xscale="log", xlabel=label)
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(x=0.12)
+        axes.set_xlabel(label)
+        style.log_axis(axes)
         style.grid(axes, "y")
     left.set_ylabel("Test accuracy, %")
     style.round_accuracy(left)

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis import formats, style
 from analysis.captions import join
@@ -94,9 +93,6 @@ def _draw_panel(axes: Axes, trials: pd.DataFrame, name: str, best: int) -> None:
     for shown, look in looks:
         axes.scatter(scored.loc[shown, f"params.{name}"], 100 * scored.loc[shown, "value"], **look)
     if name in LOGARITHMIC:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
+        style.log_axis(axes)
     axes.set_xlabel(name.replace("_", " ").capitalize())
     style.grid(axes, "y")

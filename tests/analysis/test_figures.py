@@ -115,3 +115,15 @@ def test_architecture_diagram_draws_each_network_of_level_3(draw: Callable[[str]
 )
 def test_labels_are_spread_just_enough(requested: list[float], expected: list[float]) -> None:
     assert style.spread(requested, 1.0, 0.0, 10.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [(0.7, 1.9, [0.7, 1.0, 1.5]), (0.002, 0.012, [0.002, 0.005, 0.01]), (0.5, 20.0, [1, 3, 10]),
+     (0.001, 0.2, [0.001, 0.01, 0.1])],
+)  # fmt: skip
+def test_a_logarithmic_axis_has_few_round_ticks_whatever_it_spans(low: float, high: float, shown: list[float]) -> None:
+    axes = style.canvas(1.0).subplots()
+    axes.set_xlim(low, high)
+    style.log_axis(axes)
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == pytest.approx(shown)
