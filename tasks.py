@@ -363,20 +363,14 @@ def lint(context: Context) -> None:
         _run(context, [sys.executable, "-m", *command])
 
 
-def _run(
-    context: Context, command: list[str], environment: dict[str, str] | None = None, says: dict[int, str] | None = None
-) -> None:
-    """Run a command and leave with its failure; ``says`` are the exit codes that are the user's to put right."""
+def _run(context: Context, command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run a command and leave with its failure."""
     import shlex
-
-    from study.errors import StudyError
 
     try:
         done = context.run(shlex.join(command), env=environment or {}, warn=True, pty=False)
     except ThreadException as error:  # one of the threads that pass on what the command prints
         raise error.exceptions[0].value from None
-    if says and done.exited in says:
-        raise StudyError(says[done.exited])
     if not done.ok:
         raise SystemExit(1)
 
