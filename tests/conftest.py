@@ -47,7 +47,7 @@ TINY = replace(
     mobile_student=replace(
         QUICK.mobile_student, stage=replace(QUICK.mobile_student.stage, epochs=1, image_size=32), batch_size=20
     ),
-    teachers=replace(QUICK.teachers, ensemble=2, views=2, int8=True),
+    teachers=replace(QUICK.teachers, ensemble=2, views=2),
     mc_passes=3,
     latency_repeats=3,
 )

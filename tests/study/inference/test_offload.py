@@ -25,6 +25,7 @@ def partly_frozen(backbone: str = "tf_efficientnet_lite0") -> Classifier:
     return model.train()
 
 
+@pytest.mark.slow
 def test_offloaded_network_computes_the_same_for_any_batch_and_size() -> None:
     model = build(Architecture("compact_cnn_small"), 10, seed=0).eval()
     network = offload.Offloaded(model)
@@ -67,6 +68,7 @@ def test_trunk_ends_where_training_begins() -> None:
     assert first.weight.requires_grad
 
 
+@pytest.mark.slow
 def test_backbone_under_a_head_that_trains_alone_is_all_trunk() -> None:
     model, x = partly_frozen("resnet18"), torch.rand(2, 3, 32, 32)
     model.freeze(replace(STAGE, trains="head"))
