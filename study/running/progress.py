@@ -25,6 +25,7 @@ from study.records import Run
 from study.status import UnderWay, duration, note_under_way
 
 NOTE_SECONDS = 2.0
+TELLING_SECONDS = 3.0  # a run of less, nominally or by the clock, spends its time on starting and tells no pace
 TRIAL_SECONDS, TRIAL_BYTES = 0.2, 2**20  # of work that shows how busy the processors are, in blocks of so many bytes
 
 
@@ -72,8 +73,9 @@ class Estimator:
         return cost * ratio * self.slowdown
 
     def learn(self, experiment: Kind, seconds: float) -> None:
-        """A run of the experiment took so long."""
-        if (cost := experiment.cost(self.scale)) > 0 and seconds > 0:
+        """A run of the experiment took so long, which tells a pace where it is long enough."""
+        cost = experiment.cost(self.scale)
+        if min(cost, seconds) >= TELLING_SECONDS:
             self.ratios[experiment.pace] = seconds / cost / self.slowdown
 
     def remember(self) -> None:

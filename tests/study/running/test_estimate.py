@@ -17,8 +17,8 @@ from study.running.progress import Estimator, cache_file, place
 
 BY_KEY = {experiment.key: experiment for experiment in experiments(QUICK)}
 SCALE = Scale({"train": 800, "validation": 100, "test": 200, "ood": 50}, BY_KEY)
-TUNED, PLAIN, FROZEN, SCRATCH, VOTE = (
-    BY_KEY[f"level{key}"] for key in ("2/augmented", "2/plain", "1/head-only", "3/scratch-cnn", "4/hard")
+TUNED, PLAIN, FROZEN, SCRATCH, SEARCH, VOTE = (
+    BY_KEY[f"level{key}"] for key in ("2/augmented", "2/plain", "1/head-only", "3/scratch-cnn", "2/search", "4/hard")
 )
 HERE = {"processor": "Fast", "device": "cpu", "threads": 2}
 
@@ -56,7 +56,7 @@ def test_a_run_teaches_what_runs_of_its_pace_take() -> None:
 
 def test_runs_of_another_pace_get_the_median_of_what_is_known_and_of_what_was_thought_before() -> None:
     found = estimator()
-    for experiment, ratio, median in ((TUNED, 8.0, 4.5), (FROZEN, 2.0, 2.0), (VOTE, 3.0, 2.5)):
+    for experiment, ratio, median in ((TUNED, 8.0, 4.5), (FROZEN, 2.0, 2.0), (SEARCH, 3.0, 2.5)):
         found.learn(experiment, ratio * experiment.cost(SCALE))
         assert found.seconds(SCRATCH) == pytest.approx(median * SCRATCH.cost(SCALE))
 
@@ -76,9 +76,12 @@ def test_slowdown_is_what_threads_that_have_work_are_not_given(monkeypatch: pyte
     assert progress.slowdown_now(1) == pytest.approx(2.0, rel=0.3)
 
 
-def test_an_unchanged_run_teaches_nothing() -> None:
+def test_a_short_run_teaches_nothing() -> None:
     found = estimator()
     found.learn(TUNED, 0.0)
+    found.learn(TUNED, progress.TELLING_SECONDS / 2)
+    assert VOTE.cost(SCALE) < progress.TELLING_SECONDS
+    found.learn(VOTE, 100.0)
     assert found.ratios == {}
 
 
@@ -96,17 +99,19 @@ def test_what_was_learnt_is_kept_for_the_next_study_on_the_same_machine(tmp_path
     assert cache_file().is_file() and cache_file().is_relative_to(tmp_path)
     assert estimator().ratios == found.ratios
     assert Estimator.of(SCALE, "another machine", []).ratios == {}
-    own = estimator(Recorded(TUNED, {"total": 7 * TUNED.cost(SCALE)}), Recorded(VOTE, {"total": 9 * VOTE.cost(SCALE)}))
+    own = estimator(
+        Recorded(TUNED, {"total": 7 * TUNED.cost(SCALE)}), Recorded(SEARCH, {"total": 9 * SEARCH.cost(SCALE)})
+    )
     assert own.seconds(TUNED) == pytest.approx(4 * TUNED.cost(SCALE)), "the cache knows how busy the machine was"
-    assert own.seconds(VOTE) == pytest.approx(9 * VOTE.cost(SCALE))
+    assert own.seconds(SEARCH) == pytest.approx(9 * SEARCH.cost(SCALE))
 
 
 def test_other_machines_paces_stay_in_the_cache() -> None:
     files.write_json(cache_file(), {"another machine": {"Vote": 2.0}})
     found = estimator()
-    found.learn(VOTE, VOTE.cost(SCALE))
+    found.learn(SEARCH, SEARCH.cost(SCALE))
     found.remember()
-    assert json.loads(cache_file().read_text()) == {"another machine": {"Vote": 2.0}, place(HERE): {"Vote": 1.0}}
+    assert json.loads(cache_file().read_text()) == {"another machine": {"Vote": 2.0}, place(HERE): {SEARCH.pace: 1.0}}
 
 
 @pytest.mark.parametrize(
