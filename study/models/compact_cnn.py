@@ -14,8 +14,8 @@ CompactCNN is built for small images and few passes over them; figures below are
 * pooling comes between convolution and norm, so that in training everything elementwise runs at a quarter
   of the size; as this norm has no learnt scale, which might be negative, the two may change places
   afterwards, and a runtime can fold the norm into the convolution;
-* each of three stages ends in a residual 3×3 convolution whose norm starts at zero (Goyal et al. 2017,
-  https://arxiv.org/abs/1706.02677), so that the network is shallow at first;
+* each of three stages ends in a second 3×3 convolution; both begin by passing their inputs on (Zagoruyko & Komodakis
+  2017, https://arxiv.org/abs/1706.00388), after which a residual sum is not needed;
 * no depthwise convolution: it saves multiplications that are not the bottleneck;
 * images of twice the size get a stage more, so that the last map has about 3×3 cells in any case.
 """
@@ -29,10 +29,6 @@ from torch import Tensor, nn
 
 # Share of the new batch in the running statistics: short trainings move weights quickly.
 BATCH_NORM_MOMENTUM = 0.3
-
-
-def _norm(width: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(width, momentum=BATCH_NORM_MOMENTUM)
 
 
 def cosine_filters() -> Tensor:
@@ -51,20 +47,24 @@ class WhiteningStem(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("filters", torch.cat([cosine_filters(), -cosine_filters()]))
-        self.norm = _norm(self.width)
+        self.norm = nn.BatchNorm2d(self.width, momentum=BATCH_NORM_MOMENTUM)
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.norm(nn.functional.conv2d(x, self.filters)))  # type: ignore[arg-type]
 
 
-class Downsampling(nn.Module):
-    """3×3 convolution, 2×2 maximum, norm without scale, ReLU: (N, C, H, W) -> (N, ``width``, H/2, W/2)."""
+class Block(nn.Module):
+    """3×3 convolution, maximum over ``pooled`` cells a side, norm without scale, ReLU.
 
-    def __init__(self, inputs: int, width: int) -> None:
+    (N, C, H, W) -> (N, ``width``, H / pooled, W / pooled). Its first C filters begin as the identity.
+    """
+
+    def __init__(self, inputs: int, width: int, pooled: int = 1) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
-        self.pool = nn.MaxPool2d(2)
+        nn.init.dirac_(self.convolution.weight.data[:inputs])
+        self.pool = nn.MaxPool2d(pooled) if pooled > 1 else nn.Identity()
         self.norm = nn.BatchNorm2d(width, momentum=BATCH_NORM_MOMENTUM, affine=False)
         self.bias = nn.Parameter(torch.zeros(width))
         self.activation = nn.ReLU()
@@ -74,20 +74,6 @@ class Downsampling(nn.Module):
         if self.training:
             return self.activation(self.norm(self.pool(x)) + bias)
         return self.pool(self.activation(self.norm(x) + bias))  # the same; a runtime folds all into the convolution
-
-
-class Residual(nn.Module):
-    """x + f(x), f being a 3×3 convolution with batch norm, then ReLU; shape (N, C, H, W) kept."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm = _norm(width)
-        nn.init.zeros_(self.norm.weight)
-        self.activation = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(x + self.norm(self.convolution(x)))
 
 
 class GlobalMaxPool(nn.Module):
@@ -111,7 +97,7 @@ class CompactCNN(nn.Module):
         self.stem = WhiteningStem()
         widths = (self.stem.width, width, *([2 * width] if deep else []), 4 * width, 4 * width)
         self.stages = nn.Sequential(
-            *(nn.Sequential(Downsampling(i, o), Residual(o)) for i, o in zip(widths, widths[1:], strict=False))
+            *(nn.Sequential(Block(i, o, pooled=2), Block(o, o)) for i, o in zip(widths, widths[1:], strict=False))
         )
         self.num_features = self.head_hidden_size = widths[-1]
         self.pool = GlobalMaxPool()

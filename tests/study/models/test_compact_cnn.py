@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.fft import dctn
 
-from study.models.compact_cnn import CompactCNN, Downsampling, Residual, WhiteningStem, cosine_filters
+from study.models.compact_cnn import Block, CompactCNN, WhiteningStem, cosine_filters
 
 
 def test_stem_filters_are_an_orthonormal_basis() -> None:
@@ -38,9 +38,12 @@ def test_stem_filters_are_not_learnt() -> None:
     assert all("filters" not in name for name, _ in CompactCNN(8).named_parameters())
 
 
-def test_residual_starts_as_its_activation() -> None:
+@pytest.mark.parametrize(("width", "pooled"), [(8, 1), (12, 2)])
+def test_blocks_begin_by_passing_their_inputs_on(width: int, pooled: int) -> None:
     x = torch.randn(2, 8, 4, 4)
-    assert torch.equal(Residual(8).eval()(x), torch.relu(x))
+    passed = Block(8, width, pooled).eval()(x)[:, :8]
+    expected = torch.relu(torch.nn.functional.max_pool2d(x, pooled))
+    torch.testing.assert_close(passed, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("size", "deep"), [(32, False), (64, True)])
@@ -53,10 +56,10 @@ def test_feature_map_of_a_small_image_is_three_by_three(size: int, deep: bool) -
 
 def test_norm_and_pooling_may_change_places_after_training() -> None:
     """The evaluated order, which a runtime can fold into the convolution, computes what was trained."""
-    block = Downsampling(3, 8)
+    block = Block(3, 8, pooled=2)
     for _ in range(3):
         block(torch.randn(16, 3, 8, 8))
     torch.nn.init.normal_(block.bias)
     x = torch.randn(4, 3, 8, 8)
-    trained_order = torch.relu(block.eval().norm(block.pool(block.convolution(x))) + block.bias[:, None, None])
-    torch.testing.assert_close(block(x), trained_order)
+    pooled_first = block.eval().norm(block.pool(block.convolution(x))) + block.bias[:, None, None]
+    torch.testing.assert_close(block(x), torch.relu(pooled_first))

@@ -155,7 +155,8 @@ def test_head_only_leaves_the_backbone_untouched(digits: Dataset, cpu: Machine) 
 def test_cached_features_train_the_same_head_as_recomputed_ones(
     digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch, worth_exporting: int
 ) -> None:
-    recipe = Recipe((Stage(2, 1e-2, 32, trains="head"),), 20)
+    # Not by Adam, whose steps make much of small gradients' rounding.
+    recipe = Recipe((Stage(2, 1e-2, 32, trains="head"),), 20, "sgd")
     cached = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
     with monkeypatch.context() as patch:
         patch.setattr(offload, "WORTH_EXPORTING", worth_exporting)
