@@ -29,8 +29,9 @@ from study.files import JSON, inside, read_json, sha256, write_arrays, write_byt
 if TYPE_CHECKING:
     import pandas as pd
 
-# Raised whenever what is read from a record was not in those of earlier versions; these are then redone.
-FORMAT = 5
+# Raised whenever what is read from a record was not in those of earlier versions, or a network of this study's own is
+# another under the same name; these are then redone.
+FORMAT = 6
 RESULT = "result.json"
 SPEC = "spec.json"
 CHECKPOINT = "checkpoint.pt"
