@@ -28,7 +28,7 @@ LENGTHS_FOR = 32
 FEWEST_OF_A_CLASS = (8, 3, 5)  # training, validation and test images in a subset
 # What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
 # biases have, which follow by NAdamW (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
-MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.8, 3, 0.05
+MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.6, 3, 0.05
 # A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
 # only, the batch statistics see both.
 ROTATED_FRACTION = 0.25

@@ -137,7 +137,7 @@ def evidence(fabricated_study: Path) -> Evidence:
     return assemble(fabricated_study)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Compute on one thread, for work too small to share."""
     before = torch.get_num_threads()

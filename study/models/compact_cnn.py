@@ -8,12 +8,12 @@ CompactCNN is built for small images and few passes over them; figures below are
   pixels without looking at the data first, as learnt whitening stems do (Jordan 2024,
   https://arxiv.org/abs/2404.00498);
 * each filter is there with both signs (Shang et al. 2016, https://arxiv.org/abs/1603.05201), since the
-  activation would otherwise discard one of them;
+  activation would otherwise suppress one of them;
 * the unpadded stem turns 32 px into 31, which pooling halves to 15, 7 and 3: a quarter fewer
   multiplications in the widest stages than 16, 8 and 4;
-* pooling comes between convolution and norm, so that in training everything elementwise runs at a quarter
-  of the size; as this norm has no learnt scale, which might be negative, the two may change places
-  afterwards, and a runtime can fold the norm into the convolution;
+* pooling comes before norm and activation (GELU, Hendrycks & Gimpel 2016, https://arxiv.org/abs/1606.08415), so that in
+  training everything elementwise runs at a quarter of the size; as this norm has no learnt scale, which might be
+  negative, it may change places with pooling afterwards, and a runtime can fold it into the convolution;
 * each of three stages ends in a second 3×3 convolution; both begin by passing their inputs on (Zagoruyko & Komodakis
   2017, https://arxiv.org/abs/1706.00388), after which a residual sum is not needed;
 * no depthwise convolution: it saves multiplications that are not the bottleneck;
@@ -48,14 +48,14 @@ class WhiteningStem(nn.Module):
         super().__init__()
         self.register_buffer("filters", torch.cat([cosine_filters(), -cosine_filters()]))
         self.norm = nn.BatchNorm2d(self.width, momentum=BATCH_NORM_MOMENTUM)
-        self.activation = nn.ReLU()
+        self.activation = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.norm(nn.functional.conv2d(x, self.filters)))  # type: ignore[arg-type]
 
 
 class Block(nn.Module):
-    """3×3 convolution, maximum over ``pooled`` cells a side, norm without scale, ReLU.
+    """3×3 convolution, maximum over ``pooled`` cells a side, norm without scale, GELU.
 
     (N, C, H, W) -> (N, ``width``, H / pooled, W / pooled). Its first C filters begin as the identity.
     """
@@ -67,13 +67,13 @@ class Block(nn.Module):
         self.pool = nn.MaxPool2d(pooled) if pooled > 1 else nn.Identity()
         self.norm = nn.BatchNorm2d(width, momentum=BATCH_NORM_MOMENTUM, affine=False)
         self.bias = nn.Parameter(torch.zeros(width))
-        self.activation = nn.ReLU()
+        self.activation = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
         x, bias = self.convolution(x), self.bias[:, None, None]
         if self.training:
             return self.activation(self.norm(self.pool(x)) + bias)
-        return self.pool(self.activation(self.norm(x) + bias))  # the same; a runtime folds all into the convolution
+        return self.activation(self.pool(self.norm(x) + bias))  # the same; a runtime folds norm and bias
 
 
 class GlobalMaxPool(nn.Module):

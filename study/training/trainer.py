@@ -39,6 +39,7 @@ TIMM_OPTIMIZERS: dict[str, dict[str, Any]] = {
         "opt": "nmuon",
         "momentum": MUON_MOMENTUM,
         "ns_steps": MUON_ITERATIONS,
+        "ns_coefficients": "original",
         "adjust_lr_fn": "original",
         "fallback_lr_scale": MUON_REST,
         "fallback_list": ("classifier.*", "auxiliary.*"),

@@ -97,7 +97,7 @@ def stop() -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], int]:
+def whole(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], int]:
     """What the study finds when nothing happens, and how many epochs it takes."""
     runs = tmp_path_factory.mktemp("night")
     with designed():

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from study.description import Level
-from study.design.levels.level2_regularisation import WARMUP, augmented, scratch_augmentation
+from study.design.levels.level2_regularisation import augmented, scratch_augmentation
 from study.design.presets import Preset
 from study.experiment import Architecture, Auxiliary, Recipe, Stage
 from study.kinds import GradCam, Kind, Training
@@ -37,7 +37,6 @@ def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
         budget.image_size,
         augmentation,
         schedule="linear",
-        warmup=WARMUP,
         stem_epochs=STEM_EPOCHS,
         first_size=budget.first_size,
     )
