@@ -44,12 +44,12 @@ PER_SECOND = 6e7
 # Bytes per input pixel that a network keeps for its backward pass in float32, as torch's hooks for saved tensors
 # counted them, and what a run needs beside: libraries, images and a runtime's copy of a network.
 ACTIVATIONS = {
-    "compact_cnn_small": 786,
-    "compact_cnn_small_deep": 713,
-    "compact_cnn": 1_392,
-    "compact_cnn_deep": 1_240,
-    "compact_cnn_wide": 1_998,
-    "compact_cnn_wide_deep": 1_767,
+    "compact_cnn_small": 987,
+    "compact_cnn_small_deep": 909,
+    "compact_cnn": 1_704,
+    "compact_cnn_deep": 1_539,
+    "compact_cnn_wide": 2_421,
+    "compact_cnn_wide_deep": 2_169,
     "mobilenetv3_small_100": 343,
     "tf_efficientnet_lite1": 2_138,
     "tf_efficientnet_lite2": 2_244,
