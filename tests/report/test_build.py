@@ -196,6 +196,7 @@ def _plain(kind: str, lookup: Lookup) -> str:
 def test_missing_runs_show_as_pending_in_every_format(kind: str, missing: Lookup) -> None:
     source = _plain(kind, missing)
     assert "pending: accuracy/level3/scratch-cnn" in source and "nfinished study" in source
+    assert "We planned" in source and "runs are complete, " in source and "We ran" not in source
 
 
 @pytest.mark.parametrize("kind", FORMATS)
