@@ -72,6 +72,11 @@ class Estimator:
         ratio = self.ratios[pace] if pace in self.ratios else median([1.0, *self.ratios.values()])
         return cost * ratio * self.slowdown
 
+    @property
+    def caveat(self) -> str:
+        """What to say after an estimate where nothing has run yet, so that it may be far off."""
+        return "" if self.ratios else " (a guess until a run has ended there)"
+
     def learn(self, experiment: Kind, seconds: float) -> None:
         """A run of the experiment took so long, which tells a pace where it is long enough."""
         cost = experiment.cost(self.scale)

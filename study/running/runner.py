@@ -81,7 +81,7 @@ def _listed(study: Study, jobs: list[Job], missing: list[Job], estimator: Estima
     total = duration(shared(list(seconds.values()), study.workers))
     table = tabulate(rows, headers=("run", "state", "estimate"))
     further = duration(shared([estimator.seconds(experiment) for experiment in study.chosen], study.workers))
-    left = f"{len(rows)} runs, about {total} to go on this machine"
+    left = f"{len(rows)} runs, about {total} to go on this machine{estimator.caveat if missing else ''}"
     return f"{table}\n{left}; each further seed of these experiments about {further}"
 
 
@@ -126,7 +126,7 @@ def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
         executor = _executor(study, reporter)
         reporter.lanes = executor.lanes
         precision = "bfloat16 where a recipe asks" if study.machine.precision("bfloat16") == "bfloat16" else "float32"
-        reporter.say(f"about {duration(reporter.left())} on {device}, {precision}")
+        reporter.say(f"about {duration(reporter.left())} on {device}, {precision}{estimator.caveat}")
         schedule = Schedule(study, jobs, executor, reporter)
         try:
             failed = schedule.run()

@@ -200,6 +200,24 @@ def test_dry_run_lists_every_run_with_an_estimate_and_writes_nothing(tiny_option
     assert not list(tmp_path.iterdir())
 
 
+def test_an_estimate_is_called_a_guess_until_a_run_has_told_how_fast_it_is_here(
+    tiny_options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = replace(tiny_options, runs=tmp_path / "runs", levels=(1,), dry_run=True)
+
+    def said() -> str:
+        lines: list[str] = []
+        runner.run(options, say=lines.append)
+        return "\n".join(lines)
+
+    assert "to go on this machine (a guess until a run has ended there)" in said()
+    estimator = runner._estimator(prepare(options), {})
+    estimator.ratios["any"] = 1.0
+    estimator.remember()
+    assert "to go on this machine;" in said()
+
+
 def test_dry_run_of_a_complete_study_has_nothing_to_do(tiny_study: Path, tiny_options: Options) -> None:
     lines: list[str] = []
     runner.run(replace(tiny_options, dry_run=True), say=lines.append)
