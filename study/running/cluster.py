@@ -11,6 +11,8 @@ import importlib
 import logging
 import os
 import secrets
+import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -204,12 +206,15 @@ def connect(address: str) -> Any:  # noqa: ANN401 - the module ray
         importlib.import_module("ray.util.scheduling_strategies")
     except ImportError as error:
         raise StudyError("--executor ray needs Ray: pip install -e '.[ray]'") from error
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         where = {"address": address} if address else {"address": "local", **own}
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=True)
     except Exception as error:  # Ray raises what its parts stumble over
         what = f"join a Ray cluster at {address}; is Ray running there?" if address else "start Ray here"
         raise StudyError(f"cannot {what} ({Failure.of(error).error})") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminated)  # Ray's own leaves with code 1 and without a word
     return ray
 
 

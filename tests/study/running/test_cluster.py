@@ -208,24 +208,27 @@ def test_a_cluster_that_is_not_there_is_one_line() -> None:
 
 
 STARTED = """
-import socket
+import signal, socket
 from study.running import cluster
+signal.signal(signal.SIGTERM, print)
 ray = cluster.connect("")
 address, port = ray.get_runtime_context().gcs_address.split(":")
 hosts = address, socket.gethostbyname(socket.gethostname())
 reached = [socket.socket().connect_ex((host, int(port))) == 0 for host in hosts]
-print(address, *reached)
+print(address, *reached, signal.getsignal(signal.SIGTERM) is print)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.needs_ray
-def test_a_cluster_of_this_machine_listens_on_the_loopback_address_only(tmp_path: Path) -> None:
+def test_a_cluster_of_this_machine_listens_on_the_loopback_address_only_and_leaves_signals_alone(
+    tmp_path: Path,
+) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     own = environment | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", STARTED], env=own, capture_output=True, text=True)
     outside = socket.gethostbyname(socket.gethostname())
-    assert done.stdout.split() == ["127.0.0.1", "True", str(outside.startswith("127."))], done.stderr
+    assert done.stdout.split() == ["127.0.0.1", "True", str(outside.startswith("127.")), "True"], done.stderr
     assert list(tmp_path.iterdir()) == [], "its token is in no file"
 
 
