@@ -330,7 +330,7 @@ def test(context: Context, all: bool = False, keyword: str = "") -> None:
     """Run the tests; the quick suite unless --all."""
     _require_expression(keyword)
     chosen = [] if all else ["-m", "not slow"]
-    workers = ["-n", "2", "--dist", "loadgroup"]
+    workers = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
     # Work this small gains nothing from threads, and two workers' threads would get in each other's way.
     environment = {"OMP_NUM_THREADS": "1"}
     _run(

@@ -58,7 +58,8 @@ TOOLS = {"needs_tex": "latexmk", "needs_browser": "chromium", "needs_ray": "ray"
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give what shares a costly fixture or cache to one worker; skip what lacks its tool."""
+    """Give what shares a costly fixture or cache to one worker, what takes longest first; skip what lacks its tool."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         reads_study = "tiny_study" in getattr(item, "fixturenames", ())
         shares_exports = hasattr(getattr(item, "module", None), "MOBILENET")
