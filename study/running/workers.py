@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from threading import Thread
+from threading import RLock, Thread
 
 import torch
+from tqdm import tqdm
 
 from study.errors import StudyError
 from study.running.options import Options
@@ -133,6 +134,7 @@ def work(options: Options, threads: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    tqdm.set_lock(RLock())  # the usual one of torch's bars outlives a worker that is killed, of which Python warns
     study = cache(partial(prepare, options))
     with contextlib.suppress(EOFError):
         while True:

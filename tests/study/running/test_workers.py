@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
 from study import machine, records
 from study.errors import StoppingError
@@ -72,7 +73,8 @@ class Obedient(Kind):
             raise OSError(errno.ENOSPC, "No space left on device")
         if self.name == "fail":
             raise ValueError("so be it\nin two lines")
-        return Outcome({"threads": torch.get_num_threads(), "process": os.getpid()})
+        left_by_a_kill = hasattr(tqdm.get_lock(), "mp_lock")
+        return Outcome({"threads": torch.get_num_threads(), "process": os.getpid(), "left": left_by_a_kill})
 
     def cost(self, scale: Scale) -> float:
         return 1.0
@@ -98,7 +100,7 @@ def test_workers_carry_out_report_fail_and_die(study: Study) -> None:
         executor.submit(good)
         assert ended(executor).summary == "done" and seen == [(good.name, 30, True), (good.name, 7, False)]
         found = metrics_of(study, good.name)
-        assert found == {"threads": study.threads, "process": executor.idle[0].process.pid}
+        assert found == {"threads": study.threads, "process": executor.idle[0].process.pid, "left": False}
         executor.submit(bad)
         failure = ended(executor).failure
         assert failure and failure.error == "ValueError: so be it" and "in carry_out" in failure.traceback
