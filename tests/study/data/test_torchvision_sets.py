@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torchvision
 
 from study.data import datasets, sources
+from study.data.descriptions import shipped
 from study.data.sources import torchvision_sets
 from study.errors import StudyError
 from tests.study.data.test_ood import place_fashion_mnist
@@ -34,6 +36,7 @@ def test_a_dataset_of_torchvision_goes_by_its_name(tmp_path: Path) -> None:
     assert dataset.counts["test"] == (12,) * 10 and dataset.source == "fashion-mnist"
     assert dataset.sizes == {"train": 96, "validation": 24, "test": 120}
     assert "source’s own test images" in dataset.cut and not dataset.remarks
+    assert [len(members) for members in dataset.description.superclasses.values()] == [6, 3, 1]
 
 
 def test_damaged_files_are_one_clear_line(tmp_path: Path) -> None:
@@ -71,3 +74,16 @@ def test_every_name_is_a_class_of_torchvision(name: str) -> None:
 )
 def test_labels_are_read_wherever_torchvision_keeps_them(part: SimpleNamespace) -> None:
     assert torchvision_sets.labels_of(part).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [("fashion-mnist", torchvision.datasets.FashionMNIST.classes), ("mnist", torchvision_sets.DIGITS)],
+)
+def test_described_super_classes_cover_the_classes(name: str, classes: Sequence[str]) -> None:
+    assert {*shipped(name).coarse(classes)} == set(range(len(shipped(name).superclasses)))
+
+
+def test_cifar100_has_its_twenty_super_classes_of_five() -> None:
+    members = shipped("cifar100").superclasses.values()
+    assert [len(each) for each in members] == [5] * 20 and len({name for each in members for name in each}) == 100
