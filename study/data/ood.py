@@ -1,6 +1,6 @@
 """Out-of-distribution (OOD) images, which belong to none of the classes: a second dataset to tell from the study's own.
 
-Unless one is asked for, Fashion-MNIST where its raw files lie beside the data in torchvision's layout, else
+Unless one is asked for, Fashion-MNIST where its raw files lie below --data in torchvision's layout, else
 scikit-learn's digits, unless such are what the study classifies.
 """
 
@@ -23,7 +23,7 @@ from study.errors import StudyError
 
 FASHION = "FashionMNIST"
 NONE_AVAILABLE = (
-    "there is no second dataset: place Fashion-MNIST in torchvision's layout (FashionMNIST/raw) beside the data"
+    "there is no second dataset: place Fashion-MNIST in torchvision's layout (FashionMNIST/raw) below --data"
 )
 
 
@@ -40,16 +40,15 @@ class OodImages:
         return hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
 
 
-def available(dataset: Dataset, asked: str = "") -> OodImages | None:
+def available(dataset: Dataset, folder: Path, asked: str = "") -> OodImages | None:
     """OOD images for a study of ``dataset``, of its size and at most as many as it tests; None where there are none.
 
-    ``asked`` names a dataset or a folder of images of any size. StudyError when that, or Fashion-MNIST where it is,
-    cannot be read, and when it is what the study classifies.
+    ``folder`` is the one of --data; ``asked`` names a dataset there or a folder of images of any size. StudyError when
+    that, or Fashion-MNIST where it is, cannot be read, and when it is what the study classifies.
     """
     limit, size = len(dataset.test), dataset.size
-    folder = sources.folder_of(dataset.folder)
     if asked:
-        return _asked(asked, dataset, limit)
+        return _asked(asked, folder, dataset, limit)
     if (folder / FASHION / "raw").is_dir() and dataset.name != "fashion-mnist":
         return OodImages("Fashion-MNIST", _resized(_evenly(_fashion_mnist(folder), limit), size))
     if not {*dataset.classes} & {*"0123456789"}:
@@ -59,9 +58,9 @@ def available(dataset: Dataset, asked: str = "") -> OodImages | None:
     return None
 
 
-def _asked(asked: str, dataset: Dataset, limit: int) -> OodImages:
+def _asked(asked: str, data: Path, dataset: Dataset, limit: int) -> OodImages:
     if asked in sources.names():
-        other = datasets.load(asked, dataset.folder or None, largest=dataset.size)
+        other = datasets.load(asked, str(data), largest=dataset.size)
         if other.name == dataset.name:
             raise StudyError(f"--ood {asked} is what the study classifies; choose another dataset or a folder")
         chosen = other.images[torch.tensor(_positions(len(other.images), limit))]

@@ -89,7 +89,7 @@ def forward(architecture: Architecture, size: int, images: int) -> float:
 class Context:
     """Everything a run may use: the data, the machine, its seed and folder, and the study's earlier runs.
 
-    ``advance`` is told how many more images were processed; ``ood_from`` is the dataset or folder that was asked for.
+    ``advance`` is told how many more images were processed; ``data`` and ``ood_from`` are what --data and --ood say.
     """
 
     dataset: Dataset
@@ -98,6 +98,7 @@ class Context:
     folder: Path
     seed: int
     advance: Advance
+    data: str = ""
     ood_from: str = ""
 
     def run(self, key: str) -> Run:
@@ -131,9 +132,9 @@ class Context:
     @cached_property
     def ood(self) -> OodImages | None:
         """The out-of-distribution images; None where there are none."""
-        from study.data import ood
+        from study.data import ood, sources
 
-        return ood.available(self.dataset, self.ood_from)
+        return ood.available(self.dataset, sources.folder_of(self.data), self.ood_from)
 
     def predicted(self, logits: dict[str, np.ndarray]) -> Outcome:
         """The arrays and accuracies that every run with predictions records; logits (N, C) per split."""

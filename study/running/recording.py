@@ -61,7 +61,8 @@ def run_job(study: Study, job: Job, advance: Advance) -> tuple[str, float]:
     spec = _spec(study, job)
     if records.current_run(study.folder, spec):  # what it builds on may have been redone to the same result
         return UNCHANGED, 0.0
-    context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance, study.options.ood)
+    told = study.options
+    context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance, told.data, told.ood)
     if job.experiment.reads_ood and spec.ood != (context.ood.fingerprint if context.ood else ""):
         raise StoppingError("the out-of-distribution images changed under the study; run it again")
     make_room(study.folder, spec)

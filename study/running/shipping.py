@@ -100,7 +100,7 @@ def located(study: Study) -> Study:
         found = replace(study, options=replace(study.options, data=data))
         if _may_be_there(found):
             with contextlib.suppress(StudyError):  # from images that are not the study's
-                others = ood.available(found.dataset, found.options.ood)
+                others = ood.available(found.dataset, sources.folder_of(data), found.options.ood)
                 if study.data.ood == (others.fingerprint if others else ""):
                     return found
     raise StudyError(f"it does not have {study.data.title} with the fingerprint {study.data.fingerprint[:12]}")

@@ -230,7 +230,7 @@ def _loaded(options: Options, preset: Preset) -> DataDescription:
 
     told = read_description(Path(options.description)) if options.description else None
     dataset = _read(options, preset, told)
-    others = ood.available(dataset, options.ood)
+    others = ood.available(dataset, sources.folder_of(options.data), options.ood)
     fell_back = options.dataset == "auto" and bool(dataset.notice)
     stamp = "" if fell_back else _stamp(options, preset, dataset.source or dataset.name)
     found = dataset.describe(others.fingerprint if others else "", stamp)

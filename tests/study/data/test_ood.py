@@ -38,6 +38,11 @@ def place_fashion_mnist(root: Path, images: int = 9) -> np.ndarray:
     return pixels
 
 
+def available(dataset: Dataset, asked: str = "") -> ood.OodImages | None:
+    """OOD images where --data is the dataset's folder."""
+    return ood.available(dataset, Path(dataset.folder), asked)
+
+
 @pytest.fixture
 def animals(small: Dataset) -> Dataset:
     """The same as if they showed no digits."""
@@ -45,22 +50,22 @@ def animals(small: Dataset) -> Dataset:
 
 
 def test_digits_have_no_ood_images_of_their_own(small: Dataset) -> None:
-    assert ood.available(small) is None
+    assert available(small) is None
 
 
 def test_other_digits_are_no_images_of_none_of_the_classes(small: Dataset) -> None:
-    assert ood.available(replace(small, name="mnist")) is None
+    assert available(replace(small, name="mnist")) is None
 
 
 def test_another_study_takes_the_digits(animals: Dataset) -> None:
-    found = ood.available(animals)
+    found = available(animals)
     assert found is not None and found.title == "scikit-learn's digits"
     assert found.images.shape == (len(animals.test), 3, 32, 32)
 
 
 def test_fashion_mnist_is_preferred_where_it_lies_beside_the_data(small: Dataset) -> None:
     pixels = place_fashion_mnist(Path(small.folder))
-    found = ood.available(small)
+    found = available(small)
     assert found is not None and found.title == "Fashion-MNIST" and found.images.shape == (9, 3, 32, 32)
     np.testing.assert_allclose(found.images.float().mean(), pixels.mean(), rtol=0.03)
 
@@ -69,17 +74,17 @@ def test_damaged_fashion_mnist_is_refused(small: Dataset) -> None:
     place_fashion_mnist(Path(small.folder))
     (Path(small.folder) / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(gzip.compress(b"no images"))
     with pytest.raises(StudyError, match="Fashion-MNIST in .* is damaged or incomplete"):
-        ood.available(small)
+        available(small)
 
 
 def test_they_have_the_size_that_the_study_stores(animals: Dataset) -> None:
     larger = animals.images[:].float().repeat_interleave(2, -1).repeat_interleave(2, -2).byte()
-    found = ood.available(replace(animals, images=larger))
+    found = available(replace(animals, images=larger))
     assert found is not None and found.images.shape == (len(animals.test), 3, 64, 64)
 
 
 def test_fingerprint_is_the_sha256_of_the_pixels(animals: Dataset) -> None:
-    found = ood.available(animals)
+    found = available(animals)
     assert found is not None
     assert found.fingerprint == hashlib.sha256(found.images.numpy().tobytes()).hexdigest()
 
@@ -99,7 +104,7 @@ def place_photographs(folder: Path) -> None:
 
 def test_a_folder_gives_its_images_of_any_size_in_the_order_of_their_names(small: Dataset, tmp_path: Path) -> None:
     place_photographs(tmp_path / "photos")
-    found = ood.available(small, str(tmp_path / "photos"))
+    found = available(small, str(tmp_path / "photos"))
     assert found is not None and found.title == "photos" and found.images.shape == (4, 3, 32, 32)
     grey, wide, _, clear = found.images
     assert (grey.float() - 128).abs().max() <= 2
@@ -113,7 +118,7 @@ def test_images_are_turned_as_their_exif_says(small: Dataset, tmp_path: Path) ->
     exif = Image.Exif()
     exif[0x0112] = 3
     image.save(tmp_path / "turned.png", exif=exif)
-    found = ood.available(small, str(tmp_path))
+    found = available(small, str(tmp_path))
     assert found is not None
     assert found.images[0, :, :14].max() == 0 and found.images[0, :, 18:].min() == 255
 
@@ -122,27 +127,27 @@ def test_no_more_images_are_taken_than_the_study_tests(small: Dataset, tmp_path:
     for number in range(9):
         Image.new("L", (4, 4), 20 * number).save(tmp_path / f"{number}.png")
     few = replace(small, test=small.test[:3])
-    found = ood.available(few, str(tmp_path))
+    found = available(few, str(tmp_path))
     assert found is not None and found.images[:, 0, 0, 0].tolist() == [0, 80, 160]
 
 
 def test_a_named_dataset_is_taken_and_the_study_s_own_refused(small: Dataset) -> None:
-    found = ood.available(replace(small, name="cifar10"), "digits")
+    found = available(replace(small, name="cifar10"), "digits")
     assert found is not None and found.title.startswith("Digits")
     with pytest.raises(StudyError, match="--ood digits is what the study classifies"):
-        ood.available(small, "digits")
+        available(small, "digits")
 
 
 def test_what_is_neither_name_nor_folder_and_what_is_no_image_is_one_line(small: Dataset, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="a dataset or a folder of images, and 'mnist-c' is neither"):
-        ood.available(small, "mnist-c")
+        available(small, "mnist-c")
     (tmp_path / "empty").mkdir()
     with pytest.raises(StudyError, match="there are no images in"):
-        ood.available(small, str(tmp_path / "empty"))
+        available(small, str(tmp_path / "empty"))
     for number in range(12):
         (tmp_path / f"{number:02}.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(StudyError, match=r"12 of .* cannot be read: 00.png, .*09.png and 2 more;"):
-        ood.available(small, str(tmp_path))
+        available(small, str(tmp_path))
 
 
 def test_the_images_asked_for_are_part_of_a_study_and_known_again_without_reading_them(

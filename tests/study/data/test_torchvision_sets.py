@@ -9,11 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torchvision
+from PIL import Image
 
 from study.data import datasets, sources
 from study.data.descriptions import shipped
 from study.data.sources import torchvision_sets
 from study.errors import StudyError
+from study.kinds import Context
+from study.running.options import Options
+from study.running.study import prepare
 from tests.study.data.test_ood import place_fashion_mnist
 
 
@@ -87,3 +91,16 @@ def test_described_super_classes_cover_the_classes(name: str, classes: Sequence[
 def test_cifar100_has_its_twenty_super_classes_of_five() -> None:
     members = shipped("cifar100").superclasses.values()
     assert [len(each) for each in members] == [5] * 20 and len({name for each in members for name in each}) == 100
+
+
+def test_an_ood_dataset_is_looked_for_below_data_and_not_among_a_folders_classes(tmp_path: Path) -> None:
+    place_many(tmp_path / "data")
+    grey = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    for number, pixels in enumerate(grey):
+        (tmp_path / "photos" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / "ab"[number % 2] / f"{number}.png")
+    told = {"dataset": str(tmp_path / "photos"), "data": str(tmp_path / "data"), "ood": "fashion-mnist"}
+    study = prepare(Options(**told, preset="quick", runs=tmp_path))
+    assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == ["a", "b"]
+    context = Context(study.dataset, study.machine, tmp_path, tmp_path, 0, lambda *_: None, told["data"], told["ood"])
+    assert context.ood and context.ood.title == "Fashion-MNIST" and context.ood.fingerprint == study.data.ood
