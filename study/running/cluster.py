@@ -145,16 +145,17 @@ class Cluster:
         except StoppingError:
             raise
         except StudyError as error:  # the record arrived damaged
-            return Finished(job.name, lost=str(error))
+            said = Finished(job.name, lost=str(error))
         except exceptions.RayTaskError as error:
-            return Finished(job.name, failure=_cause(error))
+            said = Finished(job.name, failure=_cause(error))
         except exceptions.RayError as error:
-            self.tried[job.name].add(where.id)
             self.look_for_nodes()
             why = "for lack of memory" if isinstance(error, exceptions.OutOfMemoryError) else "unexpectedly"
-            return Finished(job.name, lost=f"its worker on {where.report.name} ended {why}")
+            said = Finished(job.name, lost=f"its worker on {where.report.name} ended {why}")
         if isinstance(said, StudyError):
             raise said
+        if said.lost:
+            self.tried[job.name].add(where.id)
         return said
 
     def _usable(self, say: Callable[[str], None]) -> list[Node]:
@@ -163,7 +164,7 @@ class Cluster:
         task = self.ray.remote(num_cpus=0, max_retries=0)(node.inspect)
         asked = {name: task.options(**self._on(name)).remote(self.order) for name in found}
         self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_SECONDS)
-        here, usable, refusals = node.inspect(self.order), [], []
+        here, usable, refusals = (machine.versions(), node.code_digest()), [], []
         for name, reference in asked.items():
             try:
                 report = self.ray.get(reference, timeout=0)
@@ -171,7 +172,7 @@ class Cluster:
                 refusals.append(f"node {name[:8]} is refused: it does not say what it is ({_cause(error).error})")
                 continue
             each = Node.of(name, report, found[name], self.needs)
-            if refusal := each.refusal(here, self.needs) or self._refusal_of_data(each):
+            if refusal := each.refusal(*here, self.needs) or self._refusal_of_data(each):
                 refusals.append(f"node {report.name} is refused: {refusal}")
             else:
                 usable.append(each)
@@ -241,10 +242,11 @@ def _anywhere(dataset: str) -> str:
 
 
 def _memory(study: Study) -> float:
-    """Bytes that a run may need: somewhat more than the study's largest run took."""
+    """Bytes that a run may need: somewhat more than the study's largest run on a CPU took; a GPU's are its own."""
     paths = study.folder.glob(f"level*/*/*/{records.ENVIRONMENT}")
     needed = [float(USUAL_MEMORY)]
     for path in paths:
         with contextlib.suppress(StudyError):
-            needed.append(SPARE_MEMORY * read_json(path).get("peak_memory_bytes", 0))
+            found = read_json(path)
+            needed.append(SPARE_MEMORY * found.get("peak_memory_bytes", 0) if found.get("device") == "cpu" else 0.0)
     return max(needed)

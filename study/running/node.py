@@ -168,18 +168,17 @@ def carry_out(order: Order, job: Job, mailbox: Actor, inputs: bytes | None) -> t
 
 def _carry_out_apart(study: Study, job: Job, told: Told, inputs: bytes) -> tuple[Finished | StudyError, bytes]:
     """Carry out a run in a folder of this machine that goes when it has ended."""
-    from study.errors import StoppingError
     from study.running import shipping
     from study.running.recording import Finished, attempt
 
     root = shipping.own_root(study, job.name)
     with _held(root.with_name(f".{root.name}.lock")):
-        shipping.put_records(inputs, root, job.needs)
         own = replace(study, folder=root)
         vars(own).update(dataset=study.dataset, machine=study.machine)  # which are in memory already
         try:
+            shipping.put_records(inputs, root, job.needs)
             finished = attempt(own, job, told)
-        except StoppingError as error:  # this machine's disk is not the study's
+        except (StudyError, OSError) as error:  # this machine's disk is not the study's
             finished = Finished(job.name, lost=str(error))
         record = b"" if finished.failure or finished.lost else shipping.pack_records(root, [job.name])
         shutil.rmtree(root, ignore_errors=True)

@@ -50,12 +50,12 @@ class Node:
         """How many more runs it could begin."""
         return 0 if self.alone else self.slots - len(self.running)
 
-    def refusal(self, here: Report, needs: Needs) -> str:
-        """Why a run there would differ from one here, or finds no room; empty where neither is so."""
-        for name, wanted in here.versions.items():
+    def refusal(self, versions: Mapping[str, str], code: str, needs: Needs) -> str:
+        """Why a run would differ from one with these versions and code, or finds no room; empty where neither is so."""
+        for name, wanted in versions.items():
             if (found := self.report.versions.get(name)) != wanted:
                 return f"it has {name} {found or 'not at all'}, and {wanted} is needed"
-        if self.report.code != here.code:
+        if self.report.code != code:
             return "its copy of this package differs; install the same one"
         if not self.report.refusal and self.slots < 1:
             return f"a run needs {needs}, and it has {self.cpus:.0f} and {self.report.free_memory / GIB:.1f} GB free"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 
 from study import records
 from study.errors import StudyError
+from study.files import write_json
 from study.kinds import Context, Kind, Scale
 from study.records import Outcome
 from study.running import cluster, node, runner, shipping
@@ -71,6 +73,8 @@ class Obedient(Kind):
             time.sleep(300)
         if self.name == "fail":
             raise ValueError("so be it")
+        if self.name == "fill-the-disk":
+            raise OSError(errno.ENOSPC, "No space left on device")
         return Outcome({"visible": os.environ.get("CUDA_VISIBLE_DEVICES"), "process": os.getpid()})
 
     def cost(self, scale: Scale) -> float:
@@ -162,6 +166,18 @@ def test_runs_succeed_fail_and_are_lost_on_nodes(executor: cluster.Cluster, stud
 
 @pytest.mark.slow
 @pytest.mark.needs_ray
+def test_a_run_is_tried_on_another_node_than_one_whose_own_disk_is_full(executor: cluster.Cluster) -> None:
+    apart = [replace(each, report=replace(each.report, shared=False), running=set()) for each in executor.nodes]
+    executor.nodes = apart
+    job = Job(Obedient(name="fill-the-disk"), 0)
+    for number in (1, 2):
+        executor.submit(job)
+        assert "No space left on device" in ended(executor).lost
+        assert len(executor.tried[job.name]) == number
+
+
+@pytest.mark.slow
+@pytest.mark.needs_ray
 def test_a_node_that_dies_in_mid_run_is_done_without(
     executor: cluster.Cluster, study: Study, two_nodes: TwoNodes
 ) -> None:
@@ -230,6 +246,14 @@ def test_a_cluster_of_this_machine_listens_on_the_loopback_address_only_and_leav
     outside = socket.gethostbyname(socket.gethostname())
     assert done.stdout.split() == ["127.0.0.1", "True", str(outside.startswith("127.")), "True"], done.stderr
     assert list(tmp_path.iterdir()) == [], "its token is in no file"
+
+
+def test_a_run_is_thought_to_need_what_the_largest_on_a_processor_took(tmp_path: Path) -> None:
+    for name, device, peak in (("a", "cpu", 4e9), ("b", "cpu", 3e9), ("c", "cuda:0", 40e9)):
+        folder = tmp_path / "level1" / name / "seed-0"
+        folder.mkdir(parents=True)
+        write_json(folder / records.ENVIRONMENT, {"device": device, "peak_memory_bytes": peak})
+    assert cluster._memory(SimpleNamespace(folder=tmp_path)) == 5e9  # type: ignore[arg-type]
 
 
 def test_a_machines_code_has_a_digest_that_it_shares_with_its_like() -> None:

@@ -48,7 +48,7 @@ def test_a_node_holds_as_many_runs_as_its_scarcest_resource(
     ],
 )
 def test_a_node_that_differs_or_is_too_small_is_refused_in_one_line(changes: dict[str, object], says: str) -> None:
-    assert node(report=replace(HERE, **changes)).refusal(HERE, NEEDS) == says  # type: ignore[arg-type]
+    assert node(report=replace(HERE, **changes)).refusal(HERE.versions, HERE.code, NEEDS) == says  # type: ignore[arg-type]
 
 
 def test_a_run_goes_where_most_room_is() -> None:
