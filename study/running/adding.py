@@ -101,7 +101,7 @@ def _joined(plan: Plan, experiment: Added, key: str, outcome: Outcome) -> Joined
         hard = next((vote.key for vote in votes.values() if vote.rule == "hard"), "none here")
         raise StudyError(f"hard labels have no probabilities to vote with; they can join a hard vote ({hard})")
     title = f"{votes[key].title} with {experiment.title}"
-    return JoinedVote(
+    joined = JoinedVote(
         name=f"{experiment.name}-in-{votes[key].name}",
         title=title,
         control=key,
@@ -109,6 +109,9 @@ def _joined(plan: Plan, experiment: Added, key: str, outcome: Outcome) -> Joined
         members=(*votes[key].members, experiment.key),
         rule=votes[key].rule,
     )
+    if any(each.key == joined.key and not isinstance(each, JoinedVote) for each in plan.experiments):
+        raise StudyError(f"the study has {joined.key} already, and it is no such vote; choose another --title")
+    return joined
 
 
 def _with(plan: Plan, new: list[Kind]) -> Plan:

@@ -91,9 +91,17 @@ def test_another_seed_of_the_same_title_is_a_repetition(folder: Path) -> None:
     assert {"added/mine/seed-0", "added/mine/seed-1"} <= set(_current(folder))
 
 
+def test_a_vote_takes_no_other_additions_place(folder: Path) -> None:
+    add(folder, _file(folder), "Mine in hard")
+    with pytest.raises(StudyError, match="has added/mine-in-hard already, and it is no such vote; choose another"):
+        add(folder, _file(folder), "Mine", vote="level4/hard")
+    assert "added/mine-in-hard/seed-0" in _current(folder) and "added/mine/seed-0" not in _current(folder)
+
+
 def test_seeds_without_predictions_are_not_pending(folder: Path) -> None:
     add(folder, _file(folder), "Mine", vote="level4/hard")
-    rows = {row["run"]: row["state"] for row in status.summary(folder) if row["run"].startswith("added")}
+    summary = status.summary(folder, records.read_plan(folder), _current(folder))
+    rows = {row["run"]: row["state"] for row in summary if row["run"].startswith("added")}
     assert rows == {"added/mine/seed-0": "complete", "added/mine-in-hard/seed-0": "to do"}
 
 
