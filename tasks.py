@@ -259,8 +259,10 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 
     folder = _study_folder(study, runs)
     print(folder)
-    print(tabulate(summary(folder), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f")))
-    for line in problems(folder, plan := read_plan(folder), current_runs(folder, plan)):
+    plan = read_plan(folder)
+    current = current_runs(folder, plan)
+    print(tabulate(summary(folder, plan, current), headers="keys", floatfmt=("", "", ".2f", ".2f", ".0f")))
+    for line in problems(folder, plan, current):
         print(line)
 
 
@@ -348,11 +350,21 @@ def test(context: Context, all: bool = False, keyword: str = "") -> None:
         "seeds": "training seeds of the race, e.g. 0,1,2; default 0",
     }
 )
-def bench(context: Context, race: bool = False, epochs: str = "", images: str = "", seeds: str = "") -> None:
+@one_line_errors
+def bench(_: Context, race: bool = False, epochs: str = "", images: str = "", seeds: str = "") -> None:
     """Measure the trainer against a bare loop on the same batch; ratios as a table and as JSON lines."""
-    flags = [f"--{name}={value}" for name, value in (("epochs", epochs), ("images", images)) if value]
+    from study.errors import StudyError
+    from study.running import bench as trainer
+    from study.running import race as racing
+
+    flags = [f"--{name}={_number(value, name)}" for name, value in (("epochs", epochs), ("images", images)) if value]
     flags += ["--seeds", *map(str, _numbers(seeds, "seeds"))] if seeds else []
-    _run(context, [sys.executable, "-m", f"study.running.{'race' if race else 'bench'}", *flags])
+    if race:
+        racing.main(flags)
+    elif flags:
+        raise StudyError("--epochs, --images and --seeds are those of a race; add --race")
+    else:
+        trainer.main()
 
 
 @task

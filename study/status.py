@@ -23,10 +23,8 @@ from study.records import (
     OtherVersion,
     Plan,
     Run,
-    current_runs,
     load_run,
     read_failure,
-    read_plan,
     read_spec,
 )
 
@@ -90,12 +88,11 @@ def _running(folder: Path) -> bool:
         return True
 
 
-def summary(folder: Path) -> list[dict[str, Any]]:
+def summary(folder: Path, plan: Plan, current: Mapping[str, Run]) -> list[dict[str, Any]]:
     """One row per planned run: name, state, validation and test accuracy in percent, seconds."""
-    plan = read_plan(folder)
-    runs, active = current_runs(folder, plan), under_way(folder)
+    active = under_way(folder)
     names = [run_name(experiment.key, seed) for seed, experiment in plan.runs]
-    return [_summary_row(name, runs.get(name), active.get(name) or _missing(folder / name)) for name in names]
+    return [_summary_row(name, current.get(name), active.get(name) or _missing(folder / name)) for name in names]
 
 
 def _summary_row(name: str, run: Run | None, missing: object) -> dict[str, Any]:

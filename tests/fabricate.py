@@ -71,8 +71,6 @@ ENVIRONMENT = {
     "platform": "Linux",
     "precision": "float32",
     "commit": "0" * 40,
-    "wall_seconds": 30.0,
-    "cpu_seconds": 55.0,
     "peak_memory_bytes": 900_000_000,
 }
 

@@ -55,11 +55,11 @@ def _parameters(part: nn.Module) -> int:
     return sum(parameter.numel() for parameter in part.parameters())
 
 
-def macs(model: Classifier, size: int) -> int:
+def macs(model: nn.Module, size: int) -> int:
     """Multiply-accumulate operations of one image of ``size`` px, as PyTorch's own counter counts them."""
     from torch.utils.flop_counter import FlopCounterMode
 
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, 3, size, size, device=model.mean.device))
+        model(torch.zeros(1, 3, size, size, device=next(model.parameters()).device))
     return counter.get_total_flops() // 2

@@ -180,8 +180,9 @@ class Training:
 
 def train(model: AirbenchNet, dataset: Dataset, where: Machine, precision: Precision, seed: int) -> tuple[int, float]:
     """Train for all epochs; the number of images seen and the seconds that training took."""
-    started = time.perf_counter()
     training = Training(model, dataset, where, precision, seed)
+    where.wait()
+    started = time.perf_counter()
     for number in range(EPOCHS):
         training.epoch(number)
     where.wait()

@@ -56,6 +56,11 @@ class Bench:
         """The first stage at its final image size."""
         return replace(self.experiment.recipe.stages[0], first_size=0)
 
+    def compare(self, name: str, ours: Step, baseline: Step, images: int = 0) -> dict[str, float | str]:
+        """The comparison of two steps that take so many images, 0 for the batch of the recipe."""
+        full_name = f"{name}/{self.experiment.architecture.backbone}"
+        return compare(full_name, ours, baseline, images or self.experiment.recipe.batch_size, self.where)
+
     def trainer(self) -> Trainer:
         """A new trainer of four batches of digits."""
         dataset = datasets.load("digits", subset=Subset(train=4 * self.experiment.recipe.batch_size))
@@ -96,7 +101,7 @@ class Bench:
     def evaluated(self, int8: bool = False, at_a_time: int = CACHED_IMAGES) -> Step:
         """The whole network on a batch of evaluation in ONNX Runtime, as teachers compute it, too."""
         trainer = self.trainer()
-        images = trainer.images[: evaluation.BATCH].numpy()
+        images = trainer.images[: evaluation.BATCH].cpu().numpy()
         session = session_of(trainer.model.eval(), self.stage.image_size, images.shape[-1], images if int8 else None)
 
         def step() -> None:
@@ -113,18 +118,14 @@ def images_per_second(work: Step, batch: int, where: Machine) -> float:
     return batch / (time.perf_counter() - started)
 
 
-def compare(name: str, bench: Bench, ours: Step, baseline: Step, images: int = 0) -> dict[str, float | str]:
-    """Median images per second of both and the median of the ratios of neighbouring rounds.
-
-    A step takes ``images``, 0 for the batch of the recipe.
-    """
-    batch, both = images or bench.experiment.recipe.batch_size, (ours, baseline)
-    for first_call in both:  # pays for allocation and export
+def compare(name: str, ours: Step, baseline: Step, images: int, where: Machine) -> dict[str, float | str]:
+    """Median images per second of steps that take so many, and the median of the ratios of neighbouring rounds."""
+    for first_call in (ours, baseline):  # pays for allocation and export
         first_call()
-    pairs = np.array([[images_per_second(work, batch, bench.where) for work in both] for _ in range(ROUNDS)])
+    pairs = np.array([[images_per_second(work, images, where) for work in (ours, baseline)] for _ in range(ROUNDS)])
     first, second = np.median(pairs, axis=0)
     return {
-        "name": f"{name}/{bench.experiment.architecture.backbone}",
+        "name": name,
         "images_per_second": float(first),
         "baseline_images_per_second": float(second),
         "ratio": float(np.median(pairs[:, 0] / pairs[:, 1])),
@@ -145,15 +146,8 @@ def decoding() -> dict[str, float | str]:
             squared(image, 224)
 
     here, threads = machine.resolve("cpu"), machine.available_threads()
-    steps = [partial(store.in_threads, decode, DECODED_IMAGES, each) for each in (threads, 1)]
-    pairs = np.array([[images_per_second(step, DECODED_IMAGES, here) for step in steps] for _ in range(ROUNDS)])
-    first, second = np.median(pairs, axis=0)
-    return {
-        "name": f"decoding/{threads} processors",
-        "images_per_second": float(first),
-        "baseline_images_per_second": float(second),
-        "ratio": float(np.median(pairs[:, 0] / pairs[:, 1])),
-    }
+    ours, baseline = (partial(store.in_threads, decode, DECODED_IMAGES, each) for each in (threads, 1))
+    return compare(f"decoding/{threads} processors", ours, baseline, DECODED_IMAGES, here)
 
 
 def main() -> None:
@@ -161,11 +155,11 @@ def main() -> None:
     where = machine.resolve()
     tuned = Bench(level2_regularisation.augmented(CPU), where)
     scratch = Bench(level3_architecture.scratch(CPU), where)
-    rows = [compare("trainer", bench, bench.trained(), bench.bare()) for bench in (tuned, scratch)]
-    rows.append(compare("frozen-trunk", tuned, tuned.bare(trunk=True), tuned.bare()))
+    rows = [bench.compare("trainer", bench.trained(), bench.bare()) for bench in (tuned, scratch)]
+    rows.append(tuned.compare("frozen-trunk", tuned.bare(trunk=True), tuned.bare()))
     few, whole = tuned.evaluated(), tuned.evaluated(at_a_time=evaluation.BATCH)
-    rows.append(compare("few-at-a-time", tuned, few, whole, evaluation.BATCH))
-    rows.append(compare("int8", tuned, tuned.evaluated(int8=True), few, evaluation.BATCH))
+    rows.append(tuned.compare("few-at-a-time", few, whole, evaluation.BATCH))
+    rows.append(tuned.compare("int8", tuned.evaluated(int8=True), few, evaluation.BATCH))
     rows.append(decoding())
     table = Table("benchmark", "images/s", "baseline, images/s", "ratio")
     for row in rows:

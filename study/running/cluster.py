@@ -20,8 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from study import machine, records
 from study.data import sources
 from study.errors import StoppingError, StudyError
@@ -57,10 +55,9 @@ class Cluster:
         self.running: dict[Any, tuple[Job, Node]] = {}  # by the reference to what the task returns
         self.looked = time.monotonic()
         self.tried = defaultdict[str, set[str]](set)
-        threads = study.threads if study.workers > 1 else torch.get_num_threads()  # as the processes here have them
-        self.order = Order(secrets.token_hex(8), _decided(study), threads)
+        self.order = Order(secrets.token_hex(8), _decided(study), study.threads)
         gpu = 1 / (study.options.workers or 1) if study.machine.device.type == "cuda" else 0.0
-        self.needs = Needs(threads, _memory(study), gpu)
+        self.needs = Needs(study.threads, _memory(study), gpu)
         try:
             self.order.token_file.touch()
             self.nodes = self._usable(say)

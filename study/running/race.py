@@ -12,11 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 
-import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from study import machine
 from study.data import datasets
@@ -28,6 +25,7 @@ from study.experiment import Recipe, Subset
 from study.inference import evaluation
 from study.inference.evaluation import Setting
 from study.machine import Machine
+from study.models.blocks import macs
 from study.models.classifier import build
 from study.running import airbench
 from study.training.trainer import Trainer
@@ -46,14 +44,6 @@ class Lap:
     seconds: float
     macs: float
     validation_accuracy: float
-
-
-@torch.no_grad()
-def macs(network: nn.Module, size: int) -> float:
-    """Multiply-accumulates of a forward pass of one image of ``size`` px."""
-    with FlopCounterMode(display=False) as counter:
-        network.eval()(torch.zeros(1, 3, size, size))
-    return counter.get_total_flops() / 2
 
 
 def ours(recipe: Recipe, dataset: Dataset, where: Machine, seed: int) -> Lap:
@@ -112,13 +102,16 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return f"{fmean(values):.{digits}f}{spread}"
 
 
-def main() -> None:
-    """Print a JSON object a line as soon as a lap is finished, then the table for people."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a JSON object a line as soon as a lap is finished, then the table for people.
+
+    StudyError for less than one epoch, or images that are too few.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=CPU.scratch.epochs)
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    told = parser.parse_args()
+    told = parser.parse_args(arguments)
     laps = []
     dataset = datasets.load(subset=Subset(told.images, told.images))
     for lap in race(told.epochs, dataset, machine.resolve(), told.seeds):

@@ -68,18 +68,14 @@ def run_job(study: Study, job: Job, advance: Advance) -> tuple[str, float]:
     make_room(study.folder, spec)
     records.write_spec(folder, spec)
     machine.reset_peak_memory(study.machine)
-    wall, cpu = time.perf_counter(), time.process_time()
+    begun = time.perf_counter()
     outcome = job.experiment.carry_out(context)
-    seconds = time.perf_counter() - wall + outcome.durations.get("earlier", 0.0)
+    seconds = time.perf_counter() - begun + outcome.durations.get("earlier", 0.0)
     outcome.durations["total"] = seconds
     requested = job.experiment.trained.recipe.precision if job.experiment.trained else "float32"
-    measured = {
-        "wall_seconds": seconds,
-        "cpu_seconds": time.process_time() - cpu,
-        "peak_memory_bytes": machine.peak_memory_bytes(study.machine),
-    }
     where = machine.environment(study.machine, study.machine.precision(requested))
-    files.write_json(folder / records.ENVIRONMENT, where | measured)
+    peak = {"peak_memory_bytes": machine.peak_memory_bytes(study.machine)}
+    files.write_json(folder / records.ENVIRONMENT, where | peak)
     records.finish(folder, outcome)
     return _summary(outcome), seconds
 

@@ -132,7 +132,8 @@ def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
             failed = schedule.run()
         finally:
             executor.stop()
-            estimator.remember()
+            if not study.options.address:  # else it learnt from other machines
+                estimator.remember()
         took = duration(time.perf_counter() - started)
         reporter.say(f"study {f'went on without {len(failed)} failed' if failed else 'complete'} in {took}")
     if failed:

@@ -135,10 +135,12 @@ class Study:
 
     @property
     def threads(self) -> int:
-        """Threads of a run."""
+        """Threads of a run: an even share where there are several at a time, else as many as PyTorch thinks best."""
+        import torch
+
         from study.machine import available_threads
 
-        return max(1, available_threads() // self.workers)
+        return max(1, available_threads() // self.workers) if self.workers > 1 else torch.get_num_threads()
 
     @cached_property
     def plan(self) -> Plan:

@@ -11,7 +11,7 @@ import pytest
 from analysis.view import StudyView, view_study
 from study.experiment import run_name
 from study.kinds import Quantization, Vote
-from study.records import SUPERSEDED, Outcome, finish, load_run, read_plan, write_plan
+from study.records import SUPERSEDED, Outcome, current_runs, finish, load_run, read_plan, write_plan
 from study.status import summary
 from tests.fabricate import experiments, fabricate
 
@@ -63,7 +63,8 @@ def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) ->
     pending = view_study(study).pending
     assert {"level4/hard/seed-0", "level5/mc-dropout/seed-0", "level5/int8-static/seed-0"} <= set(pending)
     assert "level3/se-head/seed-0" not in pending and "level2/search/seed-0" not in pending
-    states = {row["run"]: row["state"] for row in summary(study)}
+    plan = read_plan(study)
+    states = {row["run"]: row["state"] for row in summary(study, plan, current_runs(study, plan))}
     assert states["level4/hard/seed-0"] == "out of date" and states["level3/se-head/seed-0"] == "complete"
 
 

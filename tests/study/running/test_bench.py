@@ -20,7 +20,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bench_reports_both_throughputs_and_their_ratio(cpu: Machine) -> None:
     small = bench.Bench(level3_architecture.scratch(QUICK), cpu)
-    row = bench.compare("trainer", small, small.trained(), small.bare())
+    row = small.compare("trainer", small.trained(), small.bare())
     assert row["name"] == "trainer/compact_cnn_small"
     expected = row["images_per_second"] / row["baseline_images_per_second"]  # type: ignore[operator]
     assert row["ratio"] == pytest.approx(expected)

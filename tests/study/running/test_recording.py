@@ -76,7 +76,6 @@ def test_a_run_becomes_a_record(study: Study) -> None:
     assert run.metrics == {"test_accuracy": 0.5} and run.arrays["value"] == 0.5
     # the sessions before count
     assert run.durations == {"earlier": 100.0, "total": seconds} and 100.0 < seconds < 110.0
-    assert run.environment["wall_seconds"] == seconds and run.environment["cpu_seconds"] < 10.0
     assert run.environment["device"] == "cpu" and run.environment["threads"] >= 1
     assert run.environment["peak_memory_bytes"] > 0
 

@@ -81,6 +81,7 @@ def test_two_runs_at_a_time_unless_told_otherwise(
     requested: int | None, jobs: int, given: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("study.machine.available_threads", lambda: 2)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     only = ("level1/*",) if jobs == 2 else ("level1/head-only",)
     study = prepare(replace(SMALL, only=only, workers=requested))
     assert (study.workers, study.threads) == (given, max(1, 2 // given))
