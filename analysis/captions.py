@@ -11,6 +11,8 @@ from analysis.statistics.crossed import ALPHA, MIN_SEEDS, Estimate
 from study.metrics.intervals import Interval
 
 FILLED = f"filled: adjusted p below {formats.setting(ALPHA)}"  # what a filled mark of a difference means
+# What follows words about networks of which too few were trained.
+TOO_FEW = f"this is about these networks, as a verdict on recipes takes {MIN_SEEDS} seeds or more"
 
 
 def join(*sentences: str) -> str:

@@ -45,10 +45,11 @@ class Fact:
 class Claim:
     """A finding as data: what its words must follow from.
 
-    ``effect`` and its 95 % interval ``low`` to ``high``, of this test alone, are raw, fractions where ``unit`` is
-    "points" or "percent". ``p`` is two-sided, against ``null``, and ``p_equivalence`` that of two one-sided tests
-    against ``margin``, the smallest difference that matters; both are adjusted for the ``family`` of so many
-    comparisons and None where they were not tested. ``n`` counts test images, ``seeds`` those that both sides have.
+    ``effect`` and its 95 % interval ``low`` to ``high``, of this test alone or joint in a smaller family, are raw,
+    fractions where ``unit`` is "points" or "percent". ``p`` is two-sided, against ``null``, and ``p_equivalence``
+    that of two one-sided tests against ``margin``, the smallest difference that matters; both are adjusted for the
+    ``family`` of so many comparisons and None where they were not tested. ``n`` counts test images, ``seeds`` those
+    that both sides have.
     """
 
     test: str

@@ -81,7 +81,7 @@ class Judged:
 
     @property
     def change(self) -> int:
-        """``differs`` where that is a verdict, else 0."""
+        """``differs`` where a verdict may rest on it, else 0; where ``equivalent``, the verdict rests on that."""
         return self.differs if self.decidable else 0
 
     @property

@@ -248,7 +248,8 @@ def resolution(
     seeds, images = treated.shape
     if retrained:
         chance = chance or (assumed(squares, per_seed) if seeds == 1 else squares.own)
-        seen = planned(squares, chance, max(MIN_SEEDS, seeds)).detectable(alpha)
+        found = over_recipes(squares, chance) if seeds >= MIN_SEEDS else planned(squares, chance, MIN_SEEDS)
+        seen = found.detectable(alpha)
         equivalent = seeds_for_equivalence(squares, chance, margin, alpha)
         matters, needed = (seeds_needed(squares, chance, size, alpha) for size in (margin, abs(squares.mean)))
         return Resolution(min(1.0, seen), matters, needed, equivalent)

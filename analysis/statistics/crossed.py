@@ -22,6 +22,9 @@ About = Literal["recipes", "networks"]
 ALPHA, LEVEL, POWER = 0.05, 0.95, 0.8
 # Fewer trainings of each side carry no verdict about a recipe.
 MIN_SEEDS = 3
+# Images of either sort that a test of a share or of an area under a curve takes, the usual rule of five: with fewer its
+# normal law does not hold.
+FEWEST = 5
 MANY_SEEDS = 1000
 # Between trainings that differ in nothing but chance, on 10,000 test images: Jordan 2023,
 # https://arxiv.org/abs/2304.01910. Stands in where no experiment was repeated.
@@ -107,7 +110,7 @@ class Estimate:
     @property
     def p(self) -> float:
         """Two-sided, against zero."""
-        return min(1.0, 2 * self._tail(abs(self.value)))
+        return 2 * self._tail(abs(self.value))
 
     def p_equivalence(self, margin: float) -> float:
         """That the mean is not within ``margin`` of zero, by two one-sided tests.
@@ -119,6 +122,17 @@ class Estimate:
     def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
         """The true mean that a two-sided test at ``alpha`` finds with ``power``."""
         return _noncentrality(self.degrees, alpha, power) * self.standard_error
+
+    def power_of_equivalence(self, margin: float, alpha: float = ALPHA) -> float:
+        """How likely both one-sided tests at ``alpha`` are to find the mean within ``margin``, if it is this one.
+
+        A lower bound, as it counts each test's failures by itself; never below 0.
+        """
+        if self.standard_error == 0:
+            return float(abs(self.value) < margin)
+        critical = _t_quantile(1 - alpha, self.degrees)
+        sizes = ((margin - self.value) / self.standard_error, (margin + self.value) / self.standard_error)
+        return max(0.0, sum(_power(critical, size, self.degrees) for size in sizes) - 1)
 
     def _tail(self, distance: float) -> float:
         from scipy import stats
@@ -197,7 +211,7 @@ def seeds_needed(squares: MeanSquares, chance: Chance, size: float, alpha: float
 
 def seeds_for_equivalence(squares: MeanSquares, chance: Chance, margin: float, alpha: float = ALPHA) -> int | None:
     """The same for two one-sided tests to find that the mean is within ``margin``, if it is what was seen."""
-    return _least(lambda seeds: planned(squares, chance, seeds).detectable(2 * alpha) <= margin - abs(squares.mean))
+    return _least(lambda seeds: planned(squares, chance, seeds).power_of_equivalence(margin, alpha) >= POWER)
 
 
 def _least(enough: Callable[[int], bool]) -> int | None:
@@ -219,10 +233,16 @@ def _t_quantile(probability: float, degrees: float) -> float:
 
 def _noncentrality(degrees: float, alpha: float, power: float) -> float:
     """How many standard errors a true mean must be for a two-sided t test to find it with this power."""
-    from scipy import optimize, stats
+    from scipy import optimize
 
     critical = _t_quantile(1 - alpha / 2, degrees)
+    return float(optimize.brentq(lambda size: _power(critical, size, degrees) - power, 0, 3 * critical + 10))
+
+
+def _power(critical: float, size: float, degrees: float) -> float:
+    """How likely a mean of ``size`` standard errors is to lie above the critical value."""
+    from scipy import stats
+
     if degrees > MANY_SEEDS:
-        return critical + float(stats.norm.ppf(power))
-    found = optimize.brentq(lambda size: stats.nct.sf(critical, degrees, size) - power, 0, 3 * critical + 10)
-    return float(found)
+        return float(stats.norm.sf(critical - size))
+    return float(stats.nct.sf(critical, degrees, size))

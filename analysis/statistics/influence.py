@@ -108,3 +108,9 @@ def of_macro_f1(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     own = (2 * correct - f1[labels]) / size[labels] - f1[predicted] / size[predicted]
     present = size > 0
     return f1[present].mean() + own * len(labels) / present.sum()
+
+
+def of_ratio(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Of the mean of ``values`` where the mask holds, a ratio of two means; all (S, N), the mask somewhere true."""
+    mean = values[mask].mean()
+    return mean + (values - mean) * mask / mask.mean()

@@ -138,7 +138,7 @@ class Trust:
     not make (Ashukha et al. 2020, https://arxiv.org/abs/2002.06470); ``gain`` is how far its test AURC lies below that
     of the model's entropy, ``nll_gain`` the drop in negative log-likelihood (nats per image) by temperature scaling;
     ``ood`` is of the out-of-distribution images. All are of the ``seeds`` that all ``sources`` share, over those
-    networks and all images; ``validation_images`` are those of one seed.
+    networks and all images; ``validation_images`` are those of one seed, ``validation_errors`` those of all.
     """
 
     model: str
@@ -146,6 +146,7 @@ class Trust:
     sources: tuple[str, ...]
     seeds: tuple[int, ...]
     validation_images: int
+    validation_errors: int
     log_temperature: Estimate
     uncertainties: dict[str, Uncertainty]
     chosen: str
@@ -207,6 +208,7 @@ def trust_of(view: StudyView) -> Trust | None:
         sources,
         tuple(shared.seeds_of(model)),
         len(validation[0].labels),
+        sum(int((~p.correct).sum()) for p in validation),
         estimate_of(np.stack([influence.of_log_temperature(p.logits, p.labels) for p in validation])),
         test,
         chosen,
@@ -224,7 +226,7 @@ def ece_interval(probs: np.ndarray, labels: np.ndarray) -> Interval:
     by_network = list(zip(probs, np.broadcast_to(labels, probs.shape[:2]), strict=True))
     found = estimate_of(np.stack([influence.of_ece(*each) for each in by_network])).interval()
     excess = float(np.mean([influence.excess_of_ece(*each) for each in by_network]))
-    return Interval(max(0.0, found.low - excess), min(1.0, found.high))
+    return Interval(*np.clip((found.low - excess, found.high), 0, 1).tolist())
 
 
 def sampled(view: StudyView, kind: type[Kind]) -> Kind | None:

@@ -72,8 +72,7 @@ def added(results: Results) -> Table | None:
 
 
 def _calibration_error(predictions: list[Predictions]) -> float:
-    probs = np.concatenate([probabilities(seed.logits) for seed in predictions])
-    return expected_calibration_error(probs, np.concatenate([seed.labels for seed in predictions]))
+    return float(np.mean([expected_calibration_error(probabilities(s.logits), s.labels) for s in predictions]))
 
 
 def added_overlap(results: Results) -> Table | None:

@@ -13,13 +13,12 @@ from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
-from analysis.statistics.crossed import Estimate, estimate_of
+from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
 from analysis.statistics.trust import Trust, Uncertainty
 from study.metrics.calibration import probabilities
 from study.metrics.intervals import wilson
 
 SURE = 0.9
-FEWEST = 5  # right and wrong answers of a class whose confidence is tested, the usual rule of five
 NAMED = 3  # classes beside the worst one that a sentence names
 
 
@@ -49,8 +48,8 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     if trust is None:
         return
     phrase = results.view.phrase
-    if (excess := overconfidence(trust.before)) is not None:
-        yield surely_wrong_finding(*sure_errors(trust.before), phrase(trust.model), excess)
+    if (counted := sure_errors(trust.before))[2]:
+        yield surely_wrong_finding(*counted, phrase(trust.model), overconfidence(trust.before))
     flattered = flattering(trust.before, results.view.classes)
     if any(each.sign for each in flattered.values()):
         yield flattered_finding(flattered, phrase(trust.model))
@@ -73,34 +72,46 @@ def sure_errors(uncertainty: Uncertainty) -> tuple[int, int, int, int]:
 
 
 def overconfidence(uncertainty: Uncertainty) -> Estimate | None:
-    """By how much the confidence of answers given surely exceeds their accuracy; None where there are none."""
-    sure = uncertainty.probs.max(axis=2) >= SURE
-    return estimate_of(_ratio(_gap(uncertainty), sure)) if sure.any() else None
+    """By how much the confidence of answers given surely exceeds their accuracy.
+
+    None with fewer than ``FEWEST`` of them right, or wrong.
+    """
+    sure, right = uncertainty.probs.max(axis=2) >= SURE, uncertainty.correct
+    enough = min((sure & right).sum(), (sure & ~right).sum()) >= FEWEST
+    return estimate_of(influence.of_ratio(_gap(uncertainty), sure)) if enough else None
 
 
-def surely_wrong_finding(wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: Estimate) -> Finding:
+def surely_wrong_finding(
+    wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: Estimate | None
+) -> Finding:
     """How many of the errors a threshold on confidence would let pass, and whether such confidence is too high.
 
     Counts are over all seeds; the seeds share their images, so intervals are those of one seed's mean counts.
     ``excess`` is by how much such confidence exceeds the accuracy of the answers: contradicted where it does,
-    supported where it falls short.
+    supported where it falls short, inconclusive where it was not tested.
     """
     shares = []
-    for total in (max(1, wrong), sure):
-        interval = wilson(surely / seeds, total / seeds)
+    for total in (wrong, sure):
+        interval = wilson(surely / seeds, max(1, total) / seeds)
         bounds = formats.percent_interval(interval.low, interval.high)
-        shares.append(f"{formats.percent(surely / total)} %, 95 % CI {bounds}")
-    among, interval = "" if seeds == 1 else ", all seeds together", excess.interval()
-    verdict: Verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
-    sentence = (
-        f"Of the {formats.plural(wrong, 'error')} of {phrase}{among}, {formats.count(surely)} ({shares[0]}) "
-        f"{'is' if surely == 1 else 'are'} made with a confidence of {formats.decimal(100 * SURE, 0)} % or more; of "
-        f"the {formats.plural(sure, 'answer')} given with such confidence that is {shares[1]}, and their confidence "
-        f"less their accuracy is {formats.points(excess.value)} points (95 % CI "
-        f"{formats.points_interval(interval.low, interval.high)})."
+        shares.append(f"{formats.percent(surely / max(1, total))} %, 95 % CI {bounds}")
+    among = "" if seeds == 1 else ", all seeds together"
+    words = (
+        f"Of the {formats.plural(wrong, 'error')} of {phrase}{among}, {formats.count(surely)}"
+        f"{f' ({shares[0]})' if wrong else ''} {'is' if surely == 1 else 'are'} made with a confidence of "
+        f"{formats.decimal(100 * SURE, 0)} % or more; of the {formats.plural(sure, 'answer')} given with such "
+        f"confidence that is {shares[1]}"
     )
+    verdict: Verdict = "inconclusive"
+    if excess:
+        interval = excess.interval()
+        verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
+        bounds = formats.points_interval(interval.low, interval.high)
+        words += (
+            f", and their confidence less their accuracy is {formats.points(excess.value)} points (95 % CI {bounds})"
+        )
     facts = tuple(f"calibration/{name}" for name in ("errors", "sure-errors", "sure-answers"))
-    return Finding("calibration/surely-wrong", sentence, verdict, facts)
+    return Finding("calibration/surely-wrong", f"{words}.", verdict, facts)
 
 
 def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contrast]:
@@ -113,13 +124,7 @@ def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contra
     enough = {
         label: mask for label, mask in named.items() if min((mask & right).sum(), (mask & ~right).sum()) >= FEWEST
     }
-    return contrasts({classes[label]: _ratio(gap, mask) for label, mask in enough.items()})
-
-
-def _ratio(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Contributions (S, N) of the images to the mean of ``values`` where ``mask`` holds, a ratio of two means."""
-    mean = values[mask].mean()
-    return mean + (values - mean) * mask / mask.mean()
+    return contrasts({classes[label]: influence.of_ratio(gap, mask) for label, mask in enough.items()})
 
 
 def flattered_finding(gaps: Mapping[str, Contrast], phrase: str) -> Finding:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import formats
-from analysis.captions import evidence
+from analysis.captions import TOO_FEW, evidence
 from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
@@ -95,13 +95,10 @@ def passed_on(results: Results) -> list[PassedOn]:
         trio = view.paired(student.key, student.control, teacher)
         if trio[0]:
             measured[student.key, student.control] = _measured(*trio)
-    family = contrasts(
-        {
-            (pair, name): taught - untaught
-            for pair, each in measured.items()
-            for name, (taught, untaught) in each.items()
-        }
-    )
+    changes = {
+        (pair, name): taught - untaught for pair, each in measured.items() for name, (taught, untaught) in each.items()
+    }
+    family = contrasts(changes, {(pair, name): (name, pair) for pair, name in changes})
     return [
         PassedOn(
             *pair,
@@ -114,10 +111,7 @@ def passed_on(results: Results) -> list[PassedOn]:
 
 
 def _measured(*trio: list[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Of student and twin, values (S, N) whose means are the three measures.
-
-    Shared errors are over all images, divided by the share that the teacher has wrong.
-    """
+    """Of student and twin, contributions (S, N) whose means are the three measures."""
     students, twins, teachers = trio
     wrong = np.stack([~teacher.correct for teacher in teachers])
     both = []
@@ -126,7 +120,7 @@ def _measured(*trio: list[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarra
         gaps = np.stack([influence.of_ece(probabilities(p.logits), p.labels) for p in networks])
         measures = {AGREEMENT: same, CALIBRATION: gaps}
         if wrong.any():
-            measures[ERRORS] = same * wrong / wrong.mean()
+            measures[ERRORS] = influence.of_ratio(same, wrong)
         both.append(measures)
     return {name: (values, both[1][name]) for name, values in both[0].items()}
 
@@ -149,20 +143,23 @@ def passed_on_findings(results: Results) -> Iterator[Finding]:
 
 
 def passed_on_finding(each: PassedOn, taught: str, untaught: str) -> Finding:
-    """Supported where the student agrees more with its teacher than its twin does."""
-    closer = each.differences[AGREEMENT].sign
+    """Supported where the student agrees more with its teacher than its twin does; inconclusive with too few seeds."""
+    closer = each.differences[AGREEMENT].differs
     verb = {1: "more often than", -1: "less often than", 0: "not detectably more often than"}[closer]
     words = [
         f"{formats.sentence_case(taught)} gives its teacher’s answer {verb} {untaught} ({_numbers(each, AGREEMENT)})"
     ]
     if ERRORS in each.differences:
         also = {1: "it repeats more of the teacher’s errors", -1: "it repeats fewer of the teacher’s errors"}
-        told = also.get(each.differences[ERRORS].sign, "it does not repeat detectably more of the teacher’s errors")
+        told = also.get(each.differences[ERRORS].differs, "it does not repeat detectably more of the teacher’s errors")
         words.append(f"{told} ({_numbers(each, ERRORS)})")
     better = {1: "its calibration error is larger", -1: "its calibration error is smaller"}
-    told = better.get(each.differences[CALIBRATION].sign, "its calibration error is not detectably different")
+    told = better.get(each.differences[CALIBRATION].differs, "its calibration error is not detectably different")
     words.append(f"{told} ({_numbers(each, CALIBRATION)})")
     verdict: Verdict = {1: "supported", -1: "contradicted"}.get(closer, "inconclusive")  # type: ignore[assignment]
+    if not each.differences[AGREEMENT].decidable:
+        verdict = "inconclusive"
+        words.append(TOO_FEW)
     named = tuple(f"{side}/{each.key}/{name}" for name in each.differences for side in ("passed-on", "not-passed-on"))
     return Finding(f"passed-on/{each.key}", f"{'; '.join(words)}.", verdict, named)
 

@@ -25,7 +25,7 @@ from analysis.results import Judged, Results
 from analysis.statistics import influence
 from analysis.statistics.comparison import EXACT, PAIRED
 from analysis.statistics.contrasts import Contrast, accuracy_contrasts
-from analysis.statistics.crossed import Estimate, estimate_of
+from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
 from analysis.statistics.ensemble import Ensemble, ensemble_of, fixed_and_broken, oracle_accuracy
 from analysis.subjects.comparisons import comparison_finding
 from study.kinds import Vote
@@ -71,7 +71,7 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
         yield comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
     phrase, voted = results.view.phrase, ensemble.best_vote
     if others := _others(results, ensemble):
-        gained = judged is not None and judged.change > 0
+        gained = judged is not None and judged.verdict == "supported"
         finding = members_finding({phrase(key): each for key, each in others.items()}, also=gained)
         closest = min(others.values(), key=lambda each: each.difference)
         test = EXACT if len(results.view.seeds_of(voted, *others)) == 1 else PAIRED
@@ -167,18 +167,23 @@ def introduced_finding(there: float, elsewhere: float, auroc: Estimate, ensemble
     """How many errors the vote mends and introduces, and how sure the best member was of those it introduces."""
     fixed, broken = formats.plural(ensemble.fixed, "error"), formats.count(ensemble.broken)
     words = f"Against its best member the ensemble mends {fixed} and introduces {broken}"
-    interval = auroc.interval()
-    low, high = formats.decimal(interval.low), formats.decimal(interval.high)
     numbers = (
         f"its median confidence there {formats.percent(there)} %, {formats.percent(elsewhere)} % on its other right "
-        f"answers; AUROC of low confidence {formats.decimal(auroc.value)}, 95 % CI {low} to {high}"
     )
-    verdict: Verdict = "supported" if interval.low > 0.5 else "contradicted" if interval.high < 0.5 else "inconclusive"
-    where = {
-        "supported": "on images of which the member was unsure",
-        "contradicted": "on images of which the member was sure",
-        "inconclusive": "not detectably where the member was unsure",
-    }[verdict]
+    numbers += "answers"
+    verdict: Verdict = "inconclusive"
+    if ensemble.broken < FEWEST:
+        where = "too few to tell whether where the member was unsure"
+    else:
+        interval = auroc.interval()
+        low, high = formats.decimal(interval.low), formats.decimal(interval.high)
+        numbers += f"; AUROC of low confidence {formats.decimal(auroc.value)}, 95 % CI {low} to {high}"
+        verdict = "supported" if interval.low > 0.5 else "contradicted" if interval.high < 0.5 else "inconclusive"
+        where = {
+            "supported": "on images of which the member was unsure",
+            "contradicted": "on images of which the member was sure",
+            "inconclusive": "not detectably where the member was unsure",
+        }[verdict]
     return Finding(
         "ensemble/introduced", f"{words}, {where} ({numbers}).", verdict, ("ensemble/fixed", "ensemble/broken")
     )
@@ -224,9 +229,12 @@ def _changes(results: Results, ensemble: Ensemble) -> dict[str, tuple[str, str]]
 
 def _takeaway(judged: Judged | None) -> str:
     """What the chosen vote does, in few words; empty where it has no comparison."""
-    change = judged.change if judged else 0
-    words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}[change]
-    return f"The vote chosen {words} its best member on validation." if judged else ""
+    if judged is None:
+        return ""
+    words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}[judged.change]
+    if judged.equivalent:
+        words = "differs by less than matters from"
+    return f"The vote chosen {words} the member that is best on validation."
 
 
 @table

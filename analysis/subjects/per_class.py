@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
-from analysis.captions import FILLED, counted, join, over
+from analysis.captions import FILLED, TOO_FEW, counted, join, over
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, accuracy_contrasts
@@ -82,7 +82,8 @@ def class_changes(results: Results, pairs: Sequence[tuple[str, str]]) -> list[St
     """Change of recall per class of each (treated, control); a class without test images is left out."""
     view = results.view
     values = {(pair, name): each for pair in pairs for name, each in _by_class(view, *pair).items()}
-    found = accuracy_contrasts(values)
+    retrained = {name: ("recall", name[0]) for name in values if results.judged[name[0][0]].retrained}
+    found = accuracy_contrasts(values, retrained)
     return [Step(*pair, {name: each for (of, name), each in found.items() if of == pair}) for pair in pairs]
 
 
@@ -114,8 +115,8 @@ def change_findings(results: Results) -> Iterator[Finding]:
 
 
 def change_finding(step: Step, treated: str, control: str) -> Finding:
-    """Supported where a class gains, contradicted where one loses, else inconclusive."""
-    better, worse = ({name: c for name, c in step.classes.items() if c.sign == sign} for sign in (1, -1))
+    """Supported where a class gains, contradicted where one loses, else inconclusive, as with too few seeds."""
+    better, worse = ({name: c for name, c in step.classes.items() if c.differs == sign} for sign in (1, -1))
     unclear = len(step.classes) - len(better) - len(worse)
     parts = [f"raises the recall of {_listed(better)}"] if better else []
     parts += [f"lowers {'that' if better else 'the recall'} of {_listed(worse)}"] if worse else []
@@ -129,6 +130,8 @@ def change_finding(step: Step, treated: str, control: str) -> Finding:
     elif unclear:
         words += f"; for the other {formats.plural(unclear, 'class', 'classes')} no change was detected"
     verdict: Verdict = "contradicted" if worse else "supported" if better else "inconclusive"
+    if not all(each.decidable for each in step.classes.values()):
+        verdict, words = "inconclusive", f"{words}; {TOO_FEW}"
     facts = tuple(f"class-change/{step.key}/{name}" for name in named)
     return Finding(f"class-change/{step.key}", f"{words}.", verdict, facts)
 

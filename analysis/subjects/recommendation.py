@@ -86,7 +86,7 @@ def untimed_twin(results: Results, key: str) -> str:
     source = results.view.experiments[source.source] if isinstance(source, Quantization) else source
     judged, timed = results.judged.get(source.key), {*results.deployment["evaluated"], *results.deployment["model"]}
     taught = isinstance(source, Training) and source.distillation is not None
-    if not (taught and judged) or judged.control in timed or judged.change > 0:
+    if not (taught and judged) or judged.control in timed or judged.verdict == "supported":
         return ""
     reached = f"{formats.percent(results.accuracies[judged.control].mean)} %"
     shown = {"contradicted": "and is more accurate", "equivalent": "and is as accurate for what matters"}

@@ -16,7 +16,7 @@ from analysis.evidence import (
     findings,
 )
 from analysis.results import Results
-from analysis.statistics.crossed import ALPHA, Estimate
+from analysis.statistics.crossed import ALPHA, FEWEST, Estimate
 from analysis.statistics.influence import of_log_temperature
 from analysis.statistics.trust import Trust, ood_of, sampled, trust_of
 from study.kinds import McDropout, OutOfDistribution
@@ -110,8 +110,11 @@ def trust_findings(results: Results) -> Iterator[Finding]:
 def temperature_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
     """Whether the network was too sure or too modest, judged by the temperature fitted on validation images."""
     estimate, (low, high) = trust.log_temperature, _temperatures(trust)
-    if math.isnan(estimate.p) or estimate.p >= ALPHA:
+    if trust.validation_errors < FEWEST:
         verdict: Verdict = "inconclusive"
+        reading = "So few errors on validation images do not tell whether the network is too sure or too modest"
+    elif math.isnan(estimate.p) or estimate.p >= ALPHA:
+        verdict = "inconclusive"
         reading = "The network is not detectably too sure or too modest"
     elif estimate.value < 0:
         verdict, reading = "supported", "The network is too modest"

@@ -16,7 +16,7 @@ from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Ve
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
-from analysis.statistics.crossed import Estimate, estimate_of
+from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
 from analysis.statistics.trust import Trust, Uncertainty
 from analysis.subjects.trust import SELECTIVE_COVERAGE
 from study.metrics.calibration import BINS
@@ -49,6 +49,13 @@ def detection(trust: Trust, name: str) -> np.ndarray:
     return np.stack([influence.of_auroc(one, errors) for one, errors in zip(scores, wrong, strict=True)])
 
 
+def detections(trust: Trust) -> dict[str, np.ndarray]:
+    """``detection`` of every score; none where the network has too few errors, or right answers, for a test."""
+    right = trust.before.correct
+    enough = min(right.sum(), (~right).sum()) >= FEWEST
+    return {name: detection(trust, name) for name in trust.uncertainties} if enough else {}
+
+
 def strangeness(trust: Trust) -> dict[str, np.ndarray]:
     """Contributions (S, N + K) to the AUROC with which each score tells OOD from test images, where it was recorded."""
     found = {name: trust.to_ood(name) for name in trust.uncertainties}
@@ -71,8 +78,7 @@ def standing_facts(results: Results) -> Iterator[Fact]:
     """Which scores do better or worse than the network's own entropy by as much as matters, and better than chance."""
     if (trust := results.trust) is not None:
         yield Origin(standing_facts).text("protocol/auroc-margin", formats.setting(MATTERS))
-        detections = {name: detection(trust, name) for name in trust.uncertainties}
-        for task, contributions in ((ERRORS, detections), (STRANGE, strangeness(trust))):
+        for task, contributions in ((ERRORS, detections(trust)), (STRANGE, strangeness(trust))):
             gains = _gains(trust, contributions)
             at_chance = [_called(trust, name) for name, each in contributions.items() if each.mean() <= 0.5]
             for how, sign in (("better", 1), ("worse", -1)):
@@ -88,7 +94,7 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
     trust = results.trust
     if trust is None:
         return
-    yield from _ranked(trust, ERRORS, {name: detection(trust, name) for name in trust.uncertainties})
+    yield from _ranked(trust, ERRORS, detections(trust))
     yield from _ranked(trust, STRANGE, strangeness(trust))
     yield selective_finding(trust.uncertainties[trust.chosen])
 
@@ -166,17 +172,18 @@ def _numbers(each: Contrast) -> str:
 
 
 def chance_finding(task: Task, poor: Mapping[str, Estimate], rests_on: tuple[str, ...]) -> Finding:
-    """The scores that are not shown to do better than chance, those that do worse first."""
+    """The scores that are not shown to do better than chance, those that do worse first: contradicted by them."""
     told, unsure = [], f"Not shown to {task.verb} {task.what} better than chance"
     for how, below in (("Worse than chance", True), (unsure, False)):
         some = [(name, each) for name, each in poor.items() if (each.interval().high < 0.5) == below]
         if some:
             told.append(f"{how}: {formats.listing([f'{name}, {_with_interval(each)}' for name, each in some])}.")
-    return Finding(f"{task.name}-chance", " ".join(told), "contradicted", rests_on)
+    worse = any(each.interval().high < 0.5 for each in poor.values())
+    return Finding(f"{task.name}-chance", " ".join(told), "contradicted" if worse else "inconclusive", rests_on)
 
 
 def selective_finding(chosen: Uncertainty) -> Finding:
-    """What declining the least certain tenth does to the error rate of the rest."""
+    """What declining the least certain tenth does to the error rate of the rest: numbers, no test."""
     everything, kept = (_risk(chosen, coverage) for coverage in (1.0, SELECTIVE_COVERAGE))
     change = chosen.risk_at(SELECTIVE_COVERAGE) - chosen.risk_at(1)
     moves = f"takes the error rate of the answers from {everything} to {kept}"
@@ -185,8 +192,7 @@ def selective_finding(chosen: Uncertainty) -> Finding:
         f"{formats.decimal(100 * (1 - SELECTIVE_COVERAGE), 0)} % of the images "
         f"{moves if change else f'leaves the error rate of the answers at {kept}'}."
     )
-    verdict: Verdict = "supported" if change < 0 else "contradicted" if change > 0 else "inconclusive"
-    return Finding("selective/risk", sentence, verdict, ("selective/risk", "selective/risk-of-all"))
+    return Finding("selective/risk", sentence, "inconclusive", ("selective/risk", "selective/risk-of-all"))
 
 
 def _risk(uncertainty: Uncertainty, coverage: float) -> str:

@@ -7,7 +7,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from analysis.statistics.comparison import difference_squares
 from analysis.statistics.contrasts import Contrast, accuracy_contrasts, contrasts
+from analysis.statistics.crossed import over_recipes, pooled
 
 RNG = np.random.default_rng(0)
 VALUES = {"a": RNG.normal(0.4, 1, (2, 50)), "b": RNG.normal(0.0, 1, (2, 50)), "c": RNG.normal(-1, 1, (1, 30))}
@@ -62,3 +64,42 @@ def test_several_seeds_are_compared_by_images() -> None:
     image = np.append(values.mean(axis=0), [1 / 3, -1 / 3])
     p = 2 * stats.norm.sf(abs(image.mean()) / (image.std() / np.sqrt(202)))
     assert accuracy_contrasts({"a": values})["a"].p == pytest.approx(p)
+
+
+def _recipes(seeds: int, luck: float, rng: np.random.Generator) -> dict[tuple[str, int], np.ndarray]:
+    """Differences in correctness of two equal recipes on ten classes, each training with luck of its own in each."""
+    chance = np.clip(rng.beta(8, 0.7, (10, 500)), 0, 1)
+    sides = [rng.random((seeds, 10, 500)) < chance + rng.normal(0, luck, (seeds, 10, 1)) for _ in range(2)]
+    difference = sides[0].astype(float) - sides[1]
+    return {("class", number): difference[:, number] for number in range(10)}
+
+
+def test_luck_in_training_is_not_taken_for_what_a_recipe_does_to_classes() -> None:
+    rng, as_recipes, as_networks, studies = np.random.default_rng(0), 0, 0, 60
+    for _ in range(studies):
+        values = _recipes(3, 0.02, rng)
+        found = accuracy_contrasts(values, dict.fromkeys(values, ("recall", ("treated", "control"))))
+        as_recipes += any(each.sign for each in found.values())
+        as_networks += any(each.sign for each in accuracy_contrasts(values).values())
+    assert as_recipes <= 0.05 * studies < 0.3 * studies < as_networks
+
+
+def test_recipes_take_their_chance_from_all_of_a_pool() -> None:
+    values = _recipes(4, 0.0, np.random.default_rng(1))
+    retrained = {name: ("recall", ("treated", "control")) for name in values}
+    squares = {name: difference_squares(each, np.zeros_like(each)) for name, each in values.items()}
+    spread = np.mean([each.between_seeds / each.interaction for each in squares.values()])
+    chance = pooled({("treated", "control", str(name)): each for name, each in squares.items()})
+    assert chance and chance.overdispersion == pytest.approx(spread)
+    raw = [over_recipes(each, chance).p for each in squares.values()]
+    found = accuracy_contrasts(values, retrained)
+    assert [each.p for each in found.values()] == pytest.approx(multipletests(raw, method="holm")[1])
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_seeds_differ_without_a_verdict_on_recipes(seeds: int) -> None:
+    values = {"a": np.tile([1.0] * 40 + [0.0] * 60, (seeds, 1))}
+    (found,) = accuracy_contrasts(values, {"a": ("recall", ("treated", "control"))}).values()
+    assert (found.differs, found.sign, found.decidable) == (1, 0, False)
+    assert contrasts(values, {"a": ("any", ("treated", "control"))})["a"].sign == 0
+    assert accuracy_contrasts(values)["a"].sign == 1

@@ -26,6 +26,7 @@ from analysis.statistics.crossed import (
     over_recipes,
     planned,
     pooled,
+    seeds_for_equivalence,
     seeds_needed,
 )
 
@@ -152,3 +153,27 @@ def test_seeds_to_come_are_as_those_that_were_seen() -> None:
     assert squares.with_seeds(3).between_images == pytest.approx(squares.between_images)
     more = squares.with_seeds(6)
     assert more.of_images / 6 == pytest.approx(squares.of_images / 3)
+
+
+def test_what_is_not_a_number_has_no_p() -> None:
+    assert math.isnan(Estimate(math.nan, math.nan, math.inf).p) and Estimate(0.0, 0.0, math.inf).p == 1.0
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.5, -0.8])
+def test_power_of_equivalence_is_how_often_both_tests_reject(mean: float) -> None:
+    rng, margin, n = np.random.default_rng(0), 1.0, 40
+    error = 2.0 / math.sqrt(n)
+    samples = rng.normal(mean, 2.0, (20_000, n))
+    found = (
+        np.abs(samples.mean(axis=1)) + stats.t.ppf(0.95, n - 1) * samples.std(axis=1, ddof=1) / math.sqrt(n) < margin
+    )
+    assert Estimate(mean, error, n - 1).power_of_equivalence(margin, 0.05) == pytest.approx(found.mean(), abs=0.015)
+
+
+def test_seeds_for_equivalence_have_the_power_that_is_said_where_nothing_differs() -> None:
+    squares = MeanSquares(0.0, 0.05, 0.05, 0.05, 3, 10_000)
+    chance, alpha = Chance(1.0, 20.0, 10.0), 0.05 / 17
+    seeds = seeds_for_equivalence(squares, chance, 0.003, alpha)
+    assert seeds is not None
+    powers = [planned(squares, chance, each).power_of_equivalence(0.003, alpha) for each in (seeds - 1, seeds)]
+    assert powers[0] < 0.8 <= powers[1]

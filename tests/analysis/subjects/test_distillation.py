@@ -53,6 +53,14 @@ def test_verdict_is_on_agreement_with_the_teacher(sign: int, verdict: str, words
     assert told.verdict == verdict and f"gives its teacher’s answer {words} its twin" in told.sentence
 
 
+def test_too_few_seeds_say_what_these_networks_do_and_end_in_no_verdict() -> None:
+    changes = {name: Contrast(0.01, 0, 0, 0.01, decidable=False) for name in (AGREEMENT, ERRORS, CALIBRATION)}
+    shares = dict.fromkeys(changes, 0.5)
+    told = passed_on_finding(PassedOn("s", "c", shares, shares, changes), "the student", "its twin")
+    assert told.verdict == "inconclusive" and "answer more often than its twin" in told.sentence
+    assert told.sentence.endswith("this is about these networks, as a verdict on recipes takes 3 seeds or more.")
+
+
 def test_twins_stand_beside_the_teacher_of_their_students(results: Results, empty: Results) -> None:
     (told,) = start_findings(results)
     teacher = results.view.runs_of("level5/teacher-1")[0].metrics["teacher"]

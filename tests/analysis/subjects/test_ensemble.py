@@ -11,10 +11,13 @@ from sklearn.metrics import roc_auc_score
 from analysis import formats
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast
+from analysis.statistics.crossed import FEWEST
 from analysis.subjects.ensemble import (
+    _hesitation,
     diversity,
     ensemble_facts,
     ensemble_findings,
+    introduced_finding,
     members,
     members_finding,
     overlap,
@@ -81,8 +84,10 @@ def test_rules_that_do_not_differ_from_the_plain_mean_are_told_by_the_largest_di
 
 
 def test_errors_that_a_vote_introduces_are_where_its_best_member_was_unsure(results: Results) -> None:
-    told = next(found for found in ensemble_findings(results) if found.name == "ensemble/introduced")
     assert results.ensemble is not None
+    few, many = (replace(results.ensemble, broken=number) for number in (FEWEST - 1, FEWEST))
+    none, told = (introduced_finding(*_hesitation(results, each), each) for each in (few, many))
+    assert none.verdict == "inconclusive" and "AUROC" not in none.sentence and "too few to tell" in none.sentence
     vote, best = (
         results.view.predictions(key)[0] for key in (results.ensemble.best_vote, results.ensemble.best_member)
     )
@@ -129,5 +134,10 @@ def test_caption_of_members_says_in_few_words_what_the_chosen_vote_does(results:
     table, ensemble = members(results, {}), results.ensemble
     assert table is not None and ensemble is not None
     words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}
-    change = results.judged[ensemble.best_vote].change
-    assert table.caption.startswith(f"The vote chosen {words[change]} its best member on validation. ")
+    judged = results.judged[ensemble.best_vote]
+    assert table.caption.startswith(f"The vote chosen {words[judged.change]} the member that is best on validation. ")
+    same = replace(judged, p_equivalence=0.01)
+    table = members(replace(results, judged=results.judged | {ensemble.best_vote: same}), {})
+    assert table is not None and table.caption.startswith(
+        "The vote chosen differs by less than matters from the member"
+    )

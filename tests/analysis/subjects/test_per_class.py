@@ -142,3 +142,10 @@ def test_many_classes_that_change_are_counted() -> None:
         "the recall of 6 classes, from c5 (+6.00) to c0 (+1.00) points"
         in change_finding(Step("k", "c", told), "a", "b").sentence
     )
+
+
+def test_too_few_seeds_change_classes_of_these_networks_alone() -> None:
+    told = {"cat": Contrast(0.05, 0, 0, 0.01, decidable=False), "dog": Contrast(0.01, 0, 0, 0.5, decidable=False)}
+    finding = change_finding(Step("k", "c", told), "A", "B")
+    assert finding.verdict == "inconclusive" and finding.sentence.startswith("A raises the recall of cat (+5.00 points")
+    assert finding.sentence.endswith("this is about these networks, as a verdict on recipes takes 3 seeds or more.")

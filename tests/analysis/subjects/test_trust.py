@@ -15,9 +15,16 @@ from analysis import formats
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import Estimate
-from analysis.statistics.trust import OodScores
+from analysis.statistics.trust import OodScores, Uncertainty
 from analysis.subjects import uncertainty
-from analysis.subjects.calibration import FEWEST, flattered_finding, flattering
+from analysis.subjects.calibration import (
+    FEWEST,
+    flattered_finding,
+    flattering,
+    overconfidence,
+    sure_errors,
+    surely_wrong_finding,
+)
 from analysis.subjects.trust import (
     calibration_facts,
     calibration_finding,
@@ -34,6 +41,7 @@ from analysis.subjects.uncertainty import (
     STRANGE,
     chance_finding,
     detection,
+    detections,
     ranking_facts,
     ranking_finding,
     standing_facts,
@@ -151,9 +159,32 @@ def test_words_of_a_ranking_follow_its_tests(differences: dict[str, float], verd
     )
 
 
+def test_too_few_errors_carry_no_test_of_confidence(results: Results) -> None:
+    assert results.trust is not None
+    told = temperature_finding(
+        replace(results.trust, validation_errors=FEWEST - 1, log_temperature=Estimate(-3, 0.1, 9))
+    )
+    assert told.verdict == "inconclusive" and told.sentence.startswith("So few errors on validation images do not tell")
+    labels = np.arange(200) % 2
+    sure = np.full((1, 200), 0.995)
+    probs = np.where(labels == np.arange(2)[:, None], sure, 1 - sure).T[None]
+    perfect = Uncertainty("entropy", "Entropy", 1 - sure, probs, labels)
+    assert overconfidence(perfect) is None
+    finding = surely_wrong_finding(*sure_errors(perfect), "the network", None)
+    assert finding.verdict == "inconclusive" and finding.sentence == (
+        "Of the 0 errors of the network, 0 are made with a confidence of 90 % or more; of the 200 answers given with "
+        "such confidence that is 0.00 %, 95 % CI 0.00 to 1.88."
+    )
+    trust = replace(results.trust, uncertainties=results.trust.uncertainties | {"entropy": perfect})
+    assert detections(trust) == {}
+
+
 def test_scores_worse_than_chance_are_told_apart_from_those_not_shown_to_be_better() -> None:
     poor = {"entropy": Estimate(0.3, 0.01, math.inf), "information": Estimate(0.51, 0.1, math.inf)}
-    told = chance_finding(STRANGE, poor, ()).sentence
+    found = chance_finding(STRANGE, poor, ())
+    assert found.verdict == "contradicted"
+    assert chance_finding(STRANGE, {"information": poor["information"]}, ()).verdict == "inconclusive"
+    told = found.sentence
     assert told.startswith("Worse than chance: entropy, 0.300 (95 % CI 0.280 to 0.320). Not shown to ")
     assert "information, 0.510" in told.partition("Not shown")[2]
 
