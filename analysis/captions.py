@@ -22,11 +22,12 @@ def join(*sentences: str) -> str:
 
 def accuracy_interval(results: Results) -> str:
     """What the interval of an accuracy is and which variability it covers."""
-    covered = "the sampling of test images"
+    covered, fewest = "the sampling of test images", min((a.seeds for a in results.accuracies.values()), default=0)
     if _seeds(results) > 1:
+        few = fewest < _seeds(results)
         return (
-            f"Means over n = {_seeds(results)} seeds on {_images(results)}; 95 % intervals cover {covered} and chance "
-            "in training."
+            f"Means over {'up to ' * few}n = {_seeds(results)} seeds on {_images(results)}; 95 % intervals cover "
+            f"{covered} and{', of several seeds,' * few} chance in training."
         )
     return (
         f"One seed, n = {_images(results)}; 95 % Wilson intervals, which cover {covered}, not "
@@ -41,9 +42,14 @@ def difference_interval(results: Results) -> str:
         "(Holm, Shaffer)."
     )
     if any(judged.comparison.about == "recipes" for judged in results.judged.values()):
+        few = (
+            ""
+            if all(judged.decidable for judged in results.judged.values())
+            else f" or seeds are fewer than {MIN_SEEDS}"
+        )
         return (
             "Differences: 95 % intervals and p cover seeds and test images (crossed analysis of variance); where "
-            f"nothing was retrained, test images alone; {family}"
+            f"nothing was retrained{few}, test images alone; {family}"
         )
     test = "Bonett-Price intervals, exact McNemar test" if _seeds(results) == 1 else "paired z intervals and tests"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from analysis import fonts
 from analysis.statistics.comparison import Accuracy
@@ -102,11 +103,12 @@ def log_axis(axes: Axes) -> None:
     """A logarithmic x-axis with at least three round ticks, if not too narrow for any, and hardly more."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    digits: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
-    locators = [LogLocator(subs=each, numticks=100) for each in digits]
-    shown = [sum(low <= tick <= high for tick in each.tick_values(low, high)) for each in locators]
-    enough = [locator for locator, ticks in zip(locators, shown, strict=True) if ticks >= 3]
-    axes.xaxis.set_major_locator(enough[0] if enough else locators[-1])
+    digits: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 4, 6, 8), (1, 1.5, 2, 3, 5, 7))
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [
+        [tick for power in powers for digit in each if low <= (tick := digit * 10.0**power) <= high] for each in digits
+    ]
+    axes.xaxis.set_major_locator(FixedLocator(next((each for each in ticks if len(each) >= 3), ticks[-1])))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
 

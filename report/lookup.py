@@ -18,6 +18,7 @@ from study.records import Plan
 
 Found = TypeVar("Found")
 Float = TypeVar("Float", Table, Figure)
+LINE = 68  # characters of a command on a line, a continuation's backslash left out
 RUNS_IN_FULL = 2  # more runs than this are counted by experiment; provenance.json names them all
 
 
@@ -202,6 +203,19 @@ class Lookup:
         switches = self.evidence.facts.get("study/switches")
         given += switches.text.split() if switches else []
         return [shlex.join(["invoke", "study", *given]), shlex.join(["invoke", "report", "--study", plan.study])]
+
+    @property
+    def command_lines(self) -> list[str]:
+        """The same in lines that fit a page, which a shell reads as they are."""
+        lines: list[str] = []
+        for command in self.commands:
+            lines.append("")
+            for part in map(shlex.quote, shlex.split(command)):
+                if len(lines[-1]) + len(part) > LINE:
+                    lines[-1] += " \\"
+                    lines.append("   ")
+                lines[-1] += f" {part}" if lines[-1] else part
+        return lines
 
 
 def _runs(runs: Sequence[str]) -> str:

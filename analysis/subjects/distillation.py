@@ -143,7 +143,10 @@ def passed_on_findings(results: Results) -> Iterator[Finding]:
 
 
 def passed_on_finding(each: PassedOn, taught: str, untaught: str) -> Finding:
-    """Supported where the student agrees more with its teacher than its twin does; inconclusive with too few seeds."""
+    """Supported where the student repeats more of its teacher's errors than its twin does, contradicted where fewer.
+
+    Agreement decides nothing, as more accurate networks agree more often in any case. Inconclusive with too few seeds.
+    """
     closer = each.differences[AGREEMENT].differs
     verb = {1: "more often than", -1: "less often than", 0: "not detectably more often than"}[closer]
     words = [
@@ -156,9 +159,9 @@ def passed_on_finding(each: PassedOn, taught: str, untaught: str) -> Finding:
     better = {1: "its calibration error is larger", -1: "its calibration error is smaller"}
     told = better.get(each.differences[CALIBRATION].differs, "its calibration error is not detectably different")
     words.append(f"{told} ({_numbers(each, CALIBRATION)})")
-    verdict: Verdict = {1: "supported", -1: "contradicted"}.get(closer, "inconclusive")  # type: ignore[assignment]
+    repeats = each.differences[ERRORS].sign if ERRORS in each.differences else 0
+    verdict: Verdict = {1: "supported", -1: "contradicted"}.get(repeats, "inconclusive")  # type: ignore[assignment]
     if not each.differences[AGREEMENT].decidable:
-        verdict = "inconclusive"
         words.append(TOO_FEW)
     named = tuple(f"{side}/{each.key}/{name}" for name in each.differences for side in ("passed-on", "not-passed-on"))
     return Finding(f"passed-on/{each.key}", f"{'; '.join(words)}.", verdict, named)

@@ -156,7 +156,11 @@ def open_finding(name: str, wanted: Mapping[str, int | None], compared: int, bri
         words += f"; {images}"
     elif brief:
         words += f"; {formats.plural(max(more.values()), 'seed')} of each recipe would find {found} in "
-        words += f"{formats.count(len(more))} of them" + ", the others need more test images" * bool(without)
+        words += (
+            ("all" if len(more) == len(wanted) else formats.count(len(more)))
+            + " of them"
+            + ", the others need more test images" * bool(without)
+        )
     else:
         told = [f"{formats.count(seeds)} for {phrase}" for phrase, seeds in more.items()]
         listed = f"from {told[0]} to {told[-1]}" if len(told) > MANY else formats.listing(told)

@@ -80,7 +80,8 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
     if rules := _rules(results, ensemble):
         yield rules_finding({phrase(key): each for key, each in rules.items()}, phrase(plain))
     if ensemble.broken:
-        yield introduced_finding(*_hesitation(results, ensemble), ensemble)
+        many = len(results.view.seeds_of(ensemble.best_vote)) > 1
+        yield introduced_finding(*_hesitation(results, ensemble), ensemble, many)
 
 
 def _others(results: Results, ensemble: Ensemble) -> dict[str, Contrast]:
@@ -163,10 +164,16 @@ def _hesitation(results: Results, ensemble: Ensemble) -> tuple[float, float, Est
     )
 
 
-def introduced_finding(there: float, elsewhere: float, auroc: Estimate, ensemble: Ensemble) -> Finding:
-    """How many errors the vote mends and introduces, and how sure the best member was of those it introduces."""
+def introduced_finding(
+    there: float, elsewhere: float, auroc: Estimate, ensemble: Ensemble, many: bool = False
+) -> Finding:
+    """How many errors the vote mends and introduces, and how sure the best member was of those it introduces.
+
+    Whose seed it is is said where there are ``many``.
+    """
     fixed, broken = formats.plural(ensemble.fixed, "error"), formats.count(ensemble.broken)
-    words = f"Against its best member the ensemble mends {fixed} and introduces {broken}"
+    whose = f"the ensemble of seed {ensemble.seed}" if many else "the ensemble"
+    words = f"Against its best member {whose} mends {fixed} and introduces {broken}"
     numbers = (
         f"its median confidence there {formats.percent(there)} %, {formats.percent(elsewhere)} % on its other right "
     )

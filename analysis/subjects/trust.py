@@ -157,11 +157,13 @@ def uncertainty_finding(trust: Trust, gain: Estimate, runs: tuple[str, ...] = ()
         "was detected"
     )
     if verdict != "inconclusive":
-        left = "fewer" if verdict == "supported" else "more"
-        words = f"Declining images by {whose}, {left} errors are left than by entropy of the single model"
+        more = "fewer" if verdict == "supported" else "more"
+        words = f"Declining images by {whose} leaves {more} errors than declining them by entropy of the single model"
     bounds = f"95 % CI {formats.points_interval(-interval.high, -interval.low)} points"
     numbers = f"AURC {formats.percent(chosen.aurc)} % against {formats.percent(trust.before.aurc)} %"
-    sentence = f"{words} ({numbers}; difference {bounds}, {formats.p_phrase(gain.p)})."
+    sentence = (
+        f"{words} ({numbers}; difference {formats.points(-gain.value)} points, {bounds}, {formats.p_phrase(gain.p)})."
+    )
     names = (f"uncertainty/aurc-{trust.chosen}", "uncertainty/aurc-entropy")
     return Finding("uncertainty/gain", sentence, verdict, names, _claim(trust, gain, "points", verdict, runs))
 

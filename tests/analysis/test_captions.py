@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from analysis.captions import accuracy_interval, difference_interval, join
 from analysis.results import Results
 
@@ -21,3 +23,21 @@ def test_caption_of_three_seeds_is_about_recipes(three_seeds: Results) -> None:
 
 def test_empty_sentences_leave_no_gap() -> None:
     assert join("A.", "", "B.") == "A. B."
+
+
+def test_captions_do_not_claim_more_seeds_than_a_row_has(three_seeds: Results) -> None:
+    (key, accuracy), (other, judged) = (
+        next(iter(three_seeds.accuracies.items())),
+        next(iter(three_seeds.judged.items())),
+    )
+    assert "Means over n = 3 seeds" in accuracy_interval(three_seeds)
+    assert "or seeds are fewer" not in difference_interval(three_seeds)
+    few = replace(judged, retrained=True, comparison=replace(judged.comparison, about="networks", seeds=1))
+    mixed = replace(
+        three_seeds,
+        accuracies=three_seeds.accuracies | {key: replace(accuracy, seeds=1)},
+        judged=three_seeds.judged | {other: few},
+    )
+    assert "Means over up to n = 3 seeds" in accuracy_interval(mixed)
+    assert "of several seeds, chance in training" in accuracy_interval(mixed)
+    assert "where nothing was retrained or seeds are fewer than 3, test images alone" in difference_interval(mixed)

@@ -120,7 +120,7 @@ def test_labels_are_spread_just_enough(requested: list[float], expected: list[fl
 @pytest.mark.parametrize(
     ("low", "high", "shown"),
     [(0.7, 1.9, [0.7, 1.0, 1.5]), (0.002, 0.012, [0.002, 0.005, 0.01]), (0.5, 20.0, [1, 3, 10]),
-     (0.001, 0.2, [0.001, 0.01, 0.1])],
+     (0.001, 0.2, [0.001, 0.01, 0.1]), (0.0033, 0.0095, [0.004, 0.006, 0.008])],
 )  # fmt: skip
 def test_a_logarithmic_axis_has_few_round_ticks_whatever_it_spans(low: float, high: float, shown: list[float]) -> None:
     axes = style.canvas(1.0).subplots()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -118,6 +119,9 @@ def test_the_commands_name_every_flag_that_a_rerun_needs_as_a_shell_reads_them()
         *("--study", "a study", "--deterministic"),
     ]
     assert report == ["invoke", "report", "--study", "a study"]
+    as_printed = "\n".join(lookup.command_lines).replace("invoke", "printf '%s\\0'")
+    read = subprocess.run(["bash", "-c", as_printed], capture_output=True, text=True, check=True).stdout.split("\0")
+    assert read == [*study[1:], *report[1:], ""] and max(map(len, lookup.command_lines)) < 80
 
 
 def test_the_commands_name_no_flag_that_was_not_given() -> None:

@@ -53,6 +53,15 @@ def test_verdict_is_on_agreement_with_the_teacher(sign: int, verdict: str, words
     assert told.verdict == verdict and f"gives its teacher’s answer {words} its twin" in told.sentence
 
 
+def test_agreement_that_accuracy_explains_is_nothing_passed_on() -> None:
+    changes = {AGREEMENT: Contrast(0.01, 0, 0, 0.01), ERRORS: Contrast(-0.01, 0, 0, 0.01)}
+    changes[CALIBRATION] = Contrast(0.0, 0, 0, 1.0)
+    shares = dict.fromkeys(changes, 0.5)
+    told = passed_on_finding(PassedOn("s", "c", shares, shares, changes), "the student", "its twin")
+    assert told.verdict == "contradicted" and "answer more often than its twin" in told.sentence
+    assert "it repeats fewer of the teacher’s errors" in told.sentence
+
+
 def test_too_few_seeds_say_what_these_networks_do_and_end_in_no_verdict() -> None:
     changes = {name: Contrast(0.01, 0, 0, 0.01, decidable=False) for name in (AGREEMENT, ERRORS, CALIBRATION)}
     shares = dict.fromkeys(changes, 0.5)

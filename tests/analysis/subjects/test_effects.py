@@ -53,6 +53,10 @@ def test_undecided_comparisons_say_how_many_seeds_would_find_what_matters() -> N
         "3 of 7 comparisons are undecided. Seeds that would find the smallest difference that matters: 9 for this and "
         "54 for that. For those, to find the smallest difference that matters takes more test images."
     )
+    told = open_finding("open/study", {"this": 9, "that": 5}, 7, brief=True)
+    assert told.sentence.endswith(
+        "9 seeds of each recipe would find the smallest difference that matters in all of them."
+    )
     told = open_finding("open/study", {"this": 9, "those": None}, 7, brief=True)
     assert told.sentence == (
         "2 of 7 comparisons are undecided; 9 seeds of each recipe would find the smallest difference that matters in "
