@@ -161,7 +161,7 @@ def passed_on_finding(each: PassedOn, taught: str, untaught: str) -> Finding:
     words.append(f"{told} ({_numbers(each, CALIBRATION)})")
     repeats = each.differences[ERRORS].sign if ERRORS in each.differences else 0
     verdict: Verdict = {1: "supported", -1: "contradicted"}.get(repeats, "inconclusive")  # type: ignore[assignment]
-    if not each.differences[AGREEMENT].decidable:
+    if any(change.differs and not change.decidable for change in each.differences.values()):
         words.append(TOO_FEW)
     named = tuple(f"{side}/{each.key}/{name}" for name in each.differences for side in ("passed-on", "not-passed-on"))
     return Finding(f"passed-on/{each.key}", f"{'; '.join(words)}.", verdict, named)

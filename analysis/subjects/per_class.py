@@ -130,7 +130,7 @@ def change_finding(step: Step, treated: str, control: str) -> Finding:
     elif unclear:
         words += f"; for the other {formats.plural(unclear, 'class', 'classes')} no change was detected"
     verdict: Verdict = "contradicted" if worse else "supported" if better else "inconclusive"
-    if not all(each.decidable for each in step.classes.values()):
+    if parts and not all(each.decidable for each in step.classes.values()):
         verdict, words = "inconclusive", f"{words}; {TOO_FEW}"
     facts = tuple(f"class-change/{step.key}/{name}" for name in named)
     return Finding(f"class-change/{step.key}", f"{words}.", verdict, facts)
