@@ -349,7 +349,7 @@ def _draw_changes(results: Results, axes: Axes, changed: Sequence[Step]) -> None
     for step, offset in zip(changed, offsets, strict=True):
         shade = style.colour(results.view, step.key)
         for name, change in step.classes.items():
-            row, fill = results.view.classes.index(name), shade if change.sign else "white"
+            row, fill = results.view.classes.index(name), shade if change.differs else "white"
             axes.plot([100 * change.low, 100 * change.high], [row + offset] * 2, color=shade, lw=1.0)
             axes.plot(100 * change.difference, row + offset, "o", mfc=fill, mec=shade, ms=4)
     axes.axvline(0, color=style.GREY, lw=0.7, zorder=0)
