@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
-from study import files, records
+from study import files, machine, records
 from study.data import datasets
 from study.description import Level
 from study.design import levels
@@ -86,6 +87,8 @@ def designed() -> Iterator[None]:
         patch.setattr(levels, "_modules", lambda: chosen)
         patch.setattr(datasets, "load", lambda *arguments: load(*arguments[:4]))  # no description, which has no hash
         patch.setattr(runner, "slowdown_now", lambda threads: 1.0)  # takes longer than the runs
+        peaks = count(10**9)  # no two runs take the same memory
+        patch.setattr(machine, "peak_memory_bytes", lambda _: next(peaks))
         yield
 
 
