@@ -18,7 +18,7 @@ from study.records import Run
 LEVEL = 3
 ROW = 0.74  # inches
 SHADES = {"image": "#FFFFFF", "linear": "#FBE9DD", "attention": "#DDF0E8"}
-SHADES |= dict.fromkeys(("mean", "maximum", "dropout"), "#F2F2F2")
+SHADES |= dict.fromkeys(("mean", "dropout"), "#F2F2F2")
 BACKBONE = "#E3EEF6"
 Block: TypeAlias = tuple[str, str]  # name, and what leaves it
 

@@ -34,7 +34,7 @@ def _flow(model: Classifier, x: Tensor) -> Iterator[Block]:
         attention = f"{model.architecture.attention.upper()} attention"
         yield attention, list(x.shape[1:]), _parameters(model.attention)
     pooled = list(model.pooled(x).shape[1:])
-    yield getattr(model.backbone, "pooling", "mean"), pooled, 0
+    yield "mean", pooled, 0
     if model.dropout.p:
         yield f"dropout {model.dropout.p:g}", pooled, 0
     yield "linear", list(model.head(x).shape[1:]), _parameters(model.classifier)

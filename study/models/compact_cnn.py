@@ -76,21 +76,12 @@ class Block(nn.Module):
         return self.activation(self.pool(self.norm(x) + bias))  # the same; a runtime folds norm and bias
 
 
-class GlobalMaxPool(nn.Module):
-    """Maximum over space, (N, C, H, W) -> (N, C); a plain pooling layer, as every runtime knows it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.max_pool2d(x, [x.shape[-2], x.shape[-1]]).flatten(1)
-
-
 class CompactCNN(nn.Module):
     """From-scratch CNN for images (N, 3, S, S) of some 32 px, 64 if ``deep``; ``width`` is the first stage's channels.
 
     Like timm's networks it offers ``forward_features`` -> (N, 4·width, 3, 3), ``forward_head``
     -> (N, 4·width), ``num_features`` and ``head_hidden_size``.
     """
-
-    pooling = "maximum"
 
     def __init__(self, width: int, deep: bool = False) -> None:
         super().__init__()
@@ -100,7 +91,7 @@ class CompactCNN(nn.Module):
             *(nn.Sequential(Block(i, o, pooled=2), Block(o, o)) for i, o in zip(widths, widths[1:], strict=False))
         )
         self.num_features = self.head_hidden_size = widths[-1]
-        self.pool = GlobalMaxPool()
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def forward_features(self, x: Tensor) -> Tensor:
         return self.stages(self.stem(x))

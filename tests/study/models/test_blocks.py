@@ -23,7 +23,7 @@ def test_blocks_hold_every_parameter_and_end_in_the_classes() -> None:
 def test_own_networks_are_opened_up_and_show_attention_and_dropout() -> None:
     names = [name for name, _, _ in blocks_of(build(SMALL, 10, seed=0), 32)]
     stages = ["image", "stem", "stage 1", "stage 2", "stage 3"]
-    assert names == [*stages, "SE attention", "maximum", "dropout 0.2", "linear"]
+    assert names == [*stages, "SE attention", "mean", "dropout 0.2", "linear"]
 
 
 def test_a_timm_backbone_is_one_block() -> None:
