@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -141,7 +142,13 @@ class Lookup:
 
     def tellable(self, name: str) -> bool:
         """Whether the finding is there or may still come: a complete study may have no such finding."""
-        return name in self.evidence.findings or self._may_come(name)
+        return name in self.evidence.findings or (self._may_come(name) and not self._settled(name))
+
+    def _settled(self, name: str) -> bool:
+        """Whether what a finding would be about is there: all runs of its level, or other findings of its subject."""
+        if levels := re.findall(r"level\d+", name):
+            return not any(map(self.pending, levels))
+        return any(other.startswith(f"{name.partition('/')[0]}/") for other in self.evidence.findings)
 
     def possible(self, name: str) -> bool:
         """Whether the name is there or may still come: for what some complete studies do not have."""

@@ -50,9 +50,11 @@ def teacher_facts(results: Results) -> Iterator[Fact]:
 
 @facts
 def latency_facts(results: Results) -> Iterator[Fact]:
-    """How much sooner int8 models answer than their float32 forms, and how much smaller they are."""
+    """Where models were timed, and how much sooner int8 ones answer, and smaller they are, than their float32 forms."""
     view = results.view
     made = Origin(deployment_frame, view.names(*(latency.key for latency in view.of_kind(Latency))))
+    if timed := [run for latency in view.of_kind(Latency) for run in view.runs_of(latency.key)]:
+        yield made.text("latency/processor", str(timed[-1].environment["processor"]))
     for speed in int8_speeds(results):
         yield made.number(f"latency/{speed.key}/speedup", speed.full / speed.int8, 2)
         yield made.number(f"size/{speed.key}/ratio", speed.smaller, 1)

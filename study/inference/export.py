@@ -32,7 +32,8 @@ class Deployed(nn.Module):
         self.model, self.size, self.count = model, size, count
 
     def forward(self, images: Tensor) -> Tensor:
-        shown = classifier.views(classifier.prepare(images, self.size, self.model), self.count)
+        prepared = classifier.prepare(images, self.size, self.model).contiguous()  # as the weights, see _for_tracing
+        shown = classifier.views(prepared, self.count)
         if len(shown) == 1:
             return self.model(shown[0])
         # One pass over all of them: with every layer twice weights are shared, and quantisers fail on that.
@@ -59,7 +60,7 @@ def serialized(module: nn.Module, example: Tensor) -> bytes:
     with _quiet(), torch.inference_mode():
         try:
             program = torch.onnx.export(
-                _out_of_place(module).eval(),
+                _for_tracing(module).eval(),
                 (example,),
                 dynamo=True,
                 verbose=False,
@@ -73,9 +74,13 @@ def serialized(module: nn.Module, example: Tensor) -> bytes:
     return _without_traces(program.model_proto).SerializeToString(deterministic=True)
 
 
-def _out_of_place(model: nn.Module) -> nn.Module:
-    """A copy that computes the same without in-place activations, which take the tracer a third longer."""
-    copied = copy.deepcopy(model).cpu()
+def _for_tracing(model: nn.Module) -> nn.Module:
+    """A copy that computes the same without in-place activations, which take the tracer a third longer.
+
+    Its weights are not channels-last, which means nothing in ONNX: torch 2.11 spells out strides, on which ONNX
+    Runtime's shape inference fails.
+    """
+    copied = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)
     for module in copied.modules():
         if getattr(module, "inplace", False):
             setattr(module, "inplace", False)  # noqa: B010 (nn.Module declares no such attribute)

@@ -63,6 +63,12 @@ def test_name_without_an_experiment_waits_while_any_run_is_missing() -> None:
     assert _lookup("level2/augmented/seed-0").fact("oracle/accuracy") is None
 
 
+def test_what_a_complete_level_or_a_subject_told_of_lacks_will_not_come() -> None:
+    lookup = _lookup("level2/augmented/seed-0")
+    assert [lookup.tellable(f"open/level{level}") for level in (1, 2)] == [False, True]
+    assert [lookup.tellable(name) for name in ("pass-mark/study", "oracle/gain")] == [False, True]
+
+
 def test_figure_listed_as_pending_waits_though_all_runs_are_there() -> None:
     lookup = _lookup("figure/gradcam")
     assert lookup.figure("gradcam") is None

@@ -53,6 +53,10 @@ def test_speedup_compares_a_model_with_its_own_quantised_form(results: Results, 
     assert fact.value == pytest.approx(timed["level5/student", "float32"] / 0.7)
 
 
+def test_latencies_are_those_of_the_processor_that_timed_them(results: Results, named: Callable) -> None:
+    assert named(latency_facts(results))["latency/processor"].text == "Synthetic CPU"
+
+
 @pytest.mark.parametrize(
     ("full", "int8", "verdict"),
     [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")],
