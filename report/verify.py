@@ -102,7 +102,7 @@ def names_of(lookup: Lookup) -> list[str]:
     """What the plan and the reader's settings call things, which may hold digits."""
     plan, data, own = lookup.plan, lookup.plan.dataset, lookup.settings.texts
     named = [*own, *lookup.command_lines, *data.classes, plan.study, data.title, data.notice, f"{data.image_size} px"]
-    named += [level.title for level in plan.levels]
+    named += [*(level.title for level in plan.levels), *lookup.failed]
     return named + [name for each in plan.experiments for name in (each.title, each.phrase, each.differs, each.key)]
 
 

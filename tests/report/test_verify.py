@@ -198,6 +198,13 @@ def test_every_number_about_many_or_unequal_classes_has_a_source(changes: dict[s
     assert [*without_source(passages(page), names_of(lookup)), *contradicted(lookup)] == []
 
 
+def test_names_of_failed_runs_are_no_numbers_without_a_source(written: Written, evidence: Evidence) -> None:
+    lookup = Lookup(dataclasses.replace(evidence, failed=("level1/finetuned/seed-1",)), read_plan(written.study))
+    page = render("html", lookup, written.drawings, marked=True)
+    assert "level1/finetuned/seed-1 failed" in page
+    assert [*without_source(passages(page), names_of(lookup))] == []
+
+
 def test_without_a_report_the_user_is_told_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"no report.html in .*; write it with `invoke report` first"):
         verify(fabricate(tmp_path, planned=experiments(1)))
