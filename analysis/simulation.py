@@ -30,17 +30,25 @@ DISCORDANT, TOSSED = 0.045, 1 / 3
 HARD = 2 * DISCORDANT  # half of the coins tossed twice differ
 ACCURACY = 1 - HARD / 2
 WATCHED = "level2/plain"  # the comparison whose power is measured
-SEEDS, SHIFTS = (1, 3, 5, 10), (0.0, 0.0015, 0.003)
+SEEDS, SHIFTS, WILD = (1, 3, 5, 10), (0.0, 0.0015, 0.003), 0.008
 
 
 @dataclass(frozen=True)
 class World:
-    """What is true: by how much treated recipes are better, and chance in training (sd), in fractions."""
+    """What is true: by how much treated recipes are better, and chance in training (sd), in fractions.
+
+    Where there is such a thing, every fifth recipe is ``wild`` and trains by that much chance.
+    """
 
     images: int = 10_000
     seeds: int = 3
     shift: float = 0.0
+    wild: float | None = None
     gains: Mapping[str, float] = field(default_factory=dict)
+
+    def chance(self, key: str) -> float:
+        """Chance in training of a recipe."""
+        return self.shift if self.wild is None or trained().index(key) % 5 else self.wild
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,12 @@ def plan() -> tuple[tuple[str, str, bool], ...]:
     return tuple((each.key, each.control, not isinstance(each, Quantization)) for each in found if each.control)
 
 
+@cache
+def trained() -> tuple[str, ...]:
+    """Whatever is trained for these comparisons, sorted."""
+    return tuple(sorted({key for treated, control, retrained in plan() if retrained for key in (treated, control)}))
+
+
 def studies(world: World, number: int, rng: np.random.Generator) -> Iterator[MadeUp]:
     """So many studies of a world."""
     for _ in range(number):
@@ -67,7 +81,7 @@ def studies(world: World, number: int, rng: np.random.Generator) -> Iterator[Mad
         for treated, control, retrained in plan():
             for key in (control, treated)[: 1 + retrained]:
                 if key not in right:
-                    luck[key] = rng.normal(0, world.shift, world.seeds)
+                    luck[key] = rng.normal(0, world.chance(key), world.seeds)
                     right[key] = _tossed(world, hard, luck[key] + world.gains.get(key, 0.0), rng)
             if not retrained:
                 luck[treated] = luck[control]
@@ -203,12 +217,13 @@ def _too_sure(seen: Answers) -> tuple[np.ndarray, np.ndarray]:
 
 
 def of_comparisons(number: int, rng: np.random.Generator) -> Iterator[dict[str, float]]:
-    """A row per number of seeds and shift, rates in percent, effects in points."""
-    for seeds, shift in product(SEEDS, SHIFTS):
-        world = World(seeds=seeds, shift=shift)
-        row = {"shift": shift} | verdicts(world, number, rng)
-        row |= power(world, number, rng) if seeds >= MIN_SEEDS else {}
-        yield {"seeds": seeds} | {name: 100 * value for name, value in row.items()}
+    """A row per number of seeds, shift and chance of wild recipes, rates in percent, effects in points."""
+    worlds = [World(seeds=seeds, shift=shift) for seeds, shift in product(SEEDS, SHIFTS)]
+    worlds += [World(seeds=seeds, shift=SHIFTS[1], wild=WILD) for seeds in SEEDS if seeds >= MIN_SEEDS]
+    for world in worlds:
+        row = {"shift": world.shift, "wild": world.wild or np.nan} | verdicts(world, number, rng)
+        row |= power(world, number, rng) if world.seeds >= MIN_SEEDS else {}
+        yield {"seeds": world.seeds} | {name: 100 * value for name, value in row.items()}
 
 
 def of_scores(number: int, rng: np.random.Generator) -> Iterator[dict[str, float]]:

@@ -17,6 +17,7 @@ from analysis.statistics.crossed import (
     Estimate,
     MeanSquares,
     assumed,
+    chance_of,
     over_networks,
     over_recipes,
     planned,
@@ -211,7 +212,7 @@ def compare(
     squares = difference_squares(treated, control)
     seeds, images = treated.shape
     recipes = retrained and seeds >= MIN_SEEDS
-    estimate = over_recipes(squares, chance or squares.own) if recipes else over_networks(squares)
+    estimate = over_recipes(squares, chance_of(squares, chance)) if recipes else over_networks(squares)
     interval = estimate.interval()
     p, test = estimate.p, "crossed analysis of variance" if recipes else PAIRED
     if seeds == 1:
@@ -247,7 +248,8 @@ def resolution(
     squares = difference_squares(treated, control)
     seeds, images = treated.shape
     if retrained:
-        chance = chance or (assumed(squares, per_seed) if seeds == 1 else squares.own)
+        unknown = seeds == 1 and chance is None
+        chance = assumed(squares, per_seed) if unknown else chance_of(squares, chance)
         found = over_recipes(squares, chance) if seeds >= MIN_SEEDS else planned(squares, chance, MIN_SEEDS)
         seen = found.detectable(alpha)
         equivalent = seeds_for_equivalence(squares, chance, margin, alpha)

@@ -10,7 +10,16 @@ from typing import TypeVar
 import numpy as np
 
 from analysis.statistics.comparison import difference_squares, holm, mcnemar
-from analysis.statistics.crossed import ALPHA, MIN_SEEDS, Estimate, MeanSquares, over_networks, over_recipes, pooled
+from analysis.statistics.crossed import (
+    ALPHA,
+    MIN_SEEDS,
+    Estimate,
+    MeanSquares,
+    chance_of,
+    over_networks,
+    over_recipes,
+    pooled,
+)
 
 Name = TypeVar("Name", bound=Hashable)
 # Of a difference between recipes: with which others it tells chance in training, and the experiments it is of.
@@ -85,7 +94,7 @@ def _estimates(squares: Mapping[Name, MeanSquares], retrained: Mapping[Name, Ret
         pools[pool][(*pair, repr(name))] = squares[name]
     chances = {pool: pooled(each) for pool, each in pools.items()}
     return {
-        name: over_recipes(each, chances[recipes[name][0]] or each.own) if name in recipes else over_networks(each)
+        name: over_recipes(each, chance_of(each, chances[recipes[name][0]])) if name in recipes else over_networks(each)
         for name, each in squares.items()
     }
 

@@ -8,7 +8,7 @@ McCulloch 1992, chapter 4, https://doi.org/10.1002/9780470316856).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -26,6 +26,7 @@ MIN_SEEDS = 3
 # normal law does not hold.
 FEWEST = 5
 MANY_SEEDS = 1000
+TINY = 1e-6
 # Between trainings that differ in nothing but chance, on 10,000 test images: Jordan 2023,
 # https://arxiv.org/abs/2304.01910. Stands in where no experiment was repeated.
 SEED_SD = 0.0015
@@ -82,16 +83,31 @@ class Chance:
     """Chance in training: how much more seeds vary than independent images would make them, as a ratio.
 
     Mean square between seeds over that of the interaction, 1 where trainings differ by each image's own luck alone.
-    It was estimated with ``degrees`` of freedom, to which a further seed adds ``per_seed``.
+    It was estimated with ``degrees`` of freedom, to which a further seed adds ``per_seed``. ``prior`` says how much
+    alike the comparisons are that it was estimated from: for each of them it is worth so many degrees of freedom of
+    that comparison's own, infinitely many where they do not differ.
     """
 
     overdispersion: float
     degrees: float
     per_seed: float
+    prior: float = math.inf
+
+    def of(self, squares: MeanSquares) -> Chance:
+        """Of one comparison: its own seeds' and that of all, weighed as much as they are alike.
+
+        The moderated variance of Smyth 2004, https://doi.org/10.2202/1544-6115.1027, about the mean; never less than
+        independent images make.
+        """
+        if squares.seeds == 1 or math.isinf(self.prior):
+            return self
+        own, degrees = squares.own, self.prior + squares.own.degrees
+        spread = (self.prior * self.overdispersion + own.degrees * own.overdispersion) / degrees
+        return replace(self, overdispersion=max(1.0, spread), degrees=min(degrees, self.degrees))
 
     def with_seeds(self, seeds: int) -> Chance:
         """As well as so many seeds would tell it."""
-        return replace(self, degrees=self.per_seed * (seeds - 1))
+        return replace(self, degrees=min(self.prior + seeds - 1, self.per_seed * (seeds - 1)))
 
 
 @dataclass(frozen=True)
@@ -174,7 +190,28 @@ def pooled(squares: Mapping[tuple[str, ...], MeanSquares]) -> Chance | None:
         return None
     repeats = {pair: each.seeds - 1 for pair, each in usable.items()}
     spread = sum(repeats[pair] * each.own.overdispersion for pair, each in usable.items()) / sum(repeats.values())
-    return Chance(spread, degrees_together(repeats), degrees_together(dict.fromkeys(usable, 1)))
+    alike = prior_degrees([each.own for each in usable.values()])
+    return Chance(spread, degrees_together(repeats), degrees_together(dict.fromkeys(usable, 1)), alike)
+
+
+def prior_degrees(seen: Sequence[Chance]) -> float:
+    """Degrees of freedom that the mean is worth for each, infinite where they do not vary more than by chance.
+
+    From the variance of their logarithms, of which chance makes a known part: Smyth 2004, section 6.2.
+    """
+    from scipy import optimize, special
+
+    halves = np.array([each.degrees / 2 for each in seen])
+    logs = np.log([max(each.overdispersion, TINY) for each in seen]) - special.digamma(halves) + np.log(halves)
+    excess = float(logs.var(ddof=1) - special.polygamma(1, halves).mean()) if len(seen) > 1 else 0.0
+    if excess <= 0:
+        return math.inf
+    return 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - excess, TINY, 1 / TINY))
+
+
+def chance_of(squares: MeanSquares, together: Chance | None) -> Chance:
+    """Chance in training of one comparison, as it and all others ``together`` show it, or by itself where none do."""
+    return together.of(squares) if together else squares.own
 
 
 def degrees_together(repeats: Mapping[tuple[str, ...], int]) -> float:

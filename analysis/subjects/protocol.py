@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -80,6 +81,8 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
         made = Origin(pooled, results.view.names(*results.judged))
         yield made.number("protocol/overdispersion", spread, 2)
         yield made.number("protocol/degrees-of-freedom", results.chance.degrees, 1)
+        if math.isfinite(results.chance.prior):
+            yield made.number("protocol/prior-degrees", results.chance.prior, 1)
     bins = _default(expected_calibration_error, "bins")
     yield Origin(expected_calibration_error).text("protocol/bins", formats.count(bins))
     trainer = Origin("study.training.trainer.Trainer.optimizer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,13 @@ from analysis.statistics.crossed import (
     Estimate,
     MeanSquares,
     assumed,
+    chance_of,
     degrees_together,
     over_networks,
     over_recipes,
     planned,
     pooled,
+    prior_degrees,
     seeds_for_equivalence,
     seeds_needed,
 )
@@ -89,6 +92,35 @@ def test_chance_is_pooled_over_what_was_repeated() -> None:
     assert chance.overdispersion == pytest.approx((2 * 3.0 + 1 * 2.0) / 3)
     assert chance.degrees == pytest.approx(9 / 3)
     assert pooled({("e", "f"): MeanSquares.of(values(seeds=1))}) is None
+
+
+@pytest.mark.parametrize("prior", [1.0, 3.0, 6.0])
+def test_prior_degrees_are_found_again_where_variances_are_drawn_with_them(prior: float) -> None:
+    """The model of Smyth 2004: a comparison's variance is prior degrees × a constant / a draw of chi square."""
+    rng = np.random.default_rng(5)
+    true = prior * 2.0 / rng.chisquare(prior, 20_000)
+    assert prior_degrees([Chance(each, 2, 1) for each in true * rng.chisquare(2, 20_000) / 2]) == pytest.approx(
+        prior, rel=0.15
+    )
+
+
+def test_variances_that_differ_by_chance_alone_are_pooled() -> None:
+    alike = np.random.default_rng(6).chisquare(2, (200, 17))
+    found = [prior_degrees([Chance(each, 2, 1) for each in study]) for study in alike]
+    assert np.mean(np.isinf(found)) > 0.4 and np.median(found) > 10
+    assert prior_degrees([Chance(5.0, 2, 1)]) == math.inf
+
+
+def test_chance_of_a_comparison_lies_between_its_own_and_that_of_all() -> None:
+    squares, together = MeanSquares(0.01, 0.045, 9 * 0.045, 0.045, 3, 10_000), Chance(2.0, 20.0, 10.0, prior=3.0)
+    found = together.of(squares)
+    assert (found.overdispersion, found.degrees) == (pytest.approx((3 * 2.0 + 2 * 9.0) / 5), pytest.approx(5))
+    assert together.of(replace(squares, between_seeds=0.0)).overdispersion == pytest.approx(6 / 5)
+    assert replace(together, overdispersion=1.1).of(replace(squares, between_seeds=0.0)).overdispersion == 1.0
+    assert together.of(squares.with_seeds(1)) == together and replace(together, degrees=4.0).of(squares).degrees == 4
+    assert replace(together, prior=math.inf).of(squares).overdispersion == 2.0
+    assert found.with_seeds(6).degrees == pytest.approx(3 + 5)
+    assert chance_of(squares, together) == found and chance_of(squares, None) == squares.own
 
 
 def test_interval_and_p_are_students() -> None:

@@ -44,6 +44,14 @@ def test_chance_in_training_is_told_where_it_was_measured(three_seeds: Results) 
     assert printed["protocol/degrees-of-freedom"] == three_seeds.chance.degrees
 
 
+@pytest.mark.parametrize(("prior", "told"), [(math.inf, {}), (3.5, {"protocol/prior-degrees": "3.5"})])
+def test_that_recipes_differ_in_chance_is_told(three_seeds: Results, prior: float, told: dict[str, str]) -> None:
+    assert three_seeds.chance is not None
+    results = replace(three_seeds, chance=replace(three_seeds.chance, prior=prior))
+    texts = {fact.name: fact.text for fact in protocol_facts(results)}
+    assert {name: text for name, text in texts.items() if name == "protocol/prior-degrees"} == told
+
+
 def test_recipe_prints_stage_by_stage() -> None:
     stages = (Stage(3, 1e-3, 32, Augmentation(flip=True), mixup=0.2), Stage(4, 5e-4, 64, schedule="constant"))
     trained = Trained(Architecture("resnet18", pretrained=True), Recipe(stages, 128, "adamw", 0.05, 0.1))
