@@ -32,7 +32,7 @@ def architecture(results: Results, findings: Findings) -> Figure | None:
     names = list(shown)
     caption = join(
         f"The {formats.plural(len(shown), 'network')} of level 3.",
-        "Every box gives what leaves it (channels × height × width) and its trainable parameters.",
+        "Every box gives what leaves it (channels × height × width) and its parameters.",
     )
     alt = f"Block diagrams of {', '.join(names)}"
     return Figure("architecture", caption, lambda: _draw(shown), alt)

@@ -39,13 +39,13 @@ def plan_facts(results: Results) -> Iterator[Fact]:
 
 @facts
 def teacher_facts(results: Results) -> Iterator[Fact]:
-    """Which network each teacher is, by the first seed, and how right it is; means over seeds."""
+    """Which network each teacher is, perhaps another with another seed, and how right it is; means over seeds."""
     view = results.view
     for answers in view.of_kind(TeacherAnswers):
         made = Origin(TeacherAnswers.carry_out, view.names(answers.key))
         yield made.percent(f"teacher-accuracy/{answers.key}", view.metric(answers.key, "teacher_validation_accuracy"))
-        teacher = view.runs_of(answers.key)[0].metrics["teacher"]
-        yield made.text(f"teacher-name/{answers.key}", view.phrase(teacher))
+        teachers = dict.fromkeys(view.phrase(run.metrics["teacher"]) for run in view.runs_of(answers.key))
+        yield made.text(f"teacher-name/{answers.key}", " or, with another seed, ".join(teachers))
 
 
 @facts

@@ -38,13 +38,15 @@ def effects(results: Results, findings: Findings) -> Table | None:
     power = f"power {formats.setting(POWER)}" + (
         f" by {formats.plural(MIN_SEEDS, 'seed')}, where networks were retrained fewer times" if few else ""
     )
+    about = {each.comparison.about for each in results.judged.values()}
+    networks = ", of votes and int8 models over images alone" if len(about) > 1 else ""
     caption = join(
         takeaway(results),
         "Difference in test accuracy from the control, in points; arrow: as the plan expects it. Drawn: the same "
         f"interval on one scale for all rows, the line at zero; {FILLED}. Detectable: the true difference found with "
         f"{power}. Training: time of the treated networks, for a vote of all members.",
         counted(results),
-        f"Each interval is of one comparison; p is adjusted for all {len(results.judged)}.",
+        f"Each interval is of one comparison{networks}; p is adjusted for all {len(results.judged)}.",
     )
     return Table("effects", caption, HEAD, tuple(rows), "llclcrrrr", dense=True)
 

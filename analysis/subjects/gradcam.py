@@ -167,7 +167,7 @@ def attention_finding(
     treated, control = names
     interval = f"95 % CI {formats.percent_interval(changed.low, changed.high)}"
     differ = f"give different answers on {formats.percent(changed.mean)} % of the test images"
-    words = f"{formats.sentence_case(treated)} and {control} {differ}"
+    words = f"{formats.sentence_case(treated)} and {control} of the same seed {differ}"
     verdict: Verdict = "inconclusive"
     if reseeded is None:
         words += f" ({interval}), and how many another seed alone would change is not known"

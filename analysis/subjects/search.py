@@ -57,14 +57,15 @@ def search(results: Results, findings: Findings) -> Figure | None:
     if not searches:
         return None
     key = searches[0].key
-    run, trials = results.view.runs_of(key)[0], results.view.trials(key)
+    runs, trials = results.view.runs_of(key), results.view.trials(key)
+    run, which = runs[0], "One search" if len(runs) == 1 else "The search with the first seed"
     reached = [trial["value"] for trial in trials if trial["state"] == "COMPLETE"]
     span = f"{formats.percent(min(reached))} to {formats.percent(max(reached))} %"
     caption = join(
         f"The trials that the search completes reach {span} on validation.",
         f"Accuracy of its {formats.plural(len(trials), 'trial')} over each parameter; crosses: "
         f"{formats.count(_pruned(trials))} stopped early, shown at their last accuracy; filled: the trial chosen.",
-        "One search; it covers no variation between searches.",
+        f"{which}; it covers no variation between searches.",
     )
     alt = "Validation accuracy of each search trial against learning rate, weight decay and label smoothing"
     data = pd.json_normalize(trials).to_dict("list")
