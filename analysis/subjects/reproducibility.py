@@ -31,6 +31,8 @@ def environment_facts(results: Results) -> Iterator[Fact]:
     yield every.megabytes("study/memory", max(each["peak_memory_bytes"] for each in environments), digits=0)
     if switches := [f"--{name}" for name in ("compile", "deterministic") if environment.get(name)]:
         yield last.text("study/switches", " ".join(switches))
+    if environment["device"] != "cpu":
+        yield last.text("study/kernels", "as here" if environment.get("deterministic") else "which was not done here")
     for package, version in environment["versions"].items():
         yield last.text(f"version/{package}", str(version))
 

@@ -40,6 +40,17 @@ def test_switches_that_change_predictions_are_told(results: Results, named: Call
     del run.environment["deterministic"]
 
 
+@pytest.mark.parametrize(("deterministic", "told"), [(True, "as here"), (False, "which was not done here")])
+def test_kernels_of_a_gpu_are_told(
+    results: Results, named: Callable, monkeypatch: pytest.MonkeyPatch, deterministic: bool, told: str
+) -> None:
+    assert "study/kernels" not in named(environment_facts(results))
+    where = results.view.own_runs[-1].environment
+    monkeypatch.setitem(where, "device", "cuda")
+    monkeypatch.setitem(where, "deterministic", deterministic)
+    assert named(environment_facts(results))["study/kernels"].text == told
+
+
 def test_environment_adds_up_compute_level_by_level(results: Results) -> None:
     table = environment(results, {})
     assert table is not None
