@@ -294,7 +294,9 @@ def _draw_reliability(axes: Axes, uncertainty: Uncertainty, shade: str, label: s
     shown = bins.count > 0
     areas = 6 + MOST * bins.count[shown] / bins.count.max()
     look: dict[str, Any] = {"facecolors": shade if filled else "white", "edgecolors": shade, "linewidths": 1.0}
-    axes.scatter(100 * bins.confidence[shown], 100 * bins.accuracy[shown], areas, label=label, zorder=2, clip_on=False, **look)
+    axes.scatter(
+        100 * bins.confidence[shown], 100 * bins.accuracy[shown], areas, label=label, zorder=2, clip_on=False, **look
+    )
 
 
 def _draw_risks(results: Results, axes: Axes, trust: Trust) -> None:
