@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from study.experiment import Architecture, Views
 from study.inference.export import to_onnx
-from study.models.classifier import Classifier, build
+from study.models.classifier import Classifier, build, prepare
 
 MOBILENET, OWN = "mobilenetv3_small_100", "compact_cnn_small"
 SIZES = {MOBILENET: 48, OWN: 32}
@@ -31,19 +31,14 @@ def random_images(count: int, seed: int = 0) -> np.ndarray:
 def classifier(name: str) -> Classifier:
     """A random classifier in eval mode whose batch norms know the images and whose logits spread."""
     model = build(Architecture(name, attention="se" if name == OWN else "", dropout=0.2), classes=10, seed=0)
+    x: Tensor = prepare(torch.from_numpy(random_images(32)), SIZES[name], model)
     with torch.no_grad():
-        _settle_batch_norms(model, SIZES[name])
-        model.classifier.weight.mul_(50)
-    return model.eval()
-
-
-def _settle_batch_norms(model: Classifier, size: int) -> None:
-    from study.models.classifier import prepare
-
-    x: Tensor = prepare(torch.from_numpy(random_images(32)), size, model)
-    model.train()
-    for _ in range(20):
-        model(x)
+        model.train()
+        for _ in range(20):
+            model(x)
+        model.eval().classifier.weight.mul_(50)
+        model.classifier.bias.sub_(model(x).mean(dim=0))  # or one class would always win
+    return model
 
 
 @cache
