@@ -27,7 +27,7 @@ def test_three_seeds_cover_the_truth_and_seldom_find_what_is_not_there(shift: fl
 
 
 def test_recipes_that_vary_more_than_others_are_seldom_found_better(rng: np.random.Generator) -> None:
-    """Pooled as if all varied alike, a seventh of such studies had a false verdict."""
+    """Pooled as if all varied alike, an eighth of such studies had a false verdict."""
     world = World(seeds=3, shift=0.0015, wild=0.008)
     found = [any(false(world, each) for each in judged(study)) for study in studies(world, 2 * STUDIES, rng)]
     assert np.mean(found) <= 0.1
