@@ -13,6 +13,7 @@ from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
+from analysis.statistics.crossed import FEWEST
 from analysis.view import StudyView
 from study.kinds import Training
 from study.metrics.calibration import probabilities
@@ -111,7 +112,10 @@ def passed_on(results: Results) -> list[PassedOn]:
 
 
 def _measured(*trio: list[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Of student and twin, contributions (S, N) whose means are the three measures."""
+    """Of student and twin, contributions (S, N) whose means are the three measures.
+
+    Errors are not shared where a teacher makes fewer than ``FEWEST``.
+    """
     students, twins, teachers = trio
     wrong = np.stack([~teacher.correct for teacher in teachers])
     both = []
@@ -119,7 +123,7 @@ def _measured(*trio: list[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarra
         same = np.stack([a.predicted == b.predicted for a, b in zip(networks, teachers, strict=True)]).astype(float)
         gaps = np.stack([influence.of_ece(probabilities(p.logits), p.labels) for p in networks])
         measures = {AGREEMENT: same, CALIBRATION: gaps}
-        if wrong.any():
+        if wrong.sum(axis=1).min() >= FEWEST:
             measures[ERRORS] = influence.of_ratio(same, wrong)
         both.append(measures)
     return {name: (values, both[1][name]) for name, values in both[0].items()}

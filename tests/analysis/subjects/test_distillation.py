@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast
+from analysis.statistics.crossed import FEWEST
 from analysis.subjects.distillation import (
     AGREEMENT,
     CALIBRATION,
@@ -18,6 +22,7 @@ from analysis.subjects.distillation import (
     start_findings,
 )
 from study.metrics.calibration import expected_calibration_error, probabilities
+from study.records import Predictions
 
 
 def test_measures_are_those_of_the_predictions(results: Results) -> None:
@@ -32,6 +37,24 @@ def test_measures_are_those_of_the_predictions(results: Results) -> None:
     ece = expected_calibration_error(probabilities(twin.logits), twin.labels)
     assert mobile.untaught[CALIBRATION] == pytest.approx(ece)
     assert mobile.differences[ERRORS].difference == pytest.approx(mobile.taught[ERRORS] - mobile.untaught[ERRORS])
+
+
+@pytest.mark.parametrize(("errors", "told"), [(FEWEST - 1, False), (FEWEST, True)])
+def test_few_errors_of_a_teacher_are_not_compared(
+    results: Results, monkeypatch: pytest.MonkeyPatch, errors: int, told: bool
+) -> None:
+    paired = results.view.paired
+
+    def with_errors(_: object, *keys: str) -> list[list[Predictions]]:
+        *others, (teacher,) = paired(*keys)
+        logits = np.eye(teacher.logits.shape[1])[teacher.labels]
+        logits[:errors] = np.roll(logits[:errors], 1, axis=1)
+        return [*others, [replace(teacher, logits=logits)]]
+
+    monkeypatch.setattr(type(results.view), "paired", with_errors)
+    for each in passed_on(results):
+        assert (ERRORS in each.differences) == told
+        assert ("errors" in passed_on_finding(each, "the student", "its twin").sentence) == told
 
 
 def test_students_of_one_teacher_are_one_family(results: Results, empty: Results) -> None:
