@@ -24,8 +24,7 @@ from study.kinds import Kind, Search, Training
 
 LEVEL = Level(2, "regularisation", step=True)
 FULL = Augmentation(flip=True, crop=4, rotation=10.0, jitter=0.2)
-MILD = Augmentation(flip=True, crop=3, rotation=5.0, jitter=0.1)
-SHORT = 3  # epochs up to which fine-tuning gets the mild augmentation; tried for one, where it beat the full one
+SHORT = 3  # epochs up to which fine-tuning gets the light augmentation, as it has no time for more
 STRONG = Augmentation(flip=True, crop=4, rotation=15.0, jitter=0.4, cutout=8)
 LIGHT = Augmentation(flip=True, crop=2)
 LONG_SCRATCH = Augmentation(flip=True, crop=4, cutout=8)
@@ -42,7 +41,7 @@ def scratch_augmentation(epochs: int) -> Augmentation:
 def augmented(preset: Preset) -> Training:
     """The full recipe, which every later fine-tuning run starts from, on the plain backbone."""
     budget = preset.transfer
-    augmentation = MILD if budget.stage.epochs <= SHORT else FULL
+    augmentation = LIGHT if budget.stage.epochs <= SHORT else FULL
     recipe = Recipe(
         (replace(budget.stage, augmentation=augmentation),),
         budget.batch_size,
