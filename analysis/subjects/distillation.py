@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from analysis.statistics.crossed import FEWEST
 from analysis.view import StudyView
 from study.kinds import Training
 from study.metrics.calibration import probabilities
-from study.records import Predictions
+from study.records import Run
 
 AGREEMENT, ERRORS, CALIBRATION = "agreement", "shared-errors", "calibration"
 
@@ -37,13 +38,27 @@ class PassedOn:
     differences: dict[str, Contrast]
 
 
-def students(view: StudyView) -> Iterator[tuple[Training, str]]:
-    """Every student of a single teacher that has a twin, with its teacher's key by the first seed."""
+@dataclass(frozen=True)
+class Lesson:
+    """Three runs of one seed: a student, its untaught twin, and the teacher whose answers the student learned from."""
+
+    student: Run
+    twin: Run
+    teacher: Run
+
+
+def lessons(view: StudyView) -> dict[tuple[str, str], list[Lesson]]:
+    """Lessons of every student of a single teacher, by its key and its twin's; with another seed another may teach."""
+    found: dict[tuple[str, str], list[Lesson]] = {}
     for student in view.of_kind(Training):
-        if student.distillation and len(student.distillation.answers) == 1 and student.control in view.experiments:
-            for run in view.runs_of(student.distillation.answers[0])[:1]:
-                if run.metrics["teacher"] in view.runs:
-                    yield student, run.metrics["teacher"]
+        if student.distillation and len(student.distillation.answers) == 1:
+            keys = (student.key, student.control, student.distillation.answers[0])
+            for seed in view.seeds_of(*keys):
+                taught, twin, answers = (view.runs[key][seed] for key in keys)
+                teacher = view.runs.get(answers.metrics["teacher"], {}).get(seed)
+                if teacher and taught.predicts() and twin.predicts() and teacher.predicts():
+                    found.setdefault(keys[:2], []).append(Lesson(taught, twin, teacher))
+    return found
 
 
 @dataclass(frozen=True)
@@ -59,27 +74,31 @@ class Start:
 def start_findings(results: Results) -> Iterator[Finding]:
     """What there is to pass on."""
     view, known = results.view, results.accuracies
-    found = [(student.control, teacher) for student, teacher in students(view)]
-    pairs = [(twin, teacher) for twin, teacher in found if twin in known and teacher in known]
-    if pairs:
-        teacher, twins = pairs[0][1], [twin for twin, its in pairs if its == pairs[0][1]]
+    if taught := lessons(view):
+        teachers = [lesson.teacher for lesson in next(iter(taught.values()))]
+        twins = [twin for _, twin in taught]
         starts = [Start(view.phrase(key), known[key].mean, view.metric(key, "train_accuracy")) for key in twins]
-        named = tuple(f"accuracy/{key}" for key in (teacher, *twins))
-        fitted = view.metric(teacher, "train_accuracy")
-        yield start_finding(known[teacher].mean, fitted, starts, named)
+        keys = list(dict.fromkeys(run.key for run in teachers))
+        reached, fitted = (mean(run.metrics[name] for run in teachers) for name in ("test_accuracy", "train_accuracy"))
+        named = tuple(f"accuracy/{key}" for key in (*keys, *twins))
+        yield start_finding(reached, fitted, starts, named, len(keys))
 
 
-def start_finding(teacher: float, fitted: float, twins: Sequence[Start], named: tuple[str, ...]) -> Finding:
+def start_finding(
+    teacher: float, fitted: float, twins: Sequence[Start], named: tuple[str, ...], teachers: int = 1
+) -> Finding:
     """Where twins stand beside their teacher, whose accuracies on test and on training images come first.
 
+    They are means over seeds, which may have several ``teachers``.
     Contradicted where a twin is no less accurate than the teacher or, with less than half of its accuracy on training
     images, has hardly learned; these are numbers, no tests.
     """
     reached = [f"{each.phrase} {formats.percent(each.accuracy)} %" for each in twins]
-    words = [f"On test images the teacher reaches {formats.listing([f'{formats.percent(teacher)} %', *reached])}."]
+    who, reach, be = ("teacher", "reaches", "is") if teachers == 1 else ("teachers", "reach on average", "are")
+    words = [f"On test images the {who} {reach} {formats.listing([f'{formats.percent(teacher)} %', *reached])}."]
     unlearnt = [each for each in twins if each.fitted < fitted / 2]
     if ahead := [each.phrase for each in twins if each not in unlearnt and each.accuracy >= teacher]:
-        words.append(f"The teacher is no more accurate there than {formats.listing(ahead)}.")
+        words.append(f"The {who} {be} no more accurate there than {formats.listing(ahead)}.")
     for each in unlearnt:
         words.append(
             f"{formats.sentence_case(each.phrase)} is right on only {formats.percent(each.fitted)} % of its training "
@@ -90,12 +109,8 @@ def start_finding(teacher: float, fitted: float, twins: Sequence[Start], named: 
 
 
 def passed_on(results: Results) -> list[PassedOn]:
-    """Every student of a single teacher that has a run in common with its twin and its teacher."""
-    view, measured = results.view, {}
-    for student, teacher in students(view):
-        trio = view.paired(student.key, student.control, teacher)
-        if trio[0]:
-            measured[student.key, student.control] = _measured(*trio)
+    """Every student of a single teacher, with its twin."""
+    measured = {pair: _measured(each) for pair, each in lessons(results.view).items()}
     changes = {
         (pair, name): taught - untaught for pair, each in measured.items() for name, (taught, untaught) in each.items()
     }
@@ -111,12 +126,13 @@ def passed_on(results: Results) -> list[PassedOn]:
     ]
 
 
-def _measured(*trio: list[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _measured(taught: Sequence[Lesson]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Of student and twin, contributions (S, N) whose means are the three measures.
 
     Errors are not shared where a teacher makes fewer than ``FEWEST``.
     """
-    students, twins, teachers = trio
+    runs = zip(*((lesson.student, lesson.twin, lesson.teacher) for lesson in taught), strict=True)
+    students, twins, teachers = ([run.predictions("test") for run in each] for each in runs)
     wrong = np.stack([~teacher.correct for teacher in teachers])
     both = []
     for networks in (students, twins):
@@ -132,8 +148,10 @@ def _measured(*trio: list[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarra
 @facts
 def passed_on_facts(results: Results) -> Iterator[Fact]:
     """Each measure of student and twin."""
+    taught = lessons(results.view)
     for each in passed_on(results):
-        made = Origin(passed_on, results.view.names(each.key, each.control))
+        teachers = (lesson.teacher.key for lesson in taught[each.key, each.control])
+        made = Origin(passed_on, results.view.names(each.key, each.control, *teachers))
         for name in each.differences:
             yield made.percent(f"passed-on/{each.key}/{name}", each.taught[name])
             yield made.percent(f"not-passed-on/{each.key}/{name}", each.untaught[name])

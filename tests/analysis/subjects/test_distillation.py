@@ -22,7 +22,7 @@ from analysis.subjects.distillation import (
     start_findings,
 )
 from study.metrics.calibration import expected_calibration_error, probabilities
-from study.records import Predictions
+from study.records import Predictions, Run
 
 
 def test_measures_are_those_of_the_predictions(results: Results) -> None:
@@ -39,19 +39,34 @@ def test_measures_are_those_of_the_predictions(results: Results) -> None:
     assert mobile.differences[ERRORS].difference == pytest.approx(mobile.taught[ERRORS] - mobile.untaught[ERRORS])
 
 
+def test_each_seed_is_compared_with_its_own_teacher(two_seeds: Results) -> None:
+    view = two_seeds.view
+    answers = dict(view.runs["level5/teacher-1"])
+    first, second = [key for key in view.experiments if key in ("level1/finetuned", "level3/scratch-cnn")]
+    for seed, teacher in enumerate((first, second)):
+        answers[seed] = replace(answers[seed], metrics=answers[seed].metrics | {"teacher": teacher})
+    changed = replace(two_seeds, view=replace(view, runs={**view.runs, "level5/teacher-1": answers}))
+    (mobile, *_) = passed_on(changed)
+    teachers = view.predictions(first)[0], view.predictions(second)[1]
+    agreed = [(a.predicted == b.predicted).mean() for a, b in zip(view.predictions(mobile.key), teachers, strict=True)]
+    assert mobile.taught[AGREEMENT] == pytest.approx(np.mean(agreed))
+    (told,), reached = start_findings(changed), 100 * np.mean([teacher.correct.mean() for teacher in teachers])
+    assert told.sentence.startswith(f"On test images the teachers reach on average {reached:.2f} %, ")
+
+
 @pytest.mark.parametrize(("errors", "told"), [(FEWEST - 1, False), (FEWEST, True)])
 def test_few_errors_of_a_teacher_are_not_compared(
     results: Results, monkeypatch: pytest.MonkeyPatch, errors: int, told: bool
 ) -> None:
-    paired = results.view.paired
+    teacher, predictions = results.view.runs_of("level5/teacher-1")[0].metrics["teacher"], Run.predictions
 
-    def with_errors(_: object, *keys: str) -> list[list[Predictions]]:
-        *others, (teacher,) = paired(*keys)
-        logits = np.eye(teacher.logits.shape[1])[teacher.labels]
+    def with_errors(run: Run, split: str) -> Predictions:
+        found = predictions(run, split)
+        logits = np.eye(found.logits.shape[1])[found.labels]
         logits[:errors] = np.roll(logits[:errors], 1, axis=1)
-        return [*others, [replace(teacher, logits=logits)]]
+        return replace(found, logits=logits) if run.key == teacher else found
 
-    monkeypatch.setattr(type(results.view), "paired", with_errors)
+    monkeypatch.setattr(Run, "predictions", with_errors)
     for each in passed_on(results):
         assert (ERRORS in each.differences) == told
         assert ("errors" in passed_on_finding(each, "the student", "its twin").sentence) == told
