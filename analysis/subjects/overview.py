@@ -155,16 +155,23 @@ def conclusions(results: Results) -> Iterator[Finding]:
 
 
 class Taken(NamedTuple):
-    """A step to a level: its verdict, by how much accuracy differs from the level before, whether it can be decided."""
+    """A step to a level: its verdict, whether it can be decided, and how accuracy differs from the level before."""
 
     verdict: Verdict
     difference: float
+    low: float
+    high: float
     decidable: bool = True
 
     @classmethod
     def of(cls, step: Judged) -> Taken:
         """As it was judged."""
-        return cls(step.verdict, step.comparison.difference, step.decidable)
+        found = step.comparison
+        return cls(step.verdict, found.difference, found.low, found.high, step.decidable)
+
+    def __str__(self) -> str:
+        interval = formats.points_interval(self.low, self.high)
+        return f"{formats.points(self.difference)} points, 95 % CI {interval}"
 
 
 def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int, Taken]) -> Finding:
@@ -178,11 +185,11 @@ def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int
     }
     told = []
     for kind, (one, many) in words.items():
-        found = {str(n): formats.points(step.difference) for n, step in sorted(steps.items()) if step[::2] == kind}
+        found = {str(n): str(step) for n, step in sorted(steps.items()) if (step.verdict, step.decidable) == kind}
         if found:
             named = f"step{'s' * (len(found) > 1)} to level{'s' * (len(found) > 1)} {formats.listing([*found])}"
             does = one if len(found) == 1 else many
-            told.append(f"the {named} {does} ({formats.listing([*found.values()])} points)")
+            told.append(f"the {named} {does} ({'; '.join(found.values())})")
     (first, (start, _)), *_, (last, (end, _)) = path.items()
     reached = formats.listing([formats.percent(accuracy) for _, accuracy in path.values()])
     sentence = (

@@ -75,15 +75,17 @@ def test_pass_marks_are_told_together_missed_ones_first() -> None:
 
 def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> None:
     path = {1: ("the first", 0.88), 2: ("the second", 0.93), 3: ("the third", 0.928), 4: ("the last", 0.976)}
-    steps = {4: Taken("supported", 0.01), 2: Taken("supported", 0.05), 3: Taken("inconclusive", -0.002)}
+    steps = {4: Taken("supported", 0.01, 0.0075, 0.0125), 2: Taken("supported", 0.05, 0.04, 0.06)}
+    steps[3] = undecided = Taken("inconclusive", -0.002, -0.005, 0.001)
     told = conclusion_finding(path, steps)
     assert told.sentence == (
         "From level 1 (the first) to level 4 (the last) the test accuracy of the models selected is 88.00, 93.00, "
         "92.80 and 97.60 %; each against the model that the level before selects, the steps to levels 2 and 4 are "
-        "shown to raise accuracy (+5.00 and +1.00 points) and the step to level 3 is undecided (−0.20 points)."
+        "shown to raise accuracy (+5.00 points, 95 % CI +4.00 to +6.00; +1.00 points, 95 % CI +0.75 to +1.25) and the "
+        "step to level 3 is undecided (−0.20 points, 95 % CI −0.50 to +0.10)."
     )
-    few = conclusion_finding(path, steps | {3: Taken("inconclusive", -0.002, decidable=False)})
-    assert few.sentence.endswith("and the step to level 3 has no verdict with so few seeds (−0.20 points).")
+    few = conclusion_finding(path, steps | {3: undecided._replace(decidable=False)})
+    assert "and the step to level 3 has no verdict with so few seeds (−0.20 points, " in few.sentence
     assert told.verdict == "supported" and "difference/level3-over-previous" in told.facts
 
 
