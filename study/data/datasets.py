@@ -19,6 +19,7 @@ from study.data import listing, sources, store
 from study.data.listing import Listing
 from study.data.store import Images
 from study.description import Channels, DataDescription, Description
+from study.errors import StudyError, printable
 from study.experiment import Subset
 
 IMAGE_SIZE = 32  # the least that is stored; CIFAR-10's own
@@ -78,9 +79,17 @@ class Dataset:
         parts = (self.numbered(name).astype("<i8").tobytes() for name in PARTS)
         return hashlib.sha256(b"|".join(parts)).hexdigest()
 
-    def of(self, split: str, first: int | None = None) -> Images:
-        """Images (N, 3, S, S) of a split, or the ``first`` of them: copied in memory, or still in their file."""
-        chosen = getattr(self, split)[:first]
+    def spread(self, split: str, count: int) -> Tensor:
+        """At most so many indices of a split, evenly spaced, as a source may list one class after the other."""
+        there = getattr(self, split)
+        return there[torch.linspace(0, len(there) - 1, min(count, len(there))).round().long()]
+
+    def of(self, split: str) -> Images:
+        """Images (N, 3, S, S) of a split."""
+        return self.at(getattr(self, split))
+
+    def at(self, chosen: Tensor) -> Images:
+        """The images (N, 3, S, S) at these indices: copied in memory, or still in their file."""
         return self.images[chosen] if isinstance(self.images, Tensor) else self.images.take(chosen)
 
     def numbered(self, split: str) -> np.ndarray:
@@ -99,7 +108,7 @@ class Dataset:
         if self.description.mean and self.description.std:
             return self.description.mean, self.description.std
         total, square, count = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
-        for part in self.of("train", MEASURED_IMAGES).split(100):
+        for part in self.at(self.spread("train", MEASURED_IMAGES)).split(100):
             pixels = part.double().div(255).transpose(0, 1).flatten(1)
             total, square, count = total + pixels.sum(1), square + pixels.square().sum(1), count + pixels.shape[1]
         mean = total / count
@@ -188,6 +197,7 @@ def decoded(found: Listing, subset: Subset | None, largest: int) -> Dataset:
     places = {name: np.searchsorted(rows, part) for name, part in indices.items()}
     places, remark = _without_leaks(places, made.digests)
     labels = found.labels[rows]
+    _require_every_class(places, labels, found)
     return Dataset(
         name=found.name,
         title=found.title,
@@ -223,6 +233,15 @@ def _without_leaks(places: dict[str, np.ndarray], digests: np.ndarray) -> tuple[
         taken |= {keys[place] for place in places[name]}
     words = f"{leaked} {'image' if leaked == 1 else 'images'} with the very pixels of a validation or test image"
     return kept, ((f"{words} left out of the training or validation images",) if leaked else ())
+
+
+def _require_every_class(places: dict[str, np.ndarray], labels: np.ndarray, found: Listing) -> None:
+    for name, part in places.items():
+        if lacking := [each for number, each in enumerate(found.classes) if number not in labels[part]]:
+            raise StudyError(
+                f"{printable(found.source)} leaves no image of {listing.some(lacking)} for {name}; add images, other "
+                "ones than the later splits have"
+            )
 
 
 def splits(labels: np.ndarray, in_test: np.ndarray) -> dict[str, Any]:

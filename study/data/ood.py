@@ -22,6 +22,7 @@ from study.data.pixels import files_below, read_image
 from study.errors import StudyError
 
 FASHION = "FashionMNIST"
+RESIZED_AT_ONCE = 500  # as floats they take four times the memory
 NONE_AVAILABLE = (
     "there is no second dataset: place Fashion-MNIST in torchvision's layout (FashionMNIST/raw) below --data"
 )
@@ -68,6 +69,9 @@ def _asked(asked: str, data: Path, dataset: Dataset, limit: int) -> OodImages:
     folder = Path(asked)
     if not folder.is_dir():
         raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {asked!r} is neither")
+    here, own = folder.resolve(), Path(dataset.source).resolve()
+    if dataset.source and own.is_dir() and (here.is_relative_to(own) or own.is_relative_to(here)):
+        raise StudyError(f"--ood {asked} holds images that the study classifies; choose other ones")
     files = files_below(folder)
     taken = [files[number] for number in _positions(len(files), limit)]
     return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
@@ -112,5 +116,8 @@ def _resized(images: Tensor, size: int) -> Tensor:
     """uint8 images (N, 3, H, W) as squares of ``size`` px."""
     if images.shape[-2:] == (size, size):
         return images.contiguous()
-    resized = functional.interpolate(images.float(), size=size, mode="bilinear", align_corners=False)
-    return resized.round().to(torch.uint8)
+    parts = (
+        functional.interpolate(part.float(), size=size, mode="bilinear", align_corners=False)
+        for part in images.split(RESIZED_AT_ONCE)
+    )
+    return torch.cat([part.round().to(torch.uint8) for part in parts])

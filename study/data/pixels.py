@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from study.errors import StudyError, printable
 
 # Reading PostScript runs Ghostscript on it, which no image to classify is worth.
 REFUSED_FORMATS = frozenset({"EPS"})
+LYING = 5  # orientations from which on EXIF means an image turned by a quarter
 DRAFT = 2  # a JPEG is decoded at no less than this multiple of the size wanted, which saves most of the work
 
 
@@ -74,6 +75,12 @@ def files_below(folder: Path) -> list[Path]:
     if not files:
         raise StudyError(f"there are no images in {folder}")
     return sorted(files)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height in px as the image is to be seen, which a camera's note of its orientation may exchange."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(ExifTags.Base.Orientation, 1) >= LYING else (width, height)
 
 
 def squared(image: Image.Image, size: int) -> np.ndarray:

@@ -14,39 +14,43 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from study.data.listing import Listing, some
-from study.data.pixels import bombs_refused, complaint, squared
+from study.data.pixels import bombs_refused, complaint, squared, upright_size
 from study.errors import StudyError, printable
 from study.files import cache_folder
 from study.machine import available_threads, main_memory_bytes
 
 IMAGES, ABOUT = "images.npy", "about.npz"
 CHUNK = 64  # images that a thread decodes, or that are hashed, at a time
-MEMORY_SHARE = 0.25
-PARTIAL, LOCK = ".partial-", ".lock"
+MEMORY_SHARE = 0.1  # of all memory: each of several processes holds its splits beside all images, and a view of them
+FORMAT = 1  # of the pixels kept: to be raised when the same files come to others
+PARTIAL, VIEW, LOCK = ".partial-", "view-", ".lock"
 
 
 @dataclass(frozen=True)
 class StoredImages:
     """Images (N, 3, S, S) uint8 in a file, for sets too large for memory: read when indexed, by a tensor or a slice.
 
-    ``rows`` are those of the file that count, in their order. Nothing stays mapped between calls, so that what was
-    read does not add up in the process's memory.
+    ``rows`` are those of the file that count, in their order, ``keeps`` what the file goes with. Nothing stays mapped
+    between calls, so that what was read does not add up in the process's memory.
     """
 
     path: Path
     rows: np.ndarray
     side: int
     device: torch.device = torch.device("cpu")
+    keeps: object = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -91,7 +95,10 @@ class Writer:
 
     def put(self, row: int, pixels: np.ndarray) -> None:
         """Write one image, or several, from that row on."""
-        os.pwrite(self.file.fileno(), np.ascontiguousarray(pixels).tobytes(), self.begin + row * self.image)
+        left, at = memoryview(np.ascontiguousarray(pixels).tobytes()), self.begin + row * self.image
+        while left:  # a disk that is nearly full takes a part
+            done = os.pwrite(self.file.fileno(), left, at)
+            left, at = left[done:], at + done
 
     def close(self) -> None:
         """Make sure that all of it is on the disk."""
@@ -101,16 +108,26 @@ class Writer:
 
 def written(parts: Iterable[Tensor], like: StoredImages) -> StoredImages:
     """Images that are made part by part, in a temporary file that goes when the result does."""
-    folder = tempfile.TemporaryDirectory(prefix="study-", dir=cache_folder())
+    folder, lock = _folder_of_views()
     path = Path(folder.name) / IMAGES
     writer, row = Writer(path, like.shape), 0
     for part in parts:
         writer.put(row, part.cpu().numpy())
         row += len(part)
     writer.close()
-    made = replace(like, path=path, rows=np.arange(row))
-    object.__setattr__(made, "folder", folder)  # kept alive as long as the images
-    return made
+    return replace(like, path=path, rows=np.arange(row), keeps=(folder, lock))
+
+
+def _folder_of_views() -> tuple[tempfile.TemporaryDirectory[str], FileLock]:
+    """A temporary folder and the lock that is held on it; those that processes left which were killed are removed."""
+    with FileLock(cache_folder() / f"{VIEW}{LOCK}"):
+        for left in cache_folder().glob(f"{VIEW}*/{LOCK}"):
+            with suppress(Timeout), FileLock(left, timeout=0):
+                shutil.rmtree(left.parent, ignore_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix=VIEW, dir=cache_folder())
+        lock = FileLock(Path(folder.name) / LOCK)
+        lock.acquire()
+    return folder, lock
 
 
 @dataclass(frozen=True)
@@ -145,9 +162,10 @@ def side_of(listing: Listing, rows: np.ndarray, largest: int, least: int) -> int
 def decoded(listing: Listing, rows: np.ndarray, side: int) -> Decoded:
     """The listing's images of these rows, cut and resized to squares of ``side`` px: from the cache, or made for it.
 
-    They are in memory while they take less than a quarter of it. StudyError names every file that cannot be read.
+    They are in memory while they take less than a tenth of it. StudyError names every file that cannot be read.
     """
-    key = hashlib.sha256(repr((listing.stamp, side)).encode() + rows.astype("<i8").tobytes()).hexdigest()[:32]
+    made_by = (listing.stamp, side, FORMAT, version("pillow"))
+    key = hashlib.sha256(repr(made_by).encode() + rows.astype("<i8").tobytes()).hexdigest()[:32]
     entry = cache_folder() / "images" / key
     found = _read(entry, side) or _made(entry, listing, rows, side)
     if found is None:
@@ -195,12 +213,13 @@ def _decode(listing: Listing, rows: np.ndarray, side: int, into: Writer) -> dict
     def decode(place: int) -> None:
         try:
             with listing.open(int(rows[place])) as image:
-                dimensions[place] = image.size
+                dimensions[place] = upright_size(image)
                 square = squared(image, side)
-            into.put(place, square)
-            digests[place] = _digest(square)
         except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
             bad[place] = complaint(error)
+            return
+        into.put(place, square)
+        digests[place] = _digest(square)
 
     with bombs_refused():
         in_threads(decode, len(rows))

@@ -64,7 +64,7 @@ class Latency(Kind):
 
     def _images(self, context: Context) -> np.ndarray:
         """Test images (n, 3, S, S), some of them again where there are fewer than in a batch."""
-        images = context.dataset.of("test", TIMED_IMAGES)[:].numpy()
+        images = context.dataset.at(context.dataset.spread("test", TIMED_IMAGES))[:].numpy()
         return np.resize(images, (max(len(images), *self.batch_sizes), *images.shape[1:]))
 
     def _candidates(self, folder: Path, context: Context) -> list[Candidate]:

@@ -132,7 +132,7 @@ class Trainer:
         soft_labels: SoftLabels | None = None,
         monitored: int = MONITORED_IMAGES,
     ) -> None:
-        """Epochs are judged on the first ``monitored`` validation images.
+        """Epochs are judged on so many validation images as ``monitored`` says.
 
         StudyError when a batch is larger than the training set.
         """
@@ -141,7 +141,8 @@ class Trainer:
         self.images = dataset.of("train").to(machine.device)
         self.labels = dataset.labels[dataset.train].to(machine.device)
         self.mirrored_first = mirrored_first(len(self.labels), seed).to(machine.device)
-        self.monitored, self.judged = dataset.validation[:monitored], dataset.of("validation", monitored)
+        self.monitored = dataset.spread("validation", monitored)
+        self.judged = dataset.at(self.monitored)
         self.steps_per_epoch = len(self.labels) // recipe.batch_size
         if self.steps_per_epoch == 0:
             raise StudyError(

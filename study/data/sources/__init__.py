@@ -72,13 +72,19 @@ def named(name: str) -> Any:  # noqa: ANN401 - a module or one of a family, with
     return module.named(name) if known[name] != name else module
 
 
+def is_name(dataset: str) -> bool:
+    """Whether what --dataset says is meant as a dataset's name, not as a path."""
+    path = Path(dataset)
+    return dataset in names() or not (path.exists() or os.sep in dataset or path.suffix in TABLES | ARCHIVES)
+
+
 def find(dataset: str, root: Path) -> tuple[Source, Path]:
     """The source for what --dataset says, and the path that it loads: ``root`` for a name.
 
     StudyError for a name or path that leads to nothing that can be read.
     """
     path = Path(dataset)
-    if dataset in names() or not (path.exists() or os.sep in dataset or path.suffix in TABLES | ARCHIVES):
+    if is_name(dataset):
         return named(dataset), root
     shown = printable(dataset)
     if not path.exists():
@@ -108,7 +114,7 @@ def stamp(dataset: str, root: Path, *wanted: Subset | int | str) -> str:
     dataset has files, but not here.
     """
     source, place = find(dataset, root)
-    if place != root:
+    if not is_name(dataset):
         listed = source.load(place)
         return digest_of(sorted(root.glob(OOD_FILES)), dataset, listed.stamp, listed.description, *wanted)
     pattern = named(dataset).FILES

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from study.data.descriptions import shipped
 from study.data.sources import Unavailable
 from study.errors import StudyError
 
@@ -25,7 +26,6 @@ def load(root: Path) -> Dataset:
     import torch
 
     from study.data.datasets import Dataset, fingerprint, splits
-    from study.data.descriptions import shipped
 
     _require_present(root)
     from torchvision.datasets import CIFAR10
@@ -71,8 +71,12 @@ def _require_present(root: Path) -> None:
 
 
 def _foreign(path: Path) -> bool:
-    """Whether a file or folder has no place beside CIFAR-10: neither an archive, nor hidden, nor Fashion-MNIST."""
-    return path.suffix != ".gz" and path.name[0] != "." and path.name != "FashionMNIST"
+    """Whether a file or folder has no place beside CIFAR-10: neither an archive, hidden, another set nor an extra."""
+    from study.data.sources.torchvision_sets import SETS
+
+    told = shipped("cifar10")
+    others = (each.folder.partition("/")[0] for each in SETS.values())
+    return not any(map(path.match, ("*.gz", ".*", told.human_labels, told.label_audit, *others)))
 
 
 @contextmanager

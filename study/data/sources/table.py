@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def load(path: Path) -> Listing:
     paths = [folder / text for text in table["file"]]
     if absent := [str(file) for file in paths if not file.is_file()]:
         raise StudyError(f"{where} names files that are not there: {some(absent)}")
-    if rows := [str(row + 2) for row, label in enumerate(table["label"]) if not label.strip()]:
+    if rows := [str(row + 2) for row, label in enumerate(table["label"]) if not label]:
         raise StudyError(f"{where} has no label in line {some(rows)}")
     repeated = table["file"][table["file"].duplicated()]
     if len(repeated):
@@ -49,14 +50,19 @@ def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     where = printable(str(path))
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig")
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines with more fields than the header
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig", index_col=False
+            )
+    except (OSError, ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise StudyError(f"{where} cannot be read as a table: {str(error).splitlines()[0]}") from error
     table.columns = table.columns.str.strip().str.lower()
     if missing := [name for name in ("file", "label") if name not in table]:
         raise StudyError(f"{where} lacks the column {some(missing)}; its header must be file,label or file,label,split")
     if table.empty:
         raise StudyError(f"{where} has no line below its header")
+    table["label"] = table["label"].str.strip().str.normalize("NFC")
     return table

@@ -30,7 +30,7 @@ THREE: Mapping[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Published:
-    """A class of torchvision, its title, its folder in torchvision's layout, and how it is asked for each part.
+    """A class of torchvision, its title, its folder (or files) in torchvision's layout, how it is asked for each part.
 
     ``classes`` are names for labels where the dataset itself has none.
     """
@@ -49,7 +49,7 @@ SETS = {
     "fashion-mnist": Published("FashionMNIST", "Fashion-MNIST", "FashionMNIST/raw", TRAIN),
     "kmnist": Published("KMNIST", "Kuzushiji-MNIST", "KMNIST/raw", TRAIN),
     "qmnist": Published("QMNIST", "QMNIST", "QMNIST/raw", TRAIN, DIGITS),
-    "usps": Published("USPS", "USPS", "usps*", TRAIN, DIGITS),
+    "usps": Published("USPS", "USPS", "usps*.bz2", TRAIN, DIGITS),
     "svhn": Published("SVHN", "SVHN", "*_32x32.mat", SPLIT, DIGITS),
     "stl10": Published("STL10", "STL-10", "stl10_binary", SPLIT),
     "dtd": Published("DTD", "Describable Textures", "dtd", THREE),
@@ -77,7 +77,7 @@ NAMES = tuple(SETS)
 def named(name: str) -> OneOf:
     """The source of a dataset of this family."""
     chosen = SETS[name]
-    pattern = f"{chosen.folder}*" if "*" in chosen.folder else f"{chosen.folder}/**/*"
+    pattern = chosen.folder if "*" in chosen.folder else f"{chosen.folder}/**/*"
     return OneOf(pattern, partial(load, name))
 
 

@@ -56,6 +56,18 @@ def _wolf_in_test(lines: list[str]) -> list[str]:
     return [f"{line},train" for line in lines[:-1]] + [lines[-1].replace(",dog", ",wolf,test")]
 
 
+def _nothing_but_tested(root: Path) -> None:
+    split_album(root)
+    shutil.rmtree(root / "train" / "dog")
+    shutil.copytree(root / "test" / "dog", root / "train" / "dog")
+    album(root / "test", {"dog": 6}, 300)
+
+
+def _one_to_train_on(root: Path) -> None:
+    album(root / "train", {"cat": 12, "dog": 1})
+    album(root / "test", {"cat": 3, "dog": 12}, 100)
+
+
 BAD: list[tuple[str, Harm, str]] = [
     ("absent folder", lambda root: root / "absent", "there is no folder or table .*absent; check the path"),
     ("archive", _zip, "is an archive; unpack it and name the folder"),
@@ -81,6 +93,13 @@ BAD: list[tuple[str, Harm, str]] = [
     ),
     ("truncated", _truncated, "000.png cannot be read as an image: damaged"),
     ("different classes", _other_classes, "different classes in its splits: there is no image of wolf in train"),
+    ("leaked", _nothing_but_tested, "leaves no image of dog for train; add images, other ones than the later"),
+    ("one of a class", _one_to_train_on, "leaves no image of dog for train; add images"),
+    (
+        "too many fields",
+        _csv(lambda lines: [f"{line},train" for line in lines]),
+        "cannot be read as a table: Length of header",
+    ),
     ("no training", lambda root: split_album(root, train="") and None, "has a folder test but none called train"),
     (
         "two validations",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,29 @@ def test_a_study_stores_what_predict_would_read(tmp_path: Path) -> None:
     place = sorted(file for file in root.rglob("*.*")).index(turned)
     stored = dataset.with_numbers(np.array([place]))[0]
     assert torch.equal(stored, torch.from_numpy(read_image(turned, dataset.size).copy()))
+
+
+def test_an_image_lying_on_its_side_has_the_size_that_it_is_seen_in(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for file in sorted(album(tmp_path / "album").rglob("*.png")):
+        Image.open(file).resize((60, 40)).save(file, exif=exif)
+    assert datasets.load(str(tmp_path / "album")).describe().dimensions == (40, 60, 40, 60)
+
+
+def test_labels_of_a_table_that_look_alike_are_one_class(tmp_path: Path) -> None:
+    names = {"cat": ("cat", " cat", "cat "), "dog": ("caf\u00e9", "cafe\u0301")}
+    lines = [line.split(",") for line in rows(album(tmp_path / "album"))]
+    text = [f"{file},{names[label][n % len(names[label])]}" for n, (file, label) in enumerate(lines)]
+    dataset = datasets.load(str(table(tmp_path / "album", "\n".join(["file,label", *text]))))
+    assert dataset.classes == ("caf\u00e9", "cat")
+
+
+def test_images_looked_at_during_training_are_of_all_classes(digits: datasets.Dataset) -> None:
+    order = torch.argsort(digits.labels[digits.train], stable=True)
+    ordered = replace(digits, train=digits.train[order])
+    assert digits.labels[ordered.spread("train", 10)].tolist() == list(range(10))
+    assert len(ordered.spread("train", 10**6)) == len(digits.train)
 
 
 def test_mean_and_deviation_are_those_of_the_training_pixels(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from study.data.datasets import Dataset
 from study.errors import StudyError
 from study.running.options import Options
 from study.running.study import prepare
+from tests.study.data.albums import album
 
 
 @pytest.fixture
@@ -136,6 +137,14 @@ def test_a_named_dataset_is_taken_and_the_study_s_own_refused(small: Dataset) ->
     assert found is not None and found.title.startswith("Digits")
     with pytest.raises(StudyError, match="--ood digits is what the study classifies"):
         available(small, "digits")
+
+
+@pytest.mark.parametrize("part", ["", "cat"])
+def test_the_folder_that_the_study_classifies_is_refused(small: Dataset, tmp_path: Path, part: str) -> None:
+    mine = replace(small, source=str(album(tmp_path / "album")))
+    with pytest.raises(StudyError, match="holds images that the study classifies"):
+        available(mine, str(tmp_path / "album" / part))
+    assert available(mine, str(album(tmp_path / "other")))
 
 
 def test_what_is_neither_name_nor_folder_and_what_is_no_image_is_one_line(small: Dataset, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from torchvision.datasets import CIFAR10
 from study.data import datasets, sources
 from study.errors import StudyError
 from study.experiment import Subset
+from tests.study.data.albums import album
 
 SUBSET = Subset(8, 4, 4)
 
@@ -32,13 +33,22 @@ def test_folder_that_is_not_cifar10_is_refused(tmp_path: Path) -> None:
         datasets.load("auto", str(tmp_path))
 
 
-@pytest.mark.parametrize("beside", ["FashionMNIST", ".hidden", "cifar-10-python.tar.gz"])
+@pytest.mark.parametrize(
+    "beside",
+    ["FashionMNIST", "MNIST", "train_32x32.mat", "cifar10h-counts.npy", ".hidden", "cifar-10-python.tar.gz"],
+)
 def test_what_may_lie_beside_cifar10_does_not_keep_it_from_being_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str
 ) -> None:
     (tmp_path / beside).mkdir()
     monkeypatch.setattr("torchvision.datasets.CIFAR10.download", _no_network)
     assert datasets.load("auto", str(tmp_path)).name == "digits"
+
+
+def test_a_folder_of_images_may_be_the_data_folder_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    album(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    assert sources.stamp("data", Path("data")) and datasets.load("data").classes == ("cat", "dog")
 
 
 def test_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:

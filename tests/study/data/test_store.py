@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 from pathlib import Path
 from threading import Thread
@@ -114,6 +116,33 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
     root = album(tmp_path / "album")
     with pytest.raises(StudyError, match="cannot keep decoded"):
         datasets.load(str(root))
+
+
+def test_a_disk_that_fills_up_is_not_taken_for_damaged_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StudyError, match="cannot keep decoded images in .*: No space left on device; free space"):
+        datasets.load(str(album(tmp_path / "album")))
+
+
+def test_a_disk_that_takes_a_part_gets_the_rest(
+    in_memory: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: write(file, data[:100], at))
+    shutil.rmtree(cache_folder())
+    again = datasets.load(str(tmp_path / "album"))
+    assert torch.equal(again.images, in_memory.images)  # type: ignore[arg-type]
+
+
+def test_views_that_a_killed_process_left_are_removed_and_those_in_use_kept(in_file: Dataset) -> None:
+    left = cache_folder() / f"{store.VIEW}left"
+    left.mkdir()
+    (left / store.LOCK).touch()
+    views = [fixed_view(in_file.of("train"), VARIED, seed=3, number=number) for number in (0, 1)]
+    assert not left.exists() and all(len(view[:]) == len(in_file.train) for view in views)
 
 
 def test_the_size_stored_is_what_half_of_the_images_reach(tmp_path: Path) -> None:

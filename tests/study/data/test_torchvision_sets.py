@@ -62,8 +62,18 @@ def test_what_can_be_neither_found_nor_fetched_is_one_clear_line(
 
 
 @pytest.mark.parametrize("name", torchvision_sets.NAMES)
-def test_every_name_is_a_class_of_torchvision(name: str) -> None:
+def test_every_name_is_a_class_of_torchvision(name: str, tmp_path: Path) -> None:
     assert hasattr(torchvision.datasets, torchvision_sets.SETS[name].kind)
+    assert list(tmp_path.glob(sources.named(name).FILES)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("usps", "usps.t.bz2"), ("svhn", "test_32x32.mat"), ("mnist", "MNIST/raw/x")]
+)
+def test_files_of_a_dataset_are_found(name: str, file: str, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_bytes(b"x")
+    assert [*tmp_path.glob(sources.named(name).FILES)] == [tmp_path / file]
 
 
 @pytest.mark.parametrize(
