@@ -87,8 +87,10 @@ def _pdf(files: Mapping[str, bytes], lookup: Lookup, drawings: Mapping[str, Draw
 
 
 def _names(lookup: Lookup) -> list[str]:
-    """Names that users choose, in whatever script."""
-    return [*lookup.plan.dataset.classes, *(experiment.title for experiment in lookup.plan.experiments)]
+    """What users call and write, in whatever script."""
+    data, titles = lookup.plan.dataset, (experiment.title for experiment in lookup.plan.experiments)
+    described = (words for words in vars(data.description).values() if isinstance(words, str))
+    return [*data.classes, *titles, data.title, *described, *lookup.settings.texts]
 
 
 def _tell_of_missing_fonts(names: list[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from analysis import fonts
 from analysis.view import StudyView
 from report import pdf
 from report.environment import TEMPLATES
@@ -39,6 +40,7 @@ def inputs(study: Path, view: StudyView, settings: Path) -> dict[str, str]:
         "code": _digest(root, (path for room in ROOMS for path in (root / room).rglob("*.py"))),
         "libraries": hashlib.sha256(" ".join(map(_version, LIBRARIES)).encode()).hexdigest(),
         "PDF engine": "LaTeX" if pdf.has_latex() else "Typst",
+        "fonts": ", ".join(f"{each}: {fonts.font_of(each)}" for each in sorted(set("".join(view.names_shown)))),
     }
 
 

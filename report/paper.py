@@ -65,6 +65,10 @@ class Paper:
         found = self.lookup.finding(name)
         return self._named(self.macros["sentence"](found), f"finding {name}") if found else self._mark(name)
 
+    def following(self, name: str, words: Markup) -> Markup:
+        """Words that the verdict of a finding chose, printed elsewhere than its sentence."""
+        return self._named(words, f"finding {name}")
+
     def table(self, name: str, long: bool = False) -> Markup:
         """A table, one that may break across pages when ``long``, or a pending box of the same number."""
         found = self.lookup.table(name)

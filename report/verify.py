@@ -109,7 +109,9 @@ def names_of(lookup: Lookup) -> list[str]:
 def without_source(printed: Sequence[Passage], names: Sequence[str]) -> Iterator[Difference]:
     """Numbers of the templates' prose that are neither a fact nor part of a name, a reference or a constant."""
     longest_first = sorted(filter(None, names), key=len, reverse=True)
-    known = re.compile("|".join([*map(re.escape, longest_first), CONSTANTS.pattern]))
+    # A name that is a digit is no part of a longer number.
+    called = rf"(?<![\d.,])(?:{'|'.join(map(re.escape, longest_first))})(?![.,]?\d)"
+    known = re.compile(f"{called}|{CONSTANTS.pattern}" if longest_first else CONSTANTS.pattern)
     for passage in printed:
         for piece in passage.pieces:
             if not piece.name and not piece.role:

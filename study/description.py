@@ -20,7 +20,7 @@ FILE = "description.json"
 
 @dataclass(frozen=True)
 class Reference:
-    """What a published answer to the challenge reached at a level."""
+    """What was published for a level."""
 
     label: str
     accuracy: float
@@ -40,11 +40,12 @@ class Description:
     """Knowledge of a dataset; what is not given is left out of study and paper.
 
     ``images`` says what they are ("colour photographs"), ``citation`` is a key of templates/references.bib, ``cut`` how
-    the splits came about, ``note``, ``licence`` and ``limits`` are sentences for the paper. ``superclasses`` maps the
-    name of each coarse class to its classes. ``human_labels`` and ``label_audit`` are files beside the data about the
+    the splits came about; ``note``, ``licence``, ``limits``, ``challenge`` (who asks for the pass marks) and
+    ``published`` (where the reference figures are from) are sentences for the paper. ``superclasses`` maps the name
+    of each coarse class to its classes. ``human_labels`` and ``label_audit`` are files beside the data about the
     test images in the source's own order, in which they begin at ``test_begins``. ``mean`` and ``std`` of the
-    training pixels in [0, 1] are measured where they are not given. ``notice`` accompanies stand-in data.
-    Images that are not ``printable`` are shown in no figure.
+    training pixels in [0, 1] are measured where they are not given. ``notice`` accompanies stand-in data. Images
+    that are not ``printable`` are shown in no figure.
     """
 
     title: str = ""
@@ -54,6 +55,8 @@ class Description:
     note: str = ""
     licence: str = ""
     limits: str = ""
+    challenge: str = ""
+    published: str = ""
     superclasses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     levels: dict[int, Target] = field(default_factory=dict)
     human_labels: str = ""

@@ -25,6 +25,8 @@ PAIR_COLUMNS = ("a", "b", "disagreement", "double_fault", "q_statistic", "kappa"
 class Ensemble:
     """Members and votes by key, and counts over the test images of one seed.
 
+    ``voters`` are the least and the most members to which a seed's best vote gives a weight.
+
     ``best_member`` and ``best_vote`` are chosen on validation; ``fixed`` are errors of the best
     member that the best vote puts right, ``broken`` those it adds. ``weights`` gives each vote's
     weight per member, averaged over seeds; ``diversity`` is as ``pairwise`` and ``overlap`` as ``error_overlap`` say.
@@ -39,6 +41,7 @@ class Ensemble:
     broken: int
     oracle: float
     weights: dict[str, dict[str, float]]
+    voters: tuple[int, int]
     diversity: pd.DataFrame
     overlap: dict[tuple[str, ...], int]
 
@@ -66,6 +69,7 @@ def ensemble_of(view: StudyView) -> Ensemble | None:
         broken,
         oracle_accuracy(correct),
         {vote.key: _weights(view, vote) for vote in votes},
+        _voters(view, best_vote),
         pairwise(correct, {key: predictions.predicted for key, predictions in first.items()}),
         error_overlap(correct),
     )
@@ -76,6 +80,11 @@ def _weights(view: StudyView, vote: Vote) -> dict[str, float]:
     runs = [run.metrics for run in view.runs_of(vote.key)]
     by_run = pd.DataFrame([dict(zip(each["members"], each["weights"], strict=True)) for each in runs])
     return by_run.fillna(0).mean().to_dict()
+
+
+def _voters(view: StudyView, vote: str) -> tuple[int, int]:
+    counts = [int(np.count_nonzero(run.metrics["weights"])) for run in view.runs_of(vote)]
+    return min(counts), max(counts)
 
 
 def pairwise(correct: Mapping[str, np.ndarray], predicted: Mapping[str, np.ndarray]) -> pd.DataFrame:

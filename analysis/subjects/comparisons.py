@@ -56,6 +56,8 @@ def comparison_facts(results: Results) -> Iterator[Fact]:
         yield from _judged_facts(results, f"level{level}-over-previous", judged)
     family = results.view.names(*results.judged)
     yield Origin(adjusted, family).count("comparisons/count", len(results.judged))
+    if seeds := max((judged.comparison.seeds for judged in results.judged.values()), default=0):
+        yield Origin(adjusted, family).count("comparisons/seeds", seeds)
     if recipes := sum(1 for judged in results.judged.values() if judged.comparison.about == "recipes"):
         yield Origin(Judged.decidable, family).count("comparisons/recipes", recipes)
     if closed := sum(1 for judged in results.judged.values() if not judged.decidable):
@@ -193,7 +195,12 @@ def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) 
         parts.append(f"{few} {'have' if few > 1 else 'has'} fewer than {MIN_SEEDS} seeds and no verdict")
     if silent := len(by_outcome.get("undecided", [])):
         parts.append(f"{silent} {'are' if silent > 1 else 'is'} undecided")
-    return Finding(name, f"Of {len(judged)} comparisons with a control, {formats.listing(parts)}.", verdict, rests_on)
+    return Finding(
+        name,
+        f"Of {formats.plural(len(judged), 'comparison')} with a control, {formats.listing(parts)}.",
+        verdict,
+        rests_on,
+    )
 
 
 def _range(judged: Mapping[str, Judged]) -> str:

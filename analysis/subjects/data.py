@@ -26,6 +26,8 @@ def data_facts(results: Results) -> Iterator[Fact]:
         "note": told.note,
         "licence": told.licence,
         "limits": told.limits,
+        "challenge": told.challenge,
+        "published": told.published,
         "left-out": " ".join(f"{remark[0].upper()}{remark[1:]}." for remark in data.remarks),
         "superclasses": " or ".join(sorted(told.superclasses)),
         "missing": missing(data),

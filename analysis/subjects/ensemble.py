@@ -44,6 +44,7 @@ def ensemble_facts(results: Results) -> Iterator[Fact]:
         return
     runs, voted = view.names(*ensemble.members), view.names(*ensemble.members, ensemble.best_vote)
     yield Origin(ensemble_of, runs).count("ensemble/members", len(ensemble.members))
+    yield Origin(ensemble_of, voted).text("ensemble/voters", voters(ensemble))
     yield Origin(ensemble_of, voted).count("ensemble/rules", len(ensemble.votes))
     yield Origin(ensemble_of, voted).text("ensemble/best-vote", view.phrase(ensemble.best_vote))
     yield Origin(ensemble_of, runs).text("ensemble/best-member", view.phrase(ensemble.best_member))
@@ -53,6 +54,12 @@ def ensemble_facts(results: Results) -> Iterator[Fact]:
     yield oracle.percent("oracle/accuracy", ensemble.oracle)
     interval = wilson(ensemble.oracle * n, n)
     yield oracle.interval("oracle/accuracy-interval", interval.low, interval.high)
+
+
+def voters(ensemble: Ensemble) -> str:
+    """How many networks a prediction of the vote chosen takes, which seeds may differ in, in words."""
+    fewest, most = ensemble.voters
+    return formats.plural(most, "network") if fewest == most else f"{fewest} to {most} networks"
 
 
 @findings
@@ -116,11 +123,14 @@ def members_finding(others: Mapping[str, Contrast], also: bool = True) -> Findin
         return Finding(
             "ensemble/members", f"The ensemble is {'also ' * also}more accurate than {each}, {gap}.", "supported", ()
         )
-    verdict: Verdict = "contradicted" if any(c.sign < 0 for c in others.values()) else "inconclusive"
+    if better := [name for name, each in others.items() if each.sign < 0]:
+        words = f"{formats.sentence_case(formats.listing(better))} {'are' if len(better) > 1 else 'is'} more accurate"
+        words += f" than the ensemble ({'largest ' * (len(better) > 1)}difference of the ensemble {evidence(closest)})."
+        return Finding("ensemble/members", words, "contradicted", ())
     left = formats.listing([name for name in others if name not in beaten])
     of = "Of its other members, the" if len(others) > 1 else "The"
     words = f"{of} gain over {left} is not shown (smallest difference {evidence(closest)})."
-    return Finding("ensemble/members", words, verdict, ())
+    return Finding("ensemble/members", words, "inconclusive", ())
 
 
 def rules_finding(rules: Mapping[str, Contrast], plain: str) -> Finding:
@@ -141,7 +151,7 @@ def rules_finding(rules: Mapping[str, Contrast], plain: str) -> Finding:
         f"No other rule differs detectably from {plain}; the largest difference is that of {name} ({evidence(widest)})."
     )
     if parts:
-        words = f"Of the {len(rules)} other rules, {'; '.join(parts)}."
+        words = f"Of the {formats.plural(len(rules), 'other rule')}, {'; '.join(parts)}."
     return Finding("ensemble/rules", words, verdict, ("ensemble/members",))
 
 

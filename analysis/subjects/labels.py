@@ -56,6 +56,8 @@ def label_findings(results: Results) -> Iterator[Finding]:
     if key is None:
         return
     predictions, phrase = results.view.predictions(key)[0], results.view.phrase(key)
+    if len(seeds := results.view.seeds_of(key)) > 1:
+        phrase += f" (seed {seeds[0]})"
     begins = results.view.plan.dataset.description.test_begins
     if audit:
         yield label_finding(audited_errors(audit, predictions, begins), len(predictions.labels), phrase)
@@ -103,9 +105,9 @@ def people_finding(shared: Mapping[str, float], images: int, phrase: str) -> Fin
         "inconclusive": "does not detectably hesitate where people do",
     }[verdict]
     sentence = (
-        f"It names the class that most people chose for {formats.percent(choice)} % of the images (95 % CI "
-        f"{formats.percent_interval(same.low, same.high)}) and {how}: the rank correlation of the entropy of its "
-        f"prediction with that of people’s answers is {formats.number(correlation)} (95 % CI "
+        f"{formats.sentence_case(phrase)} names the class that most people chose for {formats.percent(choice)} % of "
+        f"the images (95 % CI {formats.percent_interval(same.low, same.high)}) and {how}: the rank correlation of the "
+        f"entropy of its prediction with that of people’s answers is {formats.number(correlation)} (95 % CI "
         f"{formats.number(interval.low)} to {formats.number(interval.high)})."
     )
     return Finding("labels/people", sentence, verdict, ("people/same-choice", "people/entropy-correlation"))

@@ -83,7 +83,7 @@ def level_facts(results: Results) -> Iterator[Fact]:
 
 @findings
 def pass_marks(results: Results) -> Iterator[Finding]:
-    """Whether each level's model meets the challenge's pass mark."""
+    """Whether each level's model meets its pass mark."""
     for level, key in results.best.items():
         mark = results.view.level[level].pass_mark
         if mark is not None:
@@ -216,7 +216,7 @@ def levels(results: Results, findings: Findings) -> Figure | None:
     caption = join(
         "Test accuracy of the models that the levels select.",
         "Filled: the model that each level selects on validation, named below, with its interval; small: the level's "
-        "other models" + "; bar: the challenge's pass mark; open diamond: the published figure" * _asked(results) + ".",
+        "other models" + "; bar: its pass mark; open diamond: the published figure" * _asked(results) + ".",
         accuracy_interval(results),
     )
     numbers = formats.listing([str(level) for level in results.view.levels])

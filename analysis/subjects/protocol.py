@@ -56,6 +56,16 @@ TRANSFORMS = {
     "cutout": "cutout of {} px",
 }
 
+ALSO = {
+    "frozen-groups": "first {} groups frozen",
+    "frozen-filters": "{} filters frozen",
+    "stem-epochs": "stem for {} epochs",
+    "dropout": "dropout {}",
+    "auxiliary-weight": "second loss × {}",
+    "layer-decay": "layer decay {}",
+    "averaging": "weights averaged, {} a step",
+}
+
 
 @facts
 def protocol_facts(results: Results) -> Iterator[Fact]:
@@ -229,15 +239,32 @@ def recipes(results: Results, findings: Findings) -> Table | None:
         rate = words["learning-rate"] + (f" ({warmup})" if warmup else "")
         shown = dict.fromkeys(_transforms(stage.augmentation.at(stored)) for stage in trained.recipe.stages)
         settings = (words[name] for name in names)
-        rows.append((each.title, words["optimizer"], rate, *settings, ", then ".join(shown)))
+        rows.append((each.title, words["optimizer"], rate, *settings, ", then ".join(shown), also(trained)))
     caption = join(
-        "Everything that is set for a training, stage by stage where stages differ.",
+        "How each network is trained, stage by stage where stages differ.",
         "Rate: the peak, and the fraction of steps that lead up to it; decay and smoothing: of weights and labels; "
-        "batch: images; crops and cutout in px, rotation in degrees.",
+        "batch: images; crops and cutout in px, rotation in degrees; views: of an image at test, whose logits are "
+        "averaged: mirrored, and of six shifted by a pixel, too; fixed views: those that a teacher answered for.",
         _of_searches(results),
     )
-    head = ("Experiment", "Optimizer", "Rate", "Schedule", "Decay", "Smoothing", "Batch", "Augmentation")
-    return Table("recipes", caption, head, tuple(rows), "llllrrrl") if rows else None
+    head = ("Experiment", "Optimizer", "Rate", "Schedule", "Decay", "Smoothing", "Batch", "Augmentation", "Also")
+    return Table("recipes", caption, head, tuple(rows), "llllrrrll") if rows else None
+
+
+def also(trained: Trained) -> str:
+    """What only some recipes have, for a table's cell.
+
+    >>> from study.experiment import Architecture
+    >>> also(Trained(Architecture("resnet18", dropout=0.3), Recipe((Stage(1, 0.1, 32, mixup=0.2),), 8, test_views=2)))
+    'MixUp 0.2, dropout 0.3, 2 views'
+    """
+    recipe, used = trained.recipe, _where_used(trained)
+    mixed = _by_stage(recipe, lambda stage: f"MixUp {stage.mixup:g}" if stage.mixup else "no MixUp")
+    told = [mixed] if any(stage.mixup for stage in recipe.stages) else []
+    told += [words.format(used[name]) for name, words in ALSO.items() if name in used]
+    told += [f"{recipe.fixed_views} fixed views"] * bool(recipe.fixed_views)
+    told += [f"{recipe.test_views} views"] * (recipe.test_views > 1)
+    return ", ".join(told) or formats.MISSING
 
 
 def _found(results: Results, experiment: Experiment) -> Trained | None:

@@ -11,6 +11,7 @@ from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, accuracy_contrasts
 from analysis.statistics.deployment import pareto_front
+from analysis.subjects.ensemble import voters
 from study.kinds import Quantization, Training
 
 FASTEST, NEXT, ENSEMBLE = "fastest", "next", "ensemble"
@@ -38,8 +39,7 @@ def choices(results: Results) -> list[Choice]:
     front = frame[pareto_front(frame, "p50_ms")].sort_values("p50_ms").drop_duplicates("p50_ms")
     timed = [(FASTEST if n == 0 else NEXT, str(row.evaluated), _cost(row)) for n, row in enumerate(front.itertuples())]
     if results.ensemble:
-        every = formats.plural(len(results.ensemble.members), "network")
-        timed.append((ENSEMBLE, results.ensemble.best_vote, f"{every} for every prediction"))
+        timed.append((ENSEMBLE, results.ensemble.best_vote, f"{voters(results.ensemble)} for every prediction"))
     pairs = {later[1]: (later[1], earlier[1]) for earlier, later in zip(timed, timed[1:], strict=False)}
     found = {key: results.view.differences(*pair) for key, pair in pairs.items()}
     gains = accuracy_contrasts({key: each for key, each in found.items() if len(each)})
