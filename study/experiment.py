@@ -6,6 +6,7 @@ What each kind of experiment adds, and how it is carried out, is in ``study/kind
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
@@ -32,6 +33,14 @@ MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.6, 3, 0.05
 # A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
 # only, the batch statistics see both.
 ROTATED_FRACTION = 0.25
+
+NETWORKS = {  # timm's names and this study's, as patterns, with those of papers
+    r"tf_efficientnet_lite(\d)": r"EfficientNet-Lite\1",
+    r"efficientnet_b(\d)": r"EfficientNet-B\1",
+    r"resnet(\d+)": r"ResNet-\1",
+    r"mobilenetv3_small_100": "MobileNetV3-Small",
+    r"compact_cnn.*": "CompactCNN",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,18 @@ class Architecture:
     dropout: float = 0.0
     auxiliary: Auxiliary = ""
     coarse: tuple[int, ...] = ()
+
+
+def network_name(backbone: str) -> str:
+    """A backbone as papers call it.
+
+    >>> network_name("tf_efficientnet_lite0"), network_name("resnet18"), network_name("convnext_tiny")
+    ('EfficientNet-Lite0', 'ResNet-18', 'convnext_tiny')
+    """
+    for pattern, name in NETWORKS.items():
+        if found := re.fullmatch(pattern, backbone):
+            return found.expand(name)
+    return backbone
 
 
 @dataclass(frozen=True)

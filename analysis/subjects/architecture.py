@@ -12,7 +12,7 @@ from analysis import formats, style
 from analysis.captions import join
 from analysis.evidence import Figure, Findings, figure
 from analysis.results import Results
-from analysis.subjects.protocol import network_name
+from study.experiment import network_name
 from study.records import Run
 
 LEVEL = 3

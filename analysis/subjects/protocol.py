@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -30,19 +29,13 @@ from study.experiment import (
     Recipe,
     Stage,
     Trained,
+    network_name,
 )
 from study.kinds import Search, Training
 from study.kinds.search import best_recipe, with_values
 from study.metrics.calibration import expected_calibration_error
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
-NETWORKS = {  # timm's names and this study's, as patterns, with those of papers
-    r"tf_efficientnet_lite(\d)": r"EfficientNet-Lite\1",
-    r"efficientnet_b(\d)": r"EfficientNet-B\1",
-    r"resnet(\d+)": r"ResNet-\1",
-    r"mobilenetv3_small_100": "MobileNetV3-Small",
-    r"compact_cnn.*": "CompactCNN",
-}
 VIEWS = {
     1: "the image alone",
     2: "the image, averaged with those for its mirror image",
@@ -63,7 +56,7 @@ ALSO = {
     "dropout": "dropout {}",
     "auxiliary-weight": "second loss × {}",
     "layer-decay": "layer decay {}",
-    "averaging": "weights averaged, {} a step",
+    "averaging": "weights averaged ({})",
 }
 
 
@@ -154,18 +147,6 @@ def describe_recipe(trained: Trained, stored: int = LENGTHS_FOR) -> dict[str, st
     }
 
 
-def network_name(backbone: str) -> str:
-    """A backbone as papers call it.
-
-    >>> network_name("tf_efficientnet_lite0"), network_name("resnet18"), network_name("convnext_tiny")
-    ('EfficientNet-Lite0', 'ResNet-18', 'convnext_tiny')
-    """
-    for pattern, name in NETWORKS.items():
-        if found := re.fullmatch(pattern, backbone):
-            return found.expand(name)
-    return backbone
-
-
 def _by_stage(recipe: Recipe, words: Callable[[Stage], str]) -> str:
     texts = [words(stage) for stage in recipe.stages]
     return texts[0] if len(set(texts)) == 1 else ", then ".join(texts)
@@ -239,7 +220,8 @@ def recipes(results: Results, findings: Findings) -> Table | None:
         rate = words["learning-rate"] + (f" ({warmup})" if warmup else "")
         shown = dict.fromkeys(_transforms(stage.augmentation.at(stored)) for stage in trained.recipe.stages)
         settings = (words[name] for name in names)
-        rows.append((each.title, words["optimizer"], rate, *settings, ", then ".join(shown), also(trained)))
+        varied = "; ".join(filter(None, (", then ".join(shown), also(trained))))
+        rows.append((each.title, words["optimizer"], rate, *settings, varied))
     caption = join(
         "How each network is trained, stage by stage where stages differ.",
         "Rate: the peak, and the fraction of steps that lead up to it; decay and smoothing: of weights and labels; "
@@ -247,12 +229,12 @@ def recipes(results: Results, findings: Findings) -> Table | None:
         "averaged: mirrored, and of six shifted by a pixel, too; fixed views: those that a teacher answered for.",
         _of_searches(results),
     )
-    head = ("Experiment", "Optimizer", "Rate", "Schedule", "Decay", "Smoothing", "Batch", "Augmentation", "Also")
-    return Table("recipes", caption, head, tuple(rows), "llllrrrll") if rows else None
+    head = ("Experiment", "Optimizer", "Rate", "Schedule", "Decay", "Smoothing", "Batch", "Augmentation; more")
+    return Table("recipes", caption, head, tuple(rows), "llllrrrl") if rows else None
 
 
 def also(trained: Trained) -> str:
-    """What only some recipes have, for a table's cell.
+    """What only some recipes have, for a table's cell; empty for a recipe without.
 
     >>> from study.experiment import Architecture
     >>> also(Trained(Architecture("resnet18", dropout=0.3), Recipe((Stage(1, 0.1, 32, mixup=0.2),), 8, test_views=2)))
@@ -264,7 +246,7 @@ def also(trained: Trained) -> str:
     told += [words.format(used[name]) for name, words in ALSO.items() if name in used]
     told += [f"{recipe.fixed_views} fixed views"] * bool(recipe.fixed_views)
     told += [f"{recipe.test_views} views"] * (recipe.test_views > 1)
-    return ", ".join(told) or formats.MISSING
+    return ", ".join(told)
 
 
 def _found(results: Results, experiment: Experiment) -> Trained | None:

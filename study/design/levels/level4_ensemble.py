@@ -13,7 +13,7 @@ from study.description import Level
 from study.design.levels.level2_regularisation import augmented
 from study.design.levels.level3_architecture import wider
 from study.design.presets import Preset
-from study.experiment import Architecture
+from study.experiment import Architecture, network_name
 from study.kinds import Kind, Training, Vote
 from study.metrics.voting import VotingRule
 
@@ -40,8 +40,8 @@ def partners(preset: Preset) -> tuple[Training, ...]:
             augmented(preset),
             level=4,
             name=f"partner-{number}" if number > 1 else "partner",
-            title=f"Partner {backbone}",
-            phrase=f"the partner {backbone}",
+            title=network_name(backbone),
+            phrase=f"the fine-tuned {network_name(backbone)}",
             architecture=Architecture(backbone, pretrained=True),
         )
         for number, backbone in enumerate(preset.partners, 1)

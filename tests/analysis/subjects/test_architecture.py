@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.results import Results
 from analysis.subjects.architecture import architecture, details, distinct
-from analysis.subjects.protocol import network_name
+from study.experiment import network_name
 
 
 def test_details_omit_parameters_where_there_are_none() -> None:
