@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,20 @@ class Diff:
 
 @dataclass(frozen=True)
 class Side:
-    """Facts and cells by name, and the verdicts of findings."""
+    """Facts and cells by name, the verdicts of findings, and the sentences of those whose numbers no claim holds."""
 
     facts: dict[str, Mapping[str, Any]]
     cells: dict[str, Mapping[str, Any]]
     verdicts: dict[str, str]
+    sentences: dict[str, str]
+
+    @classmethod
+    def of(cls, facts: Any, cells: Any, told: Iterable[Mapping[str, Any]]) -> Side:  # noqa: ANN401 - JSON
+        """From entries of what was computed, and from findings."""
+        found = {each["name"]: each for each in told}
+        verdicts = {name: each["verdict"] for name, each in found.items()}
+        sentences = {name: each["sentence"] for name, each in found.items() if not each["claim"]}
+        return cls(_named(facts), _named(cells), verdicts, sentences)
 
 
 def part_of(name: str) -> str:
@@ -99,22 +108,26 @@ def diff(first: Path, second: Path) -> Diff:
     cells = list(_changes(one.cells, other.cells, one.cells.keys() & other.cells.keys()))
     made_of = [change for change in facts if part_of(change.name)]
     numbers = [change for change in facts if change not in made_of] + cells
-    names = one.verdicts.keys() & other.verdicts.keys()
-    flips = [Change(name, one.verdicts[name], other.verdicts[name]) for name in sorted(names)]
-    return Diff(made_of, [flip for flip in flips if flip.first != flip.second], numbers)
+    # A saved report holds only the findings that it tells.
+    flips = list(_flips(one.verdicts, other.verdicts, one.verdicts.keys() & other.verdicts.keys()))
+    told = one.sentences.keys() & other.sentences.keys() - {flip.name for flip in flips}
+    return Diff(made_of, flips, numbers + list(_flips(one.sentences, other.sentences, told)))
+
+
+def _flips(first: Mapping[str, str], second: Mapping[str, str], names: set[str]) -> Iterator[Change]:
+    pairs = ((name, first[name], second[name]) for name in sorted(names))
+    return (Change(*each) for each in pairs if each[1] != each[2])
 
 
 def read(folder: Path) -> Side:
     """What the records of a study, or the lists of a saved report, say."""
     if (folder / STUDY).is_file():
         evidence = assemble(folder)
-        cells = [fact for table in evidence.tables.values() for fact in table.facts]
-        verdicts: dict[str, str] = {name: finding.verdict for name, finding in evidence.findings.items()}
-        return Side(_named(map(asdict, evidence.facts.values())), _named(map(asdict, cells)), verdicts)
+        cells = (fact for table in evidence.tables.values() for fact in table.facts)
+        return Side.of(*(map(asdict, each) for each in (evidence.facts.values(), cells, evidence.findings.values())))
     try:
         provenance, claims = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (PROVENANCE, CLAIMS))
-        verdicts = {finding["name"]: finding["verdict"] for finding in claims["findings"]}
-        return Side(_named(provenance["facts"]), _named(provenance["cells"]), verdicts)
+        return Side.of(provenance["facts"], provenance["cells"], claims["findings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{folder} holds no whole report ({error!r}); write it again with `invoke report`") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,11 @@ def test_a_report_kept_from_before_is_compared_with_its_study_as_it_is_now(
     kept = shutil.copytree(build(runs / "one")[0].parent, tmp_path / "kept")
     assert differ.diff(kept, runs / "one").same_results
     assert not differ.diff(kept, runs / "worse").same_results
+    claims = json.loads((kept / "claims.json").read_text(encoding="utf-8"))
+    told = next(each for each in claims["findings"] if not each["claim"])
+    told["sentence"] += " In 17 of 20 cases."
+    (kept / "claims.json").write_text(json.dumps(claims), encoding="utf-8")
+    assert [each.name for each in differ.diff(kept, runs / "one").numbers] == [told["name"]]
 
 
 def test_studies_of_different_datasets_are_one_clear_error(runs: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from report.differences import Difference, in_pdf, in_source
 from report.environment import TEMPLATES
 from report.figures import Drawing
 from report.lookup import Lookup
-from report.passages import passages
+from report.passages import Passage, Piece, passages
 from report.reading import pdf_text
 from report.verify import contradicted, names_of, verify, without_source
 from study.errors import StudyError
@@ -132,6 +132,14 @@ def test_a_word_of_a_verdict_is_named_by_its_finding(written: Written, document:
 
 
 @pytest.mark.parametrize("document", [PDF, HTML, LATEX])
+def test_a_word_of_a_lesson_is_named_by_its_finding(written: Written, document: str) -> None:
+    lesson = "The ensemble also introduces errors"
+    changed = written.source(document).replace(lesson, "The ensemble also mends errors", 1)
+    (found,) = written.differences(document, changed)
+    assert (found.name, found.expected, found.printed) == ("finding ensemble/introduced", "introduces", "mends")
+
+
+@pytest.mark.parametrize("document", [PDF, HTML, LATEX])
 def test_a_lost_minus_sign_is_named(written: Written, document: str) -> None:
     minus, source = r"\ensuremath{-}" if document == LATEX else "−", written.source(document)
     place = re.search(re.escape(minus) + r"\d", source[source.index("Introduction") :])
@@ -186,6 +194,11 @@ def test_a_number_typed_into_a_template_has_no_source(
     page = render("html", lookup, written.drawings, marked=True)
     (found,) = without_source(passages(page), names_of(lookup))
     assert found.printed == "3.2" and "Accuracy rises" in found.near
+
+
+def test_numbers_are_not_taken_for_classes_that_are_called_like_their_digits() -> None:
+    told = Passage((Piece("Accuracy of class 7 rises by 3.2 points, or 7, with 17 seeds."),))
+    assert [each.printed for each in without_source([told], [*"0123456789"])] == ["3.2", "17"]
 
 
 @pytest.mark.parametrize(
