@@ -64,20 +64,20 @@ def _made(what: str, results: Results, findings: Findings) -> Iterator[tuple[str
 
 
 def _with_origin(made: Table | Figure, maker: Callable[..., Any], view: StudyView) -> Table | Figure:
-    """With the runs it is of: those that the caption names, and for a table's row those that the row names."""
-    told = runs_named(view, made.caption) or view.names(*view.experiments)
+    """With the runs it is of: those it reads and the caption names, and for a table's row those that the row names."""
+    told = runs_named(view, made.caption, *made.reads) or view.names(*view.experiments)
     if not isinstance(made, Table):
         return replace(made, origin=Origin(maker, told))
-    rows = tuple(runs_named(view, "\n".join(map(str, row))) or told for row in made.rows)
+    rows = tuple(runs_named(view, "\n".join(map(str, row)), *made.reads) or told for row in made.rows)
     return replace(made, origin=Origin(maker, told), row_runs=rows)
 
 
-def runs_named(view: StudyView, text: str) -> tuple[str, ...]:
-    """Complete runs of the experiments that a text names, by title or key or by what they do differently."""
-    called = {name: e.key for e in view.experiments.values() for name in (e.key, e.differs, e.title) if name}
+def runs_named(view: StudyView, text: str, *more: str) -> tuple[str, ...]:
+    """Complete runs of the experiments that a text names by title, phrase or key, and of those with ``more`` keys."""
+    called = {name: e.key for e in view.experiments.values() for name in (e.key, e.phrase, e.title) if name}
     longest_first = sorted(map(re.escape, called), key=len, reverse=True)
     found = re.findall(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", text)
-    return view.names(*(called[name] for name in found if name))  # where there are none, '' is found
+    return view.names(*more, *(called[name] for name in found if name))  # where there are none, '' is found
 
 
 def _drawn(results: Results, findings: Findings) -> dict[str, Any]:

@@ -68,11 +68,6 @@ def counted(results: Results, details: str = "") -> str:
     return f"n = {_images(results)}{details and f', {details}'}."
 
 
-def averaged(results: Results) -> str:
-    """How several seeds enter scores that rank images, which need not have one scale in two networks."""
-    return counted(results, over(_seeds(results)))
-
-
 def over(seeds: int) -> str:
     """What numbers are means over."""
     return "one seed" if seeds == 1 else f"means over {seeds} seeds"

@@ -112,7 +112,8 @@ class Table:
     """A booktabs table: cells of plain text (the report escapes it) or a strip, alignment per column (l, r, c).
 
     A row of one cell heads the rows below it. A ``dense`` table is set in smaller type, so that a row stays on a line.
-    ``origin`` is where its caption comes from, ``row_runs`` the runs behind each row; ``assemble`` finds both.
+    ``reads`` are keys of experiments that all of it rests on beside those that it names. ``origin`` is where its
+    caption comes from, ``row_runs`` the runs behind each row; ``assemble`` finds both.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Table:
     rows: tuple[tuple[str | Strip, ...], ...]
     align: str
     dense: bool = False
+    reads: tuple[str, ...] = ()
     origin: Origin | None = None
     row_runs: tuple[tuple[str, ...], ...] = ()
 
@@ -166,7 +168,8 @@ def _distinct(names: Sequence[str]) -> list[str]:
 class Figure:
     """A figure drawn on demand: ``paint`` makes the matplotlib figure, as wide as the text.
 
-    ``data`` holds what is drawn, by column, where it is numbers; ``fonts`` are families beside the style's.
+    ``data`` holds what is drawn, by column, where it is numbers; ``fonts`` are families beside the style's, ``reads``
+    keys of experiments that it rests on beside those that its caption names.
     """
 
     name: str
@@ -174,6 +177,7 @@ class Figure:
     paint: Callable[[], Canvas]
     alt: str
     data: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
     origin: Origin | None = None
     fonts: tuple[str, ...] = ()
 

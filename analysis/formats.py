@@ -119,11 +119,11 @@ def margin(value: float, half: float, digits: int = 2) -> str:
 def quantity(number: float) -> str:
     """A large count in thousands (k) or millions (M), three significant digits.
 
-    >>> quantity(3_412_000), quantity(27_100), quantity(12)
-    ('3.41 M', '27.1 k', '12')
+    >>> quantity(3_412_000), quantity(999_600), quantity(27_100), quantity(12)
+    ('3.41 M', '1.00 M', '27.1 k', '12')
     """
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
+        if float(f"{number:.3g}") >= size:
             return f"{number / size:#.3g}".rstrip(".") + f" {suffix}"
     return f"{number:g}"
 

@@ -38,7 +38,7 @@ def outlook(folder: Path) -> list[str]:
 def _by_milestone(results: Results, open_ones: Sequence[Judged], seeds: int) -> list[str]:
     """What each milestone would likely decide that the one before would not, and what none would."""
     needed = {judged.key: _needed(judged) for judged in open_ones}
-    lines, before = [], 0
+    lines, before = [], seeds
     for milestone in (each for each in MILESTONES if each > seeds):
         named = [key for key, number in needed.items() if number and before < number <= milestone]
         lines.append(f"  {milestone} seeds would likely decide {_named(results, named)}")

@@ -132,9 +132,9 @@ class StudyView:
         return replace(self, runs={key: runs for key, runs in kept.items() if runs})
 
     def metric(self, key: str, name: str) -> float:
-        """Mean over seeds of a recorded metric. KeyError when no run recorded it."""
-        if not (runs := self.runs_of(key)):
-            raise KeyError(f"{key} has no run")
+        """Mean over the seeds that recorded a metric. KeyError when no run did."""
+        if not (runs := [run for run in self.runs_of(key) if name in run.metrics]):
+            raise KeyError(f"no run of {key} has {name}")
         return sum(run.metrics[name] for run in runs) / len(runs)
 
     def trials(self, key: str) -> list[dict[str, Any]]:

@@ -98,7 +98,8 @@ def _keep_freed_memory() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch at its first large allocation
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK_KEPT)
+        # The manual knows no more than 32 MiB, which older ones insist on.
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK_KEPT) or libc.mallopt(M_MMAP_THRESHOLD, 2**25)
         libc.mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCK_KEPT)
 
 

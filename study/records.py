@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Raised whenever what is read from a record was not in those of earlier versions, or a network of this study's own is
 # another under the same name; these are then redone.
-FORMAT = 8
+FORMAT = 9
 RESULT = "result.json"
 SPEC = "spec.json"
 CHECKPOINT = "checkpoint.pt"

@@ -1,7 +1,7 @@
 """Separate random streams for initialisation, data order, augmentation and so on.
 
 Every stream is derived from the run's seed, its purpose and an index (the epoch), so that a resumed
-run needs no stored generator state and switching one ingredient off leaves the others' draws alone.
+run needs no stored generator state, and switching augmentation off leaves order and initialisation alone.
 """
 
 from __future__ import annotations

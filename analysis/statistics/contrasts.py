@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -78,7 +78,8 @@ def accuracy_contrasts(
     for name, each in differences.items():
         p = mcnemar(each[0] > 0, each[0] < 0)[-1] if len(each) == 1 else estimates[name].p
         found[name] = float(each.mean()), estimates[name], p
-    return _family(found, _few(squares, retrained or {}))
+    family = _family(found, _few(squares, retrained or {}))
+    return {name: replace(each, low=max(-1.0, each.low), high=min(1.0, each.high)) for name, each in family.items()}
 
 
 def _few(squares: Mapping[Name, MeanSquares], retrained: Mapping[Name, Retrained]) -> set[Name]:

@@ -24,7 +24,7 @@ ALPHA, LEVEL, POWER = 0.05, 0.95, 0.8
 MIN_SEEDS = 3
 # Images of either sort that a test of a share or of an area under a curve takes, the usual rule of five: with fewer its
 # normal law does not hold.
-FEWEST = 5
+FEWEST = 10
 MANY_SEEDS = 1000
 TINY = 1e-6
 # Between trainings that differ in nothing but chance, on 10,000 test images: Jordan 2023,

@@ -22,11 +22,11 @@ def deployment_frame(view: StudyView) -> pd.DataFrame:
 
     Columns: model (key), precision, runtime, accuracy (test, fraction), bytes, p50_ms, the bounds p50_low_ms and
     p50_high_ms of its interval (NaN in records without), p95_ms, images_per_second (the best over the batch sizes
-    tried) and evaluated (key of the experiment the accuracy is from). Of several runtimes ONNX Runtime counts. Empty
-    while nothing was timed.
+    and numbers of threads tried) and evaluated (key of the experiment the accuracy is from). Of several runtimes
+    ONNX Runtime counts. Empty while nothing was timed.
     """
     runs = [run for latency in view.of_kind(Latency) for run in view.runs_of(latency.key)]
-    timed = pd.DataFrame([row for run in runs for row in read_json(run.folder / LATENCY)])
+    timed = pd.DataFrame([row | {"run": run.name} for run in runs for row in read_json(run.folder / LATENCY)])
     if timed.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     timed = timed[timed["runtime"] == timed.groupby(["model", "precision"])["runtime"].transform("min")]
@@ -34,7 +34,8 @@ def deployment_frame(view: StudyView) -> pd.DataFrame:
     names = ["model", "precision", "runtime"]
     alone = timed[(timed["batch"] == 1) & (timed["threads"] == timed["threads"].min())]
     frame = alone.groupby(names, sort=False)[MEASURED].mean()
-    frame = frame.join(timed.groupby(names)["images_per_second"].max()).reset_index()
+    best = timed.groupby([*names, "run"])["images_per_second"].max()
+    frame = frame.join(best.groupby(names).mean()).reset_index()
     frame["evaluated"] = [_evaluated(view, m, p) for m, p in zip(frame["model"], frame["precision"], strict=True)]
     frame["accuracy"] = [
         view.metric(key, "test_accuracy") if view.predictions(key) else float("nan") for key in frame["evaluated"]

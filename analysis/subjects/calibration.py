@@ -74,10 +74,10 @@ def sure_errors(uncertainty: Uncertainty) -> tuple[int, int, int, int]:
 def overconfidence(uncertainty: Uncertainty) -> Estimate | None:
     """By how much the confidence of answers given surely exceeds their accuracy.
 
-    None with fewer than ``FEWEST`` of them right, or wrong.
+    None with fewer than ``FEWEST`` of them right, or wrong, in a seed: the seeds share their images.
     """
     sure, right = uncertainty.probs.max(axis=2) >= SURE, uncertainty.correct
-    enough = min((sure & right).sum(), (sure & ~right).sum()) >= FEWEST
+    enough = _fewest(sure & right, sure & ~right) >= FEWEST
     return estimate_of(influence.of_ratio(_gap(uncertainty), sure)) if enough else None
 
 
@@ -114,6 +114,11 @@ def surely_wrong_finding(
     return Finding("calibration/surely-wrong", f"{words}.", verdict, facts)
 
 
+def _fewest(*masks: np.ndarray) -> int:
+    """How many images of a seed, of those with the fewest, are in any of the masks (S, N)."""
+    return min(int(mask.sum(axis=1).min()) for mask in masks)
+
+
 def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contrast]:
     """Confidence less accuracy of the answers that name a class, by class, as one family.
 
@@ -121,9 +126,7 @@ def flattering(uncertainty: Uncertainty, classes: list[str]) -> dict[str, Contra
     """
     gap, answers, right = _gap(uncertainty), uncertainty.probs.argmax(axis=2), uncertainty.correct
     named = {label: answers == label for label in np.unique(answers)}
-    enough = {
-        label: mask for label, mask in named.items() if min((mask & right).sum(), (mask & ~right).sum()) >= FEWEST
-    }
+    enough = {label: mask for label, mask in named.items() if _fewest(mask & right, mask & ~right) >= FEWEST}
     return contrasts({classes[label]: influence.of_ratio(gap, mask) for label, mask in enough.items()})
 
 

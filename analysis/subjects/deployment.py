@@ -63,15 +63,18 @@ def latency_facts(results: Results) -> Iterator[Fact]:
 @facts
 def agreement_facts(results: Results) -> Iterator[Fact]:
     """How often int8 models give the answer of their float32 forms."""
-    view, told = results.view, {}
+    view, told, sources = results.view, {}, []
     for int8 in view.of_kind(Quantization):
         ours, theirs = view.paired(int8.key, int8.source)
         if ours:
+            sources.append(int8.source)
             same = accuracy_of(np.stack([a.predicted == b.predicted for a, b in zip(ours, theirs, strict=True)]))
             bounds = formats.percent_interval(same.low, same.high)
             told[int8.key] = f"{formats.percent(same.mean)} % for {view.phrase(int8.key)} (95 % CI {bounds})"
     if told:
-        yield Origin(agreement_facts, view.names(*told)).text("int8/agreement", formats.listing([*told.values()]))
+        yield Origin(agreement_facts, view.names(*told, *sources)).text(
+            "int8/agreement", formats.listing([*told.values()])
+        )
 
 
 class Speed(NamedTuple):
@@ -150,11 +153,12 @@ def deployment(results: Results, findings: Findings) -> Table | None:
         "Size, accuracy and speed of every timed model.",
         "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread: its "
         f"{median}, and the 95th percentile; timed interleaved in one process with "
-        f"{formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest batch size tried.",
+        f"{formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest batch size and "
+        "number of threads tried.",
         counted(results),
     )
     head = ("Model", "Precision", "Accuracy, %", "95 % CI", "Size, MB", "p50, ms", "p95, ms", "Images/s")
-    return Table("deployment", caption, head, rows, "llrlrrrr", dense=True)
+    return Table("deployment", caption, head, rows, "llrlrrrr", dense=True, reads=_timing(results))
 
 
 def _median(middle: float, low: float, high: float) -> str:
@@ -185,7 +189,11 @@ def pareto(results: Results, findings: Findings) -> Figure | None:
     )
     alt = "Test accuracy against latency and file size of every timed model, with the Pareto front"
     data = {name: frame[name].tolist() for name in ("model", "precision", "accuracy", "p50_ms", "bytes")}
-    return Figure("pareto", caption, lambda: _draw(results, frame), alt, data)
+    return Figure("pareto", caption, lambda: _draw(results, frame), alt, data, _timing(results))
+
+
+def _timing(results: Results) -> tuple[str, ...]:
+    return tuple(latency.key for latency in results.view.of_kind(Latency))
 
 
 def _name(results: Results, row: object) -> str:

@@ -150,8 +150,10 @@ def passed_on_facts(results: Results) -> Iterator[Fact]:
     """Each measure of student and twin."""
     taught = lessons(results.view)
     for each in passed_on(results):
-        teachers = (lesson.teacher.key for lesson in taught[each.key, each.control])
-        made = Origin(passed_on, results.view.names(each.key, each.control, *teachers))
+        trios = zip(
+            *((r.name for r in vars(lesson).values()) for lesson in taught[each.key, each.control]), strict=True
+        )
+        made = Origin(passed_on, tuple(name for names in trios for name in names))
         for name in each.differences:
             yield made.percent(f"passed-on/{each.key}/{name}", each.taught[name])
             yield made.percent(f"not-passed-on/{each.key}/{name}", each.untaught[name])

@@ -39,7 +39,8 @@ def effects(results: Results, findings: Findings) -> Table | None:
         f" by {formats.plural(MIN_SEEDS, 'seed')}, where networks were retrained fewer times" if few else ""
     )
     about = {each.comparison.about for each in results.judged.values()}
-    networks = ", of votes and int8 models over images alone" if len(about) > 1 else ""
+    networks = "votes, int8 models and networks with fewer seeds" if few else "votes and int8 models"
+    networks = f", of {networks} over images alone" if len(about) > 1 else ""
     caption = join(
         takeaway(results),
         "Difference in test accuracy from the control, in points; arrow: as the plan expects it. Drawn: the same "

@@ -28,6 +28,7 @@ from analysis.statistics.contrasts import Contrast, accuracy_contrasts
 from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
 from analysis.statistics.ensemble import Ensemble, ensemble_of, fixed_and_broken, oracle_accuracy
 from analysis.subjects.comparisons import comparison_finding
+from study.experiment import run_name
 from study.kinds import Vote
 from study.metrics.calibration import probabilities
 from study.metrics.intervals import wilson
@@ -48,9 +49,11 @@ def ensemble_facts(results: Results) -> Iterator[Fact]:
     yield Origin(ensemble_of, voted).count("ensemble/rules", len(ensemble.votes))
     yield Origin(ensemble_of, voted).text("ensemble/best-vote", view.phrase(ensemble.best_vote))
     yield Origin(ensemble_of, runs).text("ensemble/best-member", view.phrase(ensemble.best_member))
-    yield Origin(fixed_and_broken, voted).count("ensemble/fixed", ensemble.fixed)
-    yield Origin(fixed_and_broken, voted).count("ensemble/broken", ensemble.broken)
-    oracle, n = Origin(oracle_accuracy, runs), len(view.paired(ensemble.best_vote)[0][0].labels)
+    counted_in = tuple(run_name(key, ensemble.seed) for key in ensemble.members)
+    mended = Origin(fixed_and_broken, (*counted_in, run_name(ensemble.best_vote, ensemble.seed)))
+    yield mended.count("ensemble/fixed", ensemble.fixed)
+    yield mended.count("ensemble/broken", ensemble.broken)
+    oracle, n = Origin(oracle_accuracy, counted_in), len(view.paired(ensemble.best_vote)[0][0].labels)
     yield oracle.percent("oracle/accuracy", ensemble.oracle)
     interval = wilson(ensemble.oracle * n, n)
     yield oracle.interval("oracle/accuracy-interval", interval.low, interval.high)
@@ -232,7 +235,9 @@ def members(results: Results, findings: Findings) -> Table | None:
         accuracy_interval(results),
     )
     head = ("Model", *unequal, "Validation, %", "Test, %", "95 % CI", "Difference, points", "p")
-    return Table("members", caption, head, tuple(rows), f"l{'r' * len(unequal)}rrlrr", dense=True)
+    return Table(
+        "members", caption, head, tuple(rows), f"l{'r' * len(unequal)}rrlrr", dense=True, reads=(ensemble.best_vote,)
+    )
 
 
 def _changes(results: Results, ensemble: Ensemble) -> dict[str, tuple[str, str]]:

@@ -195,13 +195,14 @@ def figures(results: Results, findings: Findings) -> Iterator[tuple[str, Figure 
 
 
 def gradcam(results: Results) -> Figure | None:
-    """The first Grad-CAM run; None before it."""
+    """The first Grad-CAM run; None before it, and where no class has images right and wrong."""
     found = looked(results)
     if found is None:
         return None
     experiment, run = found
     titles, classes = [results.view.title(key) for key in experiment.sources], results.view.classes
-    shown = chosen(run.arrays, confusions(results, experiment.sources[-1]))
+    if not (shown := chosen(run.arrays, confusions(results, experiment.sources[-1]))):
+        return None
     caption = join(
         "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
         f"Of the {len(classes)} classes, {len(shown)} of those of which {titles[-1]} has images right and wrong, by "

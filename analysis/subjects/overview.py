@@ -203,9 +203,10 @@ def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int
     return Finding("conclusion", sentence, verdict, tuple(rests_on))
 
 
-def _asked(results: Results) -> bool:
-    """Whether these data have pass marks or published figures."""
-    return any(level.pass_mark is not None or level.reference for level in results.view.level.values())
+def _asked(results: Results) -> tuple[bool, bool]:
+    """Whether these data have pass marks, and published figures."""
+    described = results.view.level.values()
+    return any(level.pass_mark is not None for level in described), any(level.reference for level in described)
 
 
 @figure
@@ -213,15 +214,16 @@ def levels(results: Results, findings: Findings) -> Figure | None:
     """Figure 1 of the paper, accuracy per level; None before the first run."""
     if not results.best:
         return None
+    marked, published = _asked(results)
     caption = join(
         "Test accuracy of the models that the levels select.",
         "Filled: the model that each level selects on validation, named below, with its interval; small: the level's "
-        "other models" + "; bar: its pass mark; open diamond: the published figure" * _asked(results) + ".",
+        "other models" + "; bar: its pass mark" * marked + "; open diamond: the published figure" * published + ".",
         accuracy_interval(results),
     )
     numbers = formats.listing([str(level) for level in results.view.levels])
     alt = f"Test accuracy in percent of levels {numbers}, with intervals"
-    alt += ", pass marks and reference figures" * _asked(results)
+    alt += ", pass marks" * marked + ", published figures" * published
     selected = results.best.values()
     models = {each.key for level in results.view.levels for each in results.view.models(level)}
     shown = {key: accuracy for key, accuracy in results.accuracies.items() if key in models}

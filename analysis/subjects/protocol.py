@@ -81,7 +81,8 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
         yield Origin(assumed).text("protocol/seed-sd", f"{formats.percent(SEED_SD)} points")
     else:
         spread = results.chance.overdispersion
-        made = Origin(pooled, results.view.names(*results.judged))
+        pairs = ((judged.key, judged.control) for judged in results.judged.values() if judged.retrained)
+        made = Origin(pooled, results.view.names(*(key for pair in pairs for key in pair)))
         yield made.number("protocol/overdispersion", spread, 2)
         yield made.number("protocol/degrees-of-freedom", results.chance.degrees, 1)
         if math.isfinite(results.chance.prior):

@@ -107,6 +107,6 @@ def _reason(results: Results, choice: Choice) -> str:
         name = f"the ensemble ({results.view.title(choice.key).lower()}), whose latency was not measured,"
     than = f"than {results.view.phrase(choice.before)} ({reached}; {evidence(choice.gain)})."
     if choice.gain.sign > 0:
-        return f"Where {choice.cost} are affordable, {name} is more accurate {than}"
+        return f"Where {choice.cost} can be afforded, {name} is more accurate {than}"
     shown = "less accurate" if choice.gain.sign < 0 else "not shown to be more accurate"
     return f"At {choice.cost}, {name} is {shown} {than}"

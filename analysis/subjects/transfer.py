@@ -78,13 +78,14 @@ def curves(results: Results, findings: Findings) -> Figure | None:
     keys = [key for key in keys if not view.runs_of(key)[0].epochs.empty]
     if not keys:
         return None
-    seeds = max(len(view.runs_of(key)) for key in keys)
+    numbers = [len(view.runs_of(key)) for key in keys]
+    seeds = "up to " * (len({*numbers}) > 1) + formats.plural(max(numbers), "seed")
     monitored = max(int(run.metrics["monitored_images"]) for key in keys for run in view.runs_of(key))
     caption = join(
         "The course of training at level 1.",
         f"Loss (left) and accuracy (right) over epochs on {formats.plural(monitored, 'validation image')} (solid) and "
         "on training images (dashed).",
-        "One run of each network." if seeds == 1 else f"Every line is a run, {formats.plural(seeds, 'seed')} each.",
+        "One run of each network." if max(numbers) == 1 else f"Every line is a run, {seeds} each.",
     )
     alt = "Training and validation loss and accuracy over epochs of the level 1 networks"
     epochs = [run.epochs.assign(run=run.name) for key in keys for run in view.runs_of(key)]

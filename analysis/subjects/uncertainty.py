@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
-from analysis.captions import averaged, counted, join, over
+from analysis.captions import counted, join, over
 from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics import influence
@@ -19,6 +19,7 @@ from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
 from analysis.statistics.trust import Trust, Uncertainty
 from analysis.subjects.trust import SELECTIVE_COVERAGE
+from study.kinds import OutOfDistribution
 from study.metrics.calibration import BINS
 from study.metrics.calibration import reliability as binned
 from study.metrics.intervals import wilson
@@ -52,7 +53,7 @@ def detection(trust: Trust, name: str) -> np.ndarray:
 def detections(trust: Trust) -> dict[str, np.ndarray]:
     """``detection`` of every score; none where the network has too few errors, or right answers, for a test."""
     right = trust.before.correct
-    enough = min(right.sum(), (~right).sum()) >= FEWEST
+    enough = min(right.sum(axis=1).min(), (~right).sum(axis=1).min()) >= FEWEST
     return {name: detection(trust, name) for name in trust.uncertainties} if enough else {}
 
 
@@ -209,9 +210,9 @@ def trust(results: Results, findings: Findings) -> Table | None:
     if trust is None:
         return None
     measured = trust.ood if trust.ood and trust.ood.scores else None
-    strange = strangeness(trust)
+    strange, ranked = strangeness(trust), detections(trust)
     rows = [
-        (*_cells(trust, each), *([_strangeness(strange.get(each.name))] if measured else []))
+        (*_cells(each, ranked.get(each.name)), *([_auroc(strange.get(each.name))] if measured else []))
         for each in trust.uncertainties.values()
     ]
     caption = join(
@@ -221,20 +222,22 @@ def trust(results: Results, findings: Findings) -> Table | None:
         f"ECE: {BINS} bins; its interval allows for what chance adds to it. AUROC: of the single model's errors, the "
         "same for every row; AURC: of each row's own predictions.",
         f"OOD: AUROC of test images against {formats.count(measured.images)} of {measured.title}." if measured else "",
-        averaged(results),
+        counted(results, over(len(trust.seeds))),
     )
     head: tuple[str, ...] = ("Uncertainty", "ECE, %", "NLL, nats", "Brier", "AUROC, same errors", "AURC, %")
     head += ("OOD",) if measured else ()
-    return Table("trust", caption, head, tuple(rows), "l" + "r" * (len(head) - 1), dense=True)
+    strangers = tuple(each.key for each in results.view.of_kind(OutOfDistribution)) if measured else ()
+    reads = (*trust.sources, *strangers)
+    return Table("trust", caption, head, tuple(rows), "l" + "r" * (len(head) - 1), dense=True, reads=reads)
 
 
-def _cells(trust: Trust, uncertainty: Uncertainty) -> tuple[str, ...]:
+def _cells(uncertainty: Uncertainty, ranking: np.ndarray | None) -> tuple[str, ...]:
     return (
         uncertainty.title,
         _within_bounds(uncertainty),
         _margin(estimate_of(uncertainty.losses), 3),
         _margin(estimate_of(uncertainty.squared_errors), 3),
-        _margin(estimate_of(detection(trust, uncertainty.name)), 3),
+        _auroc(ranking),
         _margin(uncertainty.aurc_estimate, 2, 100),
     )
 
@@ -246,7 +249,7 @@ def _within_bounds(uncertainty: Uncertainty) -> str:
     return f"{ece} ({low}–{high})"
 
 
-def _strangeness(contributions: np.ndarray | None) -> str:
+def _auroc(contributions: np.ndarray | None) -> str:
     return formats.MISSING if contributions is None else _margin(estimate_of(contributions), 3)
 
 

@@ -54,7 +54,12 @@ def fixed_view(images: Images, how: Augmentation, seed: int, number: int) -> Ima
     mirrored = (mirrored_first(len(images), seed) ^ bool(number % 2)).to(images.device)
     turns = zip(images.split(VIEWED_AT_ONCE), mirrored.split(VIEWED_AT_ONCE), strict=True)
     parts = (augment(part, how, turn, generator).mul_(255).round_().to(torch.uint8) for part, turn in turns)
-    return torch.cat(list(parts)) if isinstance(images, Tensor) else written(parts, images)
+    if not isinstance(images, Tensor):
+        return written(parts, images)
+    made = torch.empty_like(images)
+    for place, part in zip(made.split(VIEWED_AT_ONCE), parts, strict=True):
+        place.copy_(part)
+    return made
 
 
 def _uniform(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:

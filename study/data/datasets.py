@@ -82,7 +82,7 @@ class Dataset:
     def spread(self, split: str, count: int) -> Tensor:
         """At most so many indices of a split, evenly spaced, as a source may list one class after the other."""
         there = getattr(self, split)
-        return there[torch.linspace(0, len(there) - 1, min(count, len(there))).round().long()]
+        return there[evenly(len(there), count)]
 
     def of(self, split: str) -> Images:
         """Images (N, 3, S, S) of a split."""
@@ -215,6 +215,11 @@ def decoded(found: Listing, subset: Subset | None, largest: int) -> Dataset:
         description=found.description,
         **_tensors(places),
     )
+
+
+def evenly(there: int, count: int) -> Tensor:
+    """At most ``count`` of so many positions, evenly spaced, (n,) int64."""
+    return torch.linspace(0, there - 1, min(count, there)).round().long()
 
 
 def _tensors(parts: dict[str, np.ndarray]) -> dict[str, Any]:

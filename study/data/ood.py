@@ -64,7 +64,7 @@ def _asked(asked: str, data: Path, dataset: Dataset, limit: int) -> OodImages:
         other = datasets.load(asked, str(data), largest=dataset.size)
         if other.name == dataset.name:
             raise StudyError(f"--ood {asked} is what the study classifies; choose another dataset or a folder")
-        chosen = other.images[torch.tensor(_positions(len(other.images), limit))]
+        chosen = other.images[datasets.evenly(len(other.images), limit)]
         return OodImages(other.title, _resized(chosen, dataset.size))
     folder = Path(asked)
     if not folder.is_dir():
@@ -73,7 +73,7 @@ def _asked(asked: str, data: Path, dataset: Dataset, limit: int) -> OodImages:
     if dataset.source and own.is_dir() and (here.is_relative_to(own) or own.is_relative_to(here)):
         raise StudyError(f"--ood {asked} holds images that the study classifies; choose other ones")
     files = files_below(folder)
-    taken = [files[number] for number in _positions(len(files), limit)]
+    taken = [files[number] for number in datasets.evenly(len(files), limit)]
     return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
 
 
@@ -90,14 +90,9 @@ def _read(files: list[Path], size: int) -> np.ndarray:
     return np.stack(pixels)
 
 
-def _positions(there: int, limit: int) -> list[int]:
-    """At most ``limit`` of so many positions, evenly spaced, the same every time."""
-    return torch.linspace(0, there - 1, min(limit, there)).round().long().tolist()
-
-
 def _evenly(images: Tensor, limit: int) -> Tensor:
     """At most ``limit`` of the images, evenly spaced, the same every time."""
-    return images[_positions(len(images), limit)].contiguous()
+    return images[datasets.evenly(len(images), limit)].contiguous()
 
 
 def _fashion_mnist(folder: Path) -> Tensor:

@@ -11,8 +11,8 @@ from study.experiment import SIZE_STEP, Precision, Stage, Subset, Views
 
 # Training images for which a preset without a subset is made: CIFAR-10's.
 MADE_FOR = 40_000
-# Epochs follow the square root of the number of images, within these bounds: half the images get twice the views each
-# to come to 0.7 of the steps.
+# Epochs follow the inverse square root of the number of images, within these bounds: a quarter of the images is seen
+# twice as often, in half the steps.
 LEAST_FACTOR, LARGEST_FACTOR = 0.25, 4.0
 FEWEST_STEPS, SMALLEST_BATCH = 16, 8  # of an epoch of few images, as far as batches can be made smaller
 DEEP_FROM = 48  # px from which networks of this study have a stage more
@@ -271,7 +271,11 @@ def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Pr
             averaging=scaled.averaging(tuned),
         ),
         ablations=scaled.scratch(preset.ablations),
-        search=replace(search, images=max(round(search.images * scaled.share), fewest)),
+        search=replace(
+            search,
+            epochs=scaled.epochs(search.epochs),
+            images=max(round(search.images * scaled.share), fewest),
+        ),
         scratch=scaled.scratch(preset.scratch),
         multi_task=replace(tasks, network=_network(tasks.network, side), epochs=scaled.epochs(tasks.epochs)),
         wider=_network(preset.wider, side) if preset.wider else "",

@@ -34,8 +34,8 @@ class Setting:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Setting:
-        """How networks trained by the recipe are evaluated."""
-        return cls(recipe.stages[-1].image_size, recipe.precision, recipe.test_views)
+        """How networks are evaluated, in whatever precision the recipe trains them: in float32, as they are shipped."""
+        return cls(recipe.stages[-1].image_size, views=recipe.test_views)
 
 
 @torch.inference_mode()

@@ -13,10 +13,12 @@ from study.records import Outcome, read_plan
 class Export(Kind):
     """Of the quantised candidates the one that is most accurate on validation, beside its network in float32.
 
-    The run's folder holds both as ONNX files, export.json and a model card, README.md.
+    The run's folder holds both as ONNX files, export.json and a model card, README.md. ``built_on`` are the candidates'
+    networks and the answers of these networks' teachers.
     """
 
     candidates: tuple[str, ...] = reads()
+    built_on: tuple[str, ...] = reads()
 
     def carry_out(self, context: Context) -> Outcome:
         from study.deployment.card import write_export

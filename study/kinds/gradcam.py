@@ -33,6 +33,7 @@ SECONDS_PER_NETWORK = 6.0
 class GradCam(Kind):
     """Class activation maps of the sources, and their ROAD, for images chosen by the last one's test predictions.
 
+    ROAD compares the sources, so it is of images that all of them classify correctly.
     Arrays: ``images`` (K, 3, H, W) uint8, ``targets`` and ``predicted`` (K,) classes, by the labels and by the last
     network, ``maps`` (M, K, H, W) in [0, 1] of the M sources, ``road`` (M, R) the scores of R correct images, and per
     class the row of its ``correct`` and its ``wrong`` image (C,), ``ABSENT`` where there is none.
@@ -47,9 +48,12 @@ class GradCam(Kind):
         images, targets = context.dataset.with_numbers(predictions.indices[taken]), predictions.labels[taken]
         rows = {index: row for row, index in enumerate(taken)} | {ABSENT: ABSENT}
         correct, wrong = (np.array([rows[index] for index in chosen]) for chosen in (correct, wrong))
-        measured = correct[correct != ABSENT][:ROAD_IMAGES]
+        runs = [context.run(key) for key in self.sources]
+        agreed = np.all([run.predictions("test").correct[taken] for run in runs], axis=0)
+        shown = np.array([row for row in correct if row != ABSENT and agreed[row]], dtype=int)
+        measured = shown[np.linspace(0, len(shown) - 1, min(len(shown), ROAD_IMAGES)).round().astype(int)]
         maps, scores = [], []
-        for run in map(context.run, self.sources):
+        for run in runs:
             model, setting = context.network(run)
             maps.append(activation_maps(model.cpu(), setting.size, images, targets))
             scores.append(road(model, setting.size, images[measured], maps[-1][measured], targets[measured]))

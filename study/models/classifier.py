@@ -42,9 +42,11 @@ class Classifier(nn.Module):
         """``statistics`` are mean and standard deviation per channel of what images are normalised by."""
         super().__init__()
         self.architecture, self.backbone = architecture, backbone
-        self.attention = _attention(architecture.attention, backbone.num_features)
         self.dropout = nn.Dropout(architecture.dropout)
-        self.classifier = nn.Linear(backbone.head_hidden_size, classes)
+        self.classifier = nn.Linear(
+            backbone.head_hidden_size, classes
+        )  # first, as the same network's without attention
+        self.attention = _attention(architecture.attention, backbone.num_features)
         auxiliary = _auxiliary_classes(architecture)
         self.auxiliary = nn.Linear(backbone.head_hidden_size, auxiliary) if auxiliary else None
         mean, std = statistics
@@ -57,6 +59,8 @@ class Classifier(nn.Module):
 
     def pooled(self, features: Tensor) -> Tensor:
         """Feature vector (N, D) of a feature map."""
+        if features.requires_grad:  # a mean's gradient is laid out otherwise, which slows the layers below
+            features.register_hook(_channels_last)
         return self.backbone.forward_head(features, pre_logits=True)
 
     def embedding(self, x: Tensor) -> Tensor:
@@ -130,6 +134,10 @@ class Classifier(nn.Module):
         return self.backbone.get_submodule(coarse_enough[-1]["module"]) if coarse_enough else self.attention
 
 
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
 def _attention(name: str, channels: int) -> nn.Module:
     if not name:
         return nn.Identity()
@@ -162,6 +170,9 @@ def build(
             config = resolve_model_data_config(backbone)
             statistics = config["mean"], config["std"]
         model = Classifier(architecture, classes, backbone, statistics)
+    for module in model.modules():
+        if getattr(module, "inplace", False):  # most activations copy their input first, as their gradient needs it
+            setattr(module, "inplace", False)  # noqa: B010 (nn.Module declares no such attribute)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -193,7 +204,7 @@ def views(x: Tensor, count: Views) -> list[Tensor]:
 
 
 def resize(x: Tensor, size: int) -> Tensor:
-    """Bilinear resize of float images (N, 3, H, W) to a square of ``size`` px, in channels-last layout.
+    """Bilinear antialiased resize of float images (N, 3, H, W) to a square of ``size`` px, in channels-last layout.
 
     Interpolation is linear in the pixels, row by row and column by column: two matrix products do it several times
     faster on a CPU than the operator, here and in ONNX Runtime. Not for autocast, which would round the pixels.
@@ -206,9 +217,9 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 
 def _interpolation(old: int, new: int, device: torch.device) -> Tensor:
-    """Weights (new, old) of linear interpolation: what it makes of each unit vector."""
-    units = torch.eye(old, device=device)[None]
-    return functional.interpolate(units, size=new, mode="linear", align_corners=False)[0].T
+    """Weights (new, old) of linear interpolation, antialiased where it shrinks: what it makes of each unit vector."""
+    units = torch.eye(old, device=device)[None, None]
+    return functional.interpolate(units, size=(old, new), mode="bilinear", antialias=True)[0, 0].T
 
 
 def load_trained(run: Run, classes: int) -> Classifier:

@@ -71,7 +71,8 @@ class Block(nn.Module):
         self.activation = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
-        x, bias = self.convolution(x), self.bias[:, None, None]
+        x = self.convolution(x)
+        bias = self.bias[:, None, None].to(x.dtype)  # autocast would add them in float32, and stay in it
         if self.training:
             return self.activation(self.norm(self.pool(x)) + bias)
         return self.activation(self.pool(self.norm(x) + bias))  # the same; a runtime folds norm and bias

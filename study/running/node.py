@@ -168,6 +168,7 @@ def carry_out(order: Order, job: Job, mailbox: Actor, inputs: bytes | None) -> t
 
 def _carry_out_apart(study: Study, job: Job, told: Told, inputs: bytes) -> tuple[Finished | StudyError, bytes]:
     """Carry out a run in a folder of this machine that goes when it has ended."""
+    from study import records
     from study.running import shipping
     from study.running.recording import Finished, attempt
 
@@ -177,6 +178,7 @@ def _carry_out_apart(study: Study, job: Job, told: Told, inputs: bytes) -> tuple
         vars(own).update(dataset=study.dataset, machine=study.machine)  # which are in memory already
         try:
             shipping.put_records(inputs, root, job.needs)
+            records.write_plan(root, study.plan)
             finished = attempt(own, job, told)
         except (StudyError, OSError) as error:  # this machine's disk is not the study's
             finished = Finished(job.name, lost=str(error))

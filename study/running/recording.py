@@ -65,8 +65,8 @@ def run_job(study: Study, job: Job, advance: Advance) -> tuple[str, float]:
     context = Context(study.dataset, study.machine, study.folder, folder, job.seed, advance, told.data, told.ood)
     if job.experiment.reads_ood and spec.ood != (context.ood.fingerprint if context.ood else ""):
         raise StoppingError("the out-of-distribution images changed under the study; run it again")
-    make_room(study.folder, spec)
-    records.write_spec(folder, spec)
+    if not make_room(study.folder, spec):
+        records.write_spec(folder, spec)
     machine.reset_peak_memory(study.machine)
     begun = time.perf_counter()
     outcome = job.experiment.carry_out(context)
@@ -95,14 +95,20 @@ def _summary(outcome: Outcome) -> str:
     return "done" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
 
 
-def make_room(study: Path, spec: Spec) -> None:
-    """Set aside whatever stands in the run's folder and is not an interrupted run of the same spec."""
+def make_room(study: Path, spec: Spec) -> bool:
+    """Set aside whatever stands in the run's folder, unless it is an interrupted run of the same spec: whether it is.
+
+    That run's spec.json stays, too, as its checkpoint belongs to it; it may have been called otherwise.
+    """
     folder = study / spec.name
-    if not folder.exists() or not any(folder.iterdir()) or _interrupted(folder, spec):
-        return
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    if _interrupted(folder, spec):
+        return True
     aside = study / records.SUPERSEDED / f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}"
     aside.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(folder, aside)
+    return False
 
 
 def _interrupted(folder: Path, spec: Spec) -> bool:

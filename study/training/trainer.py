@@ -311,6 +311,7 @@ class Trainer:
         if not (views := self.recipe.fixed_views):
             return Batch(self.images[chosen], labels, mirrored)
         if self.view != (view := (stage.augmentation, epoch % views)):
+            self.shown = self.images  # so that the memory of the view before is free
             self.view, self.shown = view, fixed_view(self.images, view[0], self.seed, view[1])
         teacher = self.soft_labels.of(view[1], chosen) if self.soft_labels else None
         return Batch(self.shown[chosen], labels, mirrored, teacher, augmented=True)

@@ -64,7 +64,7 @@ STUDENT = Training(
     distillation=Distillation((TEACHER.key,)),
 )
 INT8 = Quantization(level=5, name="int8", title="int8", source=STUDENT.key, method="static", calibration_images=20)
-EXPORT = Export(level=5, name="export", title="Export", candidates=(INT8.key,))
+EXPORT = Export(level=5, name="export", title="Export", candidates=(INT8.key,), built_on=(INT8.source, TEACHER.key))
 BY_LEVEL: dict[int, tuple[Kind, ...]] = {
     1: (NET,),
     2: (SEARCH,),

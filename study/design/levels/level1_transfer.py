@@ -40,7 +40,7 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
             title="Frozen backbone",
             phrase="the frozen backbone",
             architecture=Architecture(budget.head_only, pretrained=True),
-            recipe=replace(tuned, stages=(head,), layer_decay=0.0, averaging=0.0),
+            recipe=replace(tuned, stages=(head,), layer_decay=0.0),
         ),
         Training(
             level=1,

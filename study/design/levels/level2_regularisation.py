@@ -28,7 +28,7 @@ SHORT = 3  # epochs up to which fine-tuning gets the light augmentation, as it h
 STRONG = Augmentation(flip=True, crop=4, rotation=15.0, jitter=0.4, cutout=8)
 LIGHT = Augmentation(flip=True, crop=2)
 LONG_SCRATCH = Augmentation(flip=True, crop=4, cutout=8)
-LONG = 30  # epochs from which networks from scratch get the stronger augmentation; in 16 it gained nothing
+LONG = 20  # epochs from which networks from scratch get the stronger augmentation; in 16 it gained nothing
 MIXUP_ALPHA = 0.2
 WARMUP = 0.1
 

@@ -144,6 +144,19 @@ def quantizations() -> tuple[Quantization, ...]:
     )
 
 
+def exported(preset: Preset) -> Export:
+    """The best of the networks in static int8."""
+    static = [each for each in quantizations() if each.method == "static"]
+    networks = tuple(dict.fromkeys(each.source for each in static))
+    return Export(
+        level=5,
+        name="export",
+        title="Export",
+        candidates=tuple(each.key for each in static),
+        built_on=(*networks, teachers(preset)[0].key),
+    )
+
+
 def experiments(preset: Preset) -> tuple[Kind, ...]:
     """Teachers' answers, students, int8, latency, MC dropout and out-of-distribution images."""
     int8 = quantizations()
@@ -153,7 +166,7 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         *mobile_students(preset),
         *compact_students(preset),
         *int8,
-        Export(level=5, name="export", title="Export", candidates=tuple(q.key for q in int8 if q.method == "static")),
+        exported(preset),
         Latency(level=5, name="latency", title="Latency", sources=timed, repeats=preset.latency_repeats),
         McDropout(level=5, name="mc-dropout", title="MC dropout", source="level3/se-head", passes=preset.mc_passes),
         OutOfDistribution(

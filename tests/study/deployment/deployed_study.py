@@ -24,7 +24,7 @@ SOURCE = Training(
     recipe=Recipe(stages=(Stage(epochs=2, learning_rate=1e-3, image_size=48),), batch_size=64),
 )
 INT8 = Quantization(level=5, name="int8-static", title="Static int8", source=SOURCE.key, method="static")
-EXPORT = Export(level=5, name="export", title="Export", candidates=(INT8.key,))
+EXPORT = Export(level=5, name="export", title="Export", candidates=(INT8.key,), built_on=(INT8.source,))
 
 
 def plan(**changes: object) -> Plan:

@@ -37,7 +37,7 @@ def test_the_most_accurate_candidate_on_validation_is_shipped_with_its_network(
         return SimpleNamespace(deployed=deployed)
 
     monkeypatch.setattr(card, "write_export", write_export)
-    export = Export(level=5, name="export", candidates=("level5/int8-plain", "level5/int8-student"))
+    export = Export(level=5, name="export", candidates=("level5/int8-plain", "level5/int8-student"), built_on=())
     context = workshop.context(export)
     outcome = export.carry_out(context)
     assert written == [(context.folder, "level3/student", "level5/int8-student", plan, "level3/a")]
@@ -46,8 +46,9 @@ def test_the_most_accurate_candidate_on_validation_is_shipped_with_its_network(
 
 def test_the_studys_export_is_a_run_of_its_static_int8_models(tiny_study: Path, tiny_options: Options) -> None:
     run = records.load_run(tiny_study / "level5/export/seed-0")
-    assert run.experiment.needs == ("level5/int8-static", "level5/int8-static-compact")
-    judged = {key: records.load_run(tiny_study / key / "seed-0") for key in run.experiment.needs}
+    assert isinstance(run.experiment, Export)
+    assert run.experiment.candidates == ("level5/int8-static", "level5/int8-static-compact")
+    judged = {key: records.load_run(tiny_study / key / "seed-0") for key in run.experiment.candidates}
     exported = judged[run.metrics["exported"]]
     assert exported.metrics["validation_accuracy"] == max(r.metrics["validation_accuracy"] for r in judged.values())
     manifest = read_json(run.folder / MANIFEST)

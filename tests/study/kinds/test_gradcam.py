@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from study import records
 from study.data.datasets import Dataset
 from study.experiment import Architecture
-from study.kinds import GradCam
+from study.kinds import GradCam, Training
 from study.kinds.gradcam import ABSENT, activation_maps, choose, road
 from study.machine import Machine
-from study.models.classifier import build
+from study.models.classifier import Classifier, build, prepare
 from study.records import Outcome, Predictions, Run
 from tests.study.kinds.workshop import Workshop, network
 
@@ -31,14 +32,26 @@ def test_chosen_images_are_a_typical_hit_and_the_surest_error_of_each_class() ->
     assert wrong.tolist() == [4, 5]
 
 
+def with_fitted_head(experiment: Training, digits: Dataset) -> Classifier:
+    """A network of random weights whose last layer is fitted to a few images by least squares."""
+    few = digits.train[: 60 if experiment.architecture.attention else 20]
+    model = build(experiment.architecture, 10, seed=1).eval()
+    with torch.inference_mode():
+        features = model.embedding(prepare(digits.images[few], 32, model))
+        wanted = functional.one_hot(digits.labels[few], 10) - 0.1
+        solved = torch.linalg.solve(features.T @ features + 0.1 * torch.eye(features.shape[1]), features.T @ wanted)
+        model.classifier.weight.copy_(solved.T)
+    return model
+
+
 @pytest.fixture(scope="module")
 def looked(
     tmp_path_factory: pytest.TempPathFactory, digits: Dataset, cpu: Machine
 ) -> tuple[Workshop, list[Run], Outcome]:
-    """Two untrained networks, and where they look."""
+    """Two networks with nothing trained but their heads, and where they look."""
     workshop = Workshop(tmp_path_factory.mktemp("study"), digits, cpu)
     attended = replace(network("attended"), architecture=Architecture("compact_cnn_small", attention="se"))
-    runs = [workshop.untrained(network("plain")), workshop.untrained(attended)]
+    runs = [workshop.untrained(each, with_fitted_head(each, digits)) for each in (network("plain"), attended)]
     experiment = GradCam(level=3, name="grad-cam", sources=KEY)
     return workshop, runs, experiment.carry_out(workshop.context(experiment))
 
@@ -61,6 +74,11 @@ def test_images_are_those_that_the_last_source_was_asked_about(looked: tuple[Wor
     assert len(shown) - 1 == len(found["images"]) >= 10
 
 
+def all_right(runs: list[Run], place: int) -> bool:
+    """Whether all networks classify a test image correctly."""
+    return all(run.predictions("test").correct[place] for run in runs)
+
+
 def test_every_source_has_a_map_of_every_image_in_zero_to_one_and_a_score(
     looked: tuple[Workshop, list[Run], Outcome],
 ) -> None:
@@ -69,7 +87,7 @@ def test_every_source_has_a_map_of_every_image_in_zero_to_one_and_a_score(
     assert maps.shape == (2, len(outcome.arrays["images"]), 32, 32)
     assert maps.min() >= 0 and maps.max() <= 1 and not np.array_equal(maps[0], maps[1])
     scores = outcome.arrays["road"]
-    assert scores.shape == (2, int((outcome.arrays["correct"] != ABSENT).sum()))
+    assert len(scores) == 2 and scores.shape[1] <= int((outcome.arrays["correct"] != ABSENT).sum())
     assert np.abs(scores).max() <= 1 and not np.array_equal(*scores)
 
 
@@ -78,12 +96,25 @@ def test_maps_and_scores_are_those_of_each_network_for_the_true_class(
 ) -> None:
     workshop, runs, outcome = looked
     found, context = outcome.arrays, workshop.context(runs[0].experiment)
-    right = found["correct"][found["correct"] != ABSENT]
+    chosen, _ = choose(runs[-1].predictions("test"), 10)
+    right = [
+        row for row, place in zip(found["correct"], chosen, strict=True) if place != ABSENT and all_right(runs, place)
+    ]
     for run, maps, scores in zip(runs, found["maps"], found["road"], strict=True):
         (model, _), images = context.network(run), torch.from_numpy(found["images"])
         np.testing.assert_allclose(activation_maps(model, 32, images, found["targets"]), maps, atol=1e-5)
         expected = road(model, 32, images[right], maps[right], found["targets"][right])
         np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_networks_are_compared_on_images_that_all_of_them_classify_correctly(
+    looked: tuple[Workshop, list[Run], Outcome],
+) -> None:
+    _, runs, outcome = looked
+    chosen, _ = choose(runs[-1].predictions("test"), 10)
+    right = [all_right(runs, place) for place in chosen if place != ABSENT]
+    assert 0 < sum(right) < len(right), "the networks differ"
+    assert outcome.arrays["road"].shape == (2, sum(right))
 
 
 def test_a_map_is_of_the_class_that_it_is_asked_for(digits: Dataset) -> None:

@@ -44,7 +44,7 @@ def test_seed_alone_decides_the_random_weights() -> None:
 def test_prepare_resizes_and_normalises(size: int) -> None:
     model = build(Architecture(LITE), 10, seed=0)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    expected = functional.interpolate(images / 255, size=(size, size), mode="bilinear")
+    expected = functional.interpolate(images / 255, size=(size, size), mode="bilinear", antialias=True)
     prepared = classifier.prepare(images, size, model)
     assert torch.allclose(prepared, (expected - 0.5) / 0.5, atol=1e-6)
     assert prepared.is_contiguous(memory_format=torch.channels_last)
@@ -66,7 +66,14 @@ def test_an_auxiliary_head_has_a_logit_per_super_class() -> None:
 
 def test_resize_makes_squares_of_rectangles() -> None:
     x = torch.rand(2, 1, 5, 9)
-    assert torch.allclose(classifier.resize(x, 7), functional.interpolate(x, size=(7, 7), mode="bilinear"), atol=1e-6)
+    expected = functional.interpolate(x, size=(7, 7), mode="bilinear", antialias=True)
+    assert torch.allclose(classifier.resize(x, 7), expected, atol=1e-6)
+
+
+def test_an_image_that_shrinks_is_seen_whole() -> None:
+    dot = torch.zeros(1, 1, 16, 16)
+    dot[..., 4, 4] = 1.0  # between the pixels that plain interpolation to a quarter of the side reads
+    assert classifier.resize(dot, 4).sum() * 16 == pytest.approx(1.0, rel=0.2)
 
 
 def test_images_are_not_resized_in_a_narrower_type() -> None:
@@ -110,3 +117,23 @@ def test_own_networks_freeze_their_stem_when_it_has_settled() -> None:
 def test_a_timm_backbone_has_no_stem_of_ours() -> None:
     with pytest.raises(StudyError, match="stem_epochs needs one of this study's networks"):
         build(Architecture("resnet18"), 10, seed=0).freeze(Stage(4, 1e-3, 32, stem_epochs=2))
+
+
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "mobilenetv3_small_100", "compact_cnn_small"])
+def test_gradients_have_the_layout_of_the_layers_that_they_pass(backbone: str) -> None:
+    model, laid_out = build(Architecture(backbone, attention="se"), 10, seed=0), []
+
+    def look(_: object, __: object, gradients: tuple[torch.Tensor, ...]) -> None:
+        laid_out.append(gradients[0].is_contiguous(memory_format=torch.channels_last))
+
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.register_full_backward_hook(look)
+    images = torch.randn(4, 3, 64, 64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    model(images).sum().backward()
+    assert len(laid_out) == len(norms) > 5 and all(laid_out)
+
+
+def test_activations_do_not_copy_what_they_read() -> None:
+    model = build(Architecture("tf_efficientnet_lite0"), 10, seed=0)
+    assert not any(getattr(module, "inplace", False) for module in model.modules())

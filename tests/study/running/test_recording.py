@@ -104,6 +104,15 @@ def test_an_interrupted_run_of_the_same_spec_goes_on_where_it_is(study: Study) -
     assert records.load_run(folder).metrics and not (study.folder / SUPERSEDED).exists()
 
 
+def test_an_interrupted_run_that_is_called_otherwise_now_keeps_its_checkpoint(study: Study) -> None:
+    carry_out(study, Noted(name="a"))
+    folder = study.folder / "level1/a/seed-0"
+    (folder / RESULT).unlink()
+    write_sealed(folder / CHECKPOINT, b"half-way", before := owner(folder / records.SPEC))
+    carry_out(study, replace(Noted(name="a"), title="Other"))
+    assert CHECKPOINT in Noted.found[1] and owner(folder / records.SPEC) == before
+
+
 @pytest.mark.parametrize("complete", [True, False])
 def test_what_another_spec_left_is_set_aside(study: Study, complete: bool) -> None:
     carry_out(study, Noted(name="a"))
