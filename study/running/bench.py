@@ -26,7 +26,7 @@ from study import machine
 from study.data import datasets, store
 from study.data.pixels import squared
 from study.deployment.int8 import session_of
-from study.design.levels import level2_regularisation, level3_architecture
+from study.design.levels import level2_regularisation, level3_architecture, level5_deployment
 from study.design.presets import CPU
 from study.experiment import Stage, Subset
 from study.inference import evaluation
@@ -155,7 +155,8 @@ def main() -> None:
     where = machine.resolve()
     tuned = Bench(level2_regularisation.augmented(CPU), where)
     scratch = Bench(level3_architecture.scratch(CPU), where)
-    rows = [bench.compare("trainer", bench.trained(), bench.bare()) for bench in (tuned, scratch)]
+    student = Bench(level5_deployment.mobile_students(CPU)[0], where)
+    rows = [bench.compare("trainer", bench.trained(), bench.bare()) for bench in (tuned, scratch, student)]
     rows.append(tuned.compare("frozen-trunk", tuned.bare(trunk=True), tuned.bare()))
     few, whole = tuned.evaluated(), tuned.evaluated(at_a_time=evaluation.BATCH)
     rows.append(tuned.compare("few-at-a-time", few, whole, evaluation.BATCH))

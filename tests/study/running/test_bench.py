@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from study.design.levels import level3_architecture
+from study.design.levels.level5_deployment import MOBILE
 from study.design.presets import QUICK
 from study.machine import Machine, available_threads
 from study.running import bench
@@ -44,6 +45,7 @@ def test_bench_prints_a_line_of_json_per_comparison(
     assert {row["name"] for row in rows} == {
         f"trainer/{QUICK.transfer.backbone}",
         f"trainer/{QUICK.scratch.network}",
+        f"trainer/{MOBILE}",
         f"decoding/{available_threads()} processors",
         *(f"{what}/{QUICK.transfer.backbone}" for what in ("frozen-trunk", "few-at-a-time", "int8")),
     }
