@@ -103,6 +103,7 @@ def names_of(lookup: Lookup) -> list[str]:
     plan, data, own = lookup.plan, lookup.plan.dataset, lookup.settings.texts
     named = [*own, *lookup.command_lines, *data.classes, plan.study, data.title, data.notice, f"{data.image_size} px"]
     named += [*(level.title for level in plan.levels), *lookup.failed]
+    named.append(data.notice.partition(": ")[2][1:])  # the title page capitalises what follows the colon
     return named + [name for each in plan.experiments for name in (each.title, each.phrase, each.differs, each.key)]
 
 

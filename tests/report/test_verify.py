@@ -24,7 +24,7 @@ from report.passages import Passage, Piece, passages
 from report.reading import pdf_text
 from report.verify import contradicted, names_of, verify, without_source
 from study.errors import StudyError
-from study.records import read_plan
+from study.records import read_plan, write_plan
 from tests.evidence_samples import blank_drawing, blank_drawings
 from tests.fabricate import experiments, fabricate
 
@@ -209,6 +209,16 @@ def test_every_number_about_many_or_unequal_classes_has_a_source(changes: dict[s
     page = render("html", lookup, blank_drawings(lookup.evidence), marked=True)
     assert "averages" in lookup.evidence.tables
     assert [*without_source(passages(page), names_of(lookup)), *contradicted(lookup)] == []
+
+
+def test_numbers_in_the_notice_of_stand_in_data_are_its_own(short: Path, tmp_path: Path) -> None:
+    plan = read_plan(short)
+    data = dataclasses.replace(plan.dataset, notice="Stand-in data: these are 1,797 scans.", classes=(*"0123456789",))
+    study = shutil.copytree(short, tmp_path / "study")
+    write_plan(study, dataclasses.replace(plan, dataset=data))
+    lookup = lookup_of(study)
+    page = render("html", lookup, blank_drawings(lookup.evidence), marked=True)
+    assert "These are 1,797 scans." in page and [*without_source(passages(page), names_of(lookup))] == []
 
 
 def test_names_of_failed_runs_are_no_numbers_without_a_source(written: Written, evidence: Evidence) -> None:
