@@ -43,9 +43,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.architecture, self.backbone = architecture, backbone
         self.dropout = nn.Dropout(architecture.dropout)
-        self.classifier = nn.Linear(
-            backbone.head_hidden_size, classes
-        )  # first, as the same network's without attention
+        # Before the attention, so that a network with it begins with the classifier of the one without.
+        self.classifier = nn.Linear(backbone.head_hidden_size, classes)
         self.attention = _attention(architecture.attention, backbone.num_features)
         auxiliary = _auxiliary_classes(architecture)
         self.auxiliary = nn.Linear(backbone.head_hidden_size, auxiliary) if auxiliary else None
