@@ -84,7 +84,7 @@ def test_students_of_one_teacher_are_one_family(results: Results, empty: Results
     [(1, "supported", "more often than"), (-1, "contradicted", "less often than"),
      (0, "inconclusive", "not detectably more often than")],
 )  # fmt: skip
-def test_verdict_is_on_agreement_with_the_teacher(sign: int, verdict: str, words: str) -> None:
+def test_words_are_on_agreement_and_errors_with_the_teacher(sign: int, verdict: str, words: str) -> None:
     changes = {name: Contrast(0.01 * sign, 0, 0, 0.01 if sign else 0.5) for name in (AGREEMENT, ERRORS, CALIBRATION)}
     shares = dict.fromkeys(changes, 0.5)
     told = passed_on_finding(PassedOn("s", "c", shares, shares, changes), "the student", "its twin")

@@ -11,7 +11,14 @@ import pytest
 from scipy import stats
 
 from analysis.results import Results
-from analysis.subjects.labels import audited_errors, human_agreement, label_facts, people_facts
+from analysis.subjects.labels import (
+    audited_errors,
+    human_agreement,
+    label_facts,
+    label_finding,
+    people_facts,
+    people_finding,
+)
 from study.data.descriptions import shipped
 from study.errors import StudyError
 from study.records import Predictions
@@ -61,6 +68,30 @@ def test_a_damaged_audit_is_refused_in_one_line(tmp_path: Path, content: str) ->
 def test_a_missing_audit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="cannot read"):
         audited_errors(tmp_path / "none.json", predicting([1], np.array([1])), BEGINS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "both", "faulty", "verdict"),
+    [(100, 30, 40, "supported"), (500, 2, 40, "contradicted"), (100, 4, 40, "inconclusive"), (0, 0, 9, "inconclusive")],
+)
+def test_errors_fall_on_labels_in_doubt_as_fishers_test_says(wrong: int, both: int, faulty: int, verdict: str) -> None:
+    told = label_finding({"wrong": wrong, "wrong-faulty": both, "faulty": faulty}, 1_000, "the vote")
+    assert told.verdict == verdict
+    if wrong:
+        table = [[both, wrong - both], [faulty - both, 1_000 - wrong - faulty + both]]
+        p = stats.fisher_exact(table).pvalue
+        assert ("p < 0.001" if p < 0.001 else f"p = {p:.2g}") in told.sentence.replace("\N{NO-BREAK SPACE}", " ")
+        assert f"Of the {wrong} images that the vote misclassifies, {both} " in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("correlation", "verdict", "words"),
+    [(0.5, "supported", "tends to hesitate where people do"), (-0.5, "contradicted", "sure where people hesitate"),
+     (0.01, "inconclusive", "does not detectably hesitate")],
+)  # fmt: skip
+def test_hesitating_where_people_do_is_a_correlation(correlation: float, verdict: str, words: str) -> None:
+    told = people_finding({"same-choice": 0.9, "entropy-correlation": correlation}, 1_000, "the vote")
+    assert told.verdict == verdict and words in told.sentence and told.sentence.startswith("The vote names the class")
 
 
 def test_predicting_what_people_say_reaches_the_lower_bound() -> None:

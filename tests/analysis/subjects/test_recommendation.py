@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from analysis.results import Results
-from analysis.subjects.recommendation import recommendation_findings, untimed_twin
+from analysis.statistics.contrasts import Contrast
+from analysis.subjects.recommendation import NEXT, Choice, recommendation_finding, recommendation_findings, untimed_twin
 
 TAUGHT, TWIN = "level5/student", "the untaught MobileNetV3-Small"
 
@@ -46,3 +47,20 @@ def test_the_fastest_model_is_the_first_recommended(results: Results) -> None:
     (told,) = recommendation_findings(results)
     fastest = results.deployment.dropna(subset=["accuracy"]).sort_values("p50_ms").iloc[0]
     assert told.sentence.startswith("Of the models timed, ") and f"{fastest.p50_ms:.2f} ms" in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "verdict", "words"),
+    [
+        (0.02, 0.01, "supported", "Where 5 ms can be afforded, the network with the SE head is more accurate than"),
+        (-0.02, 0.01, "inconclusive", "At 5 ms, the network with the SE head is less accurate than"),
+        (0.02, 0.5, "inconclusive", "At 5 ms, the network with the SE head is not shown to be more accurate than"),
+    ],
+)
+def test_a_slower_model_is_recommended_only_where_it_is_more_accurate(
+    results: Results, difference: float, p: float, verdict: str, words: str
+) -> None:
+    first = Choice("fastest", "level5/student-alone", "1 ms")
+    slower = Choice(NEXT, "level3/se-head", "5 ms", Contrast(difference, -0.1, 0.1, p), first.key)
+    told = recommendation_finding(results, [first, slower])
+    assert told.verdict == verdict and words in told.sentence
