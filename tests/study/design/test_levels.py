@@ -13,7 +13,7 @@ from study.design.levels import level4_ensemble
 from study.design.presets import Preset
 from study.errors import StudyError
 from study.experiment import Augmentation, Distillation
-from study.kinds import Kind, Quantization, Search, TeacherAnswers, Training, Vote
+from study.kinds import Export, Kind, Quantization, Search, TeacherAnswers, Training, Vote
 
 PRESETS = [presets.QUICK, presets.CPU, presets.OVERNIGHT, presets.PAPER]
 
@@ -28,6 +28,14 @@ def test_every_run_finds_what_it_needs_before_it(preset: Preset) -> None:
     for experiment in levels.experiments(preset):
         assert set(experiment.needs) <= seen
         seen.add(experiment.key)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_the_export_is_given_the_runs_that_it_is_built_on(preset: Preset) -> None:
+    runs = by_key(preset)
+    (export,) = [each for each in runs.values() if isinstance(each, Export)]
+    networks = {key for candidate in export.candidates for key in runs[candidate].needs}
+    assert {*export.needs} == {*export.candidates, *networks, *(key for each in networks for key in runs[each].needs)}
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
