@@ -51,4 +51,4 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-if (innerWidth < 1200) document.querySelector(".contents").open = false;
+if (innerWidth < 1280) document.querySelector(".contents").open = false;
