@@ -104,7 +104,7 @@ def _keep_freed_memory() -> None:
 
 
 def environment(machine: Machine, precision: str) -> dict[str, Any]:
-    """What environment.json says, without the times the runner adds."""
+    """What environment.json says, without the peak memory that the runner adds."""
     return {
         "versions": versions(),
         "platform": platform.platform(),

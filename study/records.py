@@ -303,7 +303,7 @@ class Run:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """Versions, device, threads, commit, wall and CPU seconds, peak memory."""
+        """Versions, device, threads, commit, peak memory."""
         return read_json(self.folder / ENVIRONMENT)
 
     @cached_property

@@ -134,13 +134,19 @@ def test_a_new_level_has_a_section_and_is_counted(tmp_path: Path, add: Add) -> N
 
 def test_a_new_kind_is_carried_out_recorded_and_read_back(tmp_path: Path, add: Add) -> None:
     agreement = add(kinds, "agreement", example("Add a kind of run")).Agreement
-    pair = agreement(level=4, name="agreement", title="Pair", sources=("level3/se-head", "level3/scratch-cnn"))
+    pair = listed(agreement)
     assert pair.needs == pair.sources
     study = fabricate(tmp_path / "study", planned=(*experiments(2, 3), pair), skip=[pair.key])
     run = carry_out(study, pair)
     said = [records.load_run(study / f"{key}/seed-0").predictions("test").predicted for key in pair.sources]
     assert run.metrics == {"agreement": np.mean(said[0] == said[1])}
     assert run.experiment == pair
+
+
+def listed(agreement: type[kinds.Kind]) -> kinds.Kind:
+    """The entry by which a level runs the example's kind."""
+    (entry,) = re.findall(r"`(Agreement\(.*?\))`", GUIDE)
+    return eval(entry, {"Agreement": agreement})  # noqa: S307
 
 
 def carry_out(study: Path, experiment: kinds.Kind) -> records.Run:
@@ -202,7 +208,7 @@ def test_a_new_subject_prints_its_fact_table_and_figure_in_a_new_section(
     agreement = add(kinds, "agreement", example("Add a kind of run")).Agreement
     add(subjects, "agreement", example("Add a subject of the paper") + "\n\n" + example("Add a figure"))
     add_section(tmp_path / "templates", "agreement", monkeypatch)
-    pair = agreement(level=4, name="agreement", title="Pair", sources=("level3/se-head", "level3/scratch-cnn"))
+    pair = listed(agreement)
     study = fabricate(tmp_path / "study", planned=(*experiments(), pair), skip=[pair.key])
     assert "pending: agreement/level4/agreement" in page_of(study)
     share = carry_out(study, pair).metrics["agreement"]

@@ -1,4 +1,4 @@
-"""How big a study is. Every preset runs all five levels and every comparison; only the scale changes."""
+"""How big a study is. Every preset runs all five levels; the scale changes, and how many networks join."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
@@ -114,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = parser.parse_args(arguments)
     laps = []
     dataset = datasets.load(subset=Subset(told.images, told.images))
+    if dataset.notice:
+        print(dataset.notice, file=sys.stderr)
     for lap in race(told.epochs, dataset, machine.resolve(), told.seeds):
         print(json.dumps(asdict(lap)), flush=True)
         laps.append(lap)
