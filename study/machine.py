@@ -85,9 +85,10 @@ def resolve(device: str = "auto", compile: bool = False, deterministic: bool = F
 
 
 def available_threads() -> int:
-    """Processors this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    """Processors this process may use, also by a container's quota."""
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def _keep_freed_memory() -> None:

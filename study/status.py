@@ -23,6 +23,7 @@ from study.records import (
     OtherVersion,
     Plan,
     Run,
+    Spec,
     load_run,
     read_failure,
     read_spec,
@@ -84,8 +85,10 @@ def _running(folder: Path) -> bool:
     try:
         with FileLock(folder / LOCK, timeout=0):
             return False
-    except (Timeout, OSError):
+    except Timeout:
         return True
+    except OSError:  # a folder that only its owner may write
+        return False
 
 
 def summary(folder: Path, plan: Plan, current: Mapping[str, Run]) -> list[dict[str, Any]]:
@@ -146,13 +149,15 @@ def damage(folder: Path) -> str:
         return ""
     except StudyError as error:
         return str(error)
+    except FileNotFoundError:  # it has just been completed
+        return ""
     return ""
 
 
-def readable_seeds(folder: Path) -> set[int]:
-    """Seeds of the runs in a study's folder whose specs can be read: what is known of a study that lost its plan."""
-    seeds = set()
-    for path in folder.glob(f"level*/*/seed-*/{SPEC}"):
+def readable_specs(folder: Path, part: str) -> list[Spec]:
+    """Specs that can be read in a part of a study's folder ("level*"): what is known of a study that lost its plan."""
+    specs = []
+    for path in sorted(folder.glob(f"{part}/*/seed-*/{SPEC}")):
         with contextlib.suppress(StudyError):
-            seeds.add(read_spec(path.parent).seed)
-    return seeds
+            specs.append(read_spec(path.parent))
+    return specs

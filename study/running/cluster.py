@@ -20,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from study import machine, records
 from study.data import sources
 from study.errors import StoppingError, StudyError
@@ -34,7 +36,7 @@ from study.running.study import Job, Study
 POLL_SECONDS, LOOK_SECONDS = 0.25, 2.0
 ANSWER_SECONDS = 180  # in which a node imports PyTorch and says what it is
 STORE_BYTES = 2**27  # records go through files, or are shipped one at a time
-USUAL_MEMORY, SPARE_MEMORY = 2 * 2**30, 1.25  # of a run, in bytes, where none is known; times what the largest took
+USUAL_MEMORY, SPARE_MEMORY = 2 * 2**30, 1.25  # of a run, in bytes, at least; times what the largest took
 # A cluster that is started for one study: Ray's own switch for one that listens on the loopback address only, its
 # authentication with a token that no file holds, every line of a log, nothing reported to Ray's makers.
 PRIVATE = {
@@ -51,13 +53,12 @@ class Cluster:
     def __init__(self, study: Study, advance: Callable[[str, int, bool], None], say: Callable[[str], None]) -> None:
         """Connect, and look at every node. StudyError when there is no cluster or no node could hold a run."""
         self.advance = advance
-        self.ray = connect(study.options.address)
+        self.ray = connect(study.options.address, _processors(study))
         self.running: dict[Any, tuple[Job, Node]] = {}  # by the reference to what the task returns
         self.looked = time.monotonic()
         self.tried = defaultdict[str, set[str]](set)
-        self.order = Order(secrets.token_hex(8), _decided(study), study.threads)
-        gpu = 1 / (study.options.workers or 1) if study.machine.device.type == "cuda" else 0.0
-        self.needs = Needs(study.threads, _memory(study), gpu)
+        self.needs = _needs(study)
+        self.order = Order(secrets.token_hex(8), _decided(study), self.needs.threads)
         try:
             self.order.token_file.touch()
             self.nodes = self._usable(say)
@@ -67,7 +68,7 @@ class Cluster:
         finally:
             self.order.token_file.unlink(missing_ok=True)
         ray = self.ray
-        self.task = ray.remote(max_retries=0, max_calls=1 if gpu else 0)(node.carry_out)
+        self.task = ray.remote(max_retries=0, max_calls=1 if self.needs.gpu else 0)(node.carry_out)
         here = self._on(ray.get_runtime_context().get_node_id())
         self.mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, **here)(node.Mailbox).remote()
         self.taken = self.mailbox.take.remote()
@@ -156,12 +157,26 @@ class Cluster:
         return said
 
     def _usable(self, say: Callable[[str], None]) -> list[Node]:
-        """The nodes that are as this machine and can hold a run. StudyError when there is none."""
+        """The nodes that are as this machine, can hold a run and have the images. StudyError when there is none."""
+        refusals: list[str] = []
+        fit = self._fit(refusals)
+        looking = [self._ask(node.has_data, each.id) for each in fit]  # perhaps for long: images may have to be decoded
+        for each, has_data in zip(list(fit), looking, strict=True):
+            if refusal := self._refusal_of_data(each, has_data):
+                refusals.append(f"node {each.report.name} is refused: {refusal}")
+                fit.remove(each)
+        if not fit:
+            raise StudyError("; ".join(["no node can hold a run", *refusals]))
+        for line in refusals:
+            say(line)
+        return fit
+
+    def _fit(self, refusals: list[str]) -> list[Node]:
+        """The nodes that are as this machine and can hold a run; why others are not is added to ``refusals``."""
         found = {each["NodeID"]: each["Resources"] for each in self.ray.nodes() if each["Alive"]}
-        task = self.ray.remote(num_cpus=0, max_retries=0)(node.inspect)
-        asked = {name: task.options(**self._on(name)).remote(self.order) for name in found}
+        asked = {name: self._ask(node.inspect, name) for name in found}
         self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_SECONDS)
-        here, usable, refusals = (machine.versions(), node.code_digest()), [], []
+        here, fit = (machine.versions(), node.code_digest()), []
         for name, reference in asked.items():
             try:
                 report = self.ray.get(reference, timeout=0)
@@ -169,36 +184,38 @@ class Cluster:
                 refusals.append(f"node {name[:8]} is refused: it does not say what it is ({_cause(error).error})")
                 continue
             each = Node.of(name, report, found[name], self.needs)
-            if refusal := each.refusal(*here, self.needs) or self._refusal_of_data(each):
+            if refusal := each.refusal(*here, self.needs):
                 refusals.append(f"node {report.name} is refused: {refusal}")
             else:
-                usable.append(each)
-        if not usable:
-            raise StudyError("; ".join(["no node can hold a run", *refusals]))
-        for line in refusals:
-            say(line)
-        return usable
+                fit.append(each)
+        return fit
 
-    def _refusal_of_data(self, each: Node) -> str:
+    def _ask(self, what: Callable[..., Any], node_id: str, *more: object) -> Any:  # noqa: ANN401 - a reference of Ray's
+        """What a node says, which needs no processor of its own."""
+        task = self.ray.remote(num_cpus=0, max_retries=0)(what)
+        return task.options(**self._on(node_id)).remote(self.order, *more)
+
+    def _refusal_of_data(self, each: Node, has_data: Any) -> str:  # noqa: ANN401 - a reference of Ray's
         """Why a node cannot have the images, which are sent to it if need be; empty where it has them."""
-        if each.report.data:
-            return ""
-        task = self.ray.remote(num_cpus=0, max_retries=0)(node.receive_data).options(**self._on(each.id))
         try:
-            right = self.ray.get(task.remote(self.order, shipping.pack_data(self.order.study)))
+            if self.ray.get(has_data):
+                return ""
+            right = self.ray.get(self._ask(node.receive_data, each.id, shipping.pack_data(self.order.study)))
         except (StudyError, self.ray.exceptions.RayError) as error:
             return _cause(error).error
         return "" if right else "the images that it was sent arrived as others"
 
 
-def connect(address: str) -> Any:  # noqa: ANN401 - the module ray
+def connect(address: str, processors: int | None = None) -> Any:  # noqa: ANN401 - the module ray
     """Join the cluster at an address, or start one on this machine that nothing outside it can reach.
+
+    It may use so many processors, or all.
 
     StudyError when Ray is not installed, or there is no such cluster.
     """
     if not address:
         os.environ.update(PRIVATE | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
-        own = {"num_cpus": machine.available_threads(), "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        own = {"num_cpus": processors, "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         ray = importlib.import_module("ray")
         importlib.import_module("ray.util.scheduling_strategies")
@@ -238,10 +255,23 @@ def _anywhere(dataset: str) -> str:
     return dataset if not dataset or dataset in sources.names() else str(Path(dataset).absolute())
 
 
+def _needs(study: Study) -> Needs:
+    """What a run takes: of a CPU its share of this machine's threads, of GPUs one or a part, and the threads beside."""
+    if study.machine.device.type != "cuda":
+        return Needs(study.threads, _memory(study))
+    return Needs(max(1, study.threads // torch.cuda.device_count()), USUAL_MEMORY, 1 / (study.options.workers or 1))
+
+
+def _processors(study: Study) -> int:
+    """How many processors of this machine a study may use: no more than its runs on a CPU take."""
+    on_cpu = study.machine.device.type == "cpu"
+    return study.workers * study.threads if on_cpu else machine.available_threads()
+
+
 def _memory(study: Study) -> float:
-    """Bytes that a run may need: somewhat more than the study's largest run on a CPU took; a GPU's are its own."""
+    """Bytes that a run on a CPU may need: what the largest is known to need, or took before and somewhat more."""
     paths = study.folder.glob(f"level*/*/*/{records.ENVIRONMENT}")
-    needed = [float(USUAL_MEMORY)]
+    needed = [float(USUAL_MEMORY), *(experiment.memory(study.scale) for experiment in study.chosen)]
     for path in paths:
         with contextlib.suppress(StudyError):
             found = read_json(path)

@@ -52,7 +52,7 @@ class Report:
     """What a machine is: its name and processor, the versions and the digest of the code that it would run.
 
     ``free_memory`` is in bytes, ``refusal`` says why it cannot compute as the study asks, ``shared`` whether it sees
-    the study's folder, ``data`` whether it has the study's images.
+    the study's folder.
     """
 
     name: str
@@ -61,7 +61,6 @@ class Report:
     code: str
     free_memory: float
     shared: bool
-    data: bool
     refusal: str = ""
 
 
@@ -69,10 +68,12 @@ def inspect(order: Order) -> Report:
     """What the machine that calls this is."""
     _see_only_what_is_asked_for(order)
     from study import machine
+    from study.running.preflight import require_weights
 
     refusal = ""
     try:
         order.study.machine  # noqa: B018 - refuses a device that is not there
+        require_weights(order.study.chosen)
     except StudyError as error:
         refusal = str(error)
     return Report(
@@ -82,7 +83,6 @@ def inspect(order: Order) -> Report:
         code=code_digest(),
         free_memory=machine.free_memory_bytes(),
         shared=order.token_file.exists(),
-        data=_has_data(order),
         refusal=refusal,
     )
 
@@ -140,7 +140,7 @@ def receive_data(order: Order, archive: bytes) -> bool:
     from study.running import shipping
 
     shipping.put_data(archive, order.study)
-    return _has_data(order)
+    return has_data(order)
 
 
 def carry_out(order: Order, job: Job, mailbox: Actor, inputs: bytes | None) -> tuple[Finished | StudyError, bytes]:
@@ -208,7 +208,8 @@ def _study(order: Order) -> Study:
     return _Kept.studies[order.token]
 
 
-def _has_data(order: Order) -> bool:
+def has_data(order: Order) -> bool:
+    """Whether this machine has the study's images, which it decodes if need be and keeps in memory."""
     try:
         return bool(_study(order))
     except StudyError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,8 @@ def read(path: Path, classes: tuple[str, ...]) -> tuple[Form, dict[str, Arrays]]
 
     An npz names its arrays ``test_labels`` and ``test_logits``, ``test_probabilities`` or ``test_predicted``, and the
     same with ``validation_``; without a split they are of test images. A CSV has the columns ``label``, either
-    ``predicted`` or one ``logit_<class>`` or ``probability_<class>`` for each class, and perhaps ``split``; its classes
-    have their names or numbers. StudyError for a file of another kind, a damaged one, and one that lacks something.
+    ``predicted`` or one ``logit_<class>`` or ``probability_<class>`` for each class, and perhaps ``split``; classes are
+    called by name, or by number. StudyError for a file of another kind, a damaged one, and one that lacks something.
     """
     readers = {".npz": lambda: _of_npz(path), ".csv": lambda: _of_csv(path, classes)}
     if (reader := readers.get(path.suffix.lower())) is None:
@@ -59,9 +59,11 @@ def _of_npz(path: Path) -> Arrays:
         raise StudyError(f"{path.name} is no npz file, or a damaged one")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            named = {name if name.startswith(SPLITS) else f"test_{name}": name for name in stored.files}
-            return {name: stored[held] for name, held in named.items() if name in wanted}
-    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            names = [held if held.startswith(SPLITS) else f"test_{held}" for held in stored.files]
+            if twice := sorted(name for name in wanted if names.count(name) > 1):
+                raise StudyError(f"{path.name} holds {twice[0]} twice, once as {twice[0].removeprefix('test_')}")
+            return {name: stored[held] for name, held in zip(names, stored.files, strict=True) if name in wanted}
+    except (ValueError, OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:  # one for a password
         why = "it holds Python objects, which are not loaded" if "pickle" in str(error) else "it is damaged"
         raise StudyError(f"{path.name} cannot be read: {why}") from error
 
@@ -85,13 +87,18 @@ def _of_csv(path: Path, classes: tuple[str, ...]) -> Arrays:
 
 def _columns(rows: pd.DataFrame, classes: tuple[str, ...], file: str) -> Arrays:
     """Labels, hard labels and scores of a table's rows, as far as there are such columns."""
+    scores = {prefix: [name for name in rows if name.startswith(prefix)] for prefix in COLUMNS}
+    called = {name: set(rows[name]) for name in ("label", "predicted") if name in rows}
+    called |= {prefix: {name.removeprefix(prefix) for name in given} for prefix, given in scores.items() if given}
+    if any(name.isdecimal() and number != int(name) < len(classes) for number, name in enumerate(classes)):
+        called = dict.fromkeys(called, set().union(*called.values()))  # a name that is a number may mean another class
+    number = {what: _numbers(words, classes, file) for what, words in called.items()}
     names = {"label": "labels", "predicted": "predicted"}
-    arrays = {into: _numbers(rows[name], classes, file) for name, into in names.items() if name in rows}
+    arrays = {into: rows[name].map(number[name]).to_numpy(np.int64) for name, into in names.items() if name in rows}
     for prefix, form in COLUMNS.items():
-        given = [name for name in rows if name.startswith(prefix)]
-        columns = {_number(name.removeprefix(prefix), classes, file): name for name in given}
-        if not given:
+        if not (given := scores[prefix]):
             continue
+        columns = {number[prefix][name.removeprefix(prefix)]: name for name in given}
         if len(given) > len(columns) or set(columns) != set(range(len(classes))):
             raise StudyError(f"{file} must have one column {prefix}<class> for each of the {len(classes)} classes")
         try:
@@ -101,16 +108,16 @@ def _columns(rows: pd.DataFrame, classes: tuple[str, ...], file: str) -> Arrays:
     return arrays
 
 
-def _numbers(names: pd.Series, classes: tuple[str, ...], file: str) -> np.ndarray:
-    known = {name: _number(name, classes, file) for name in names.unique()}
-    return names.map(known).to_numpy(dtype=np.int64)
+def _numbers(words: Collection[str], classes: tuple[str, ...], file: str) -> dict[str, int]:
+    """Numbers of the classes that are meant: all are called by their names, or all by their numbers.
 
-
-def _number(name: str, classes: tuple[str, ...], file: str) -> int:
-    """A class's number, given by its name or its number. StudyError when there is no such class."""
-    if name in classes:
-        return classes.index(name)
-    if name.isdecimal() and int(name) < len(classes):
-        return int(name)
-    known = ", ".join(classes[:3])
-    raise StudyError(f"{file} has the class {name!r}, which the study lacks; it knows {known}, ...")
+    StudyError where neither is so.
+    """
+    named = {word: classes.index(word) for word in words if word in classes}
+    numbered = {word: int(word) for word in words if word.isdecimal() and int(word) < len(classes)}
+    if found := next((each for each in (named, numbered) if len(each) == len(words)), None):
+        return found
+    if strange := sorted({*words} - {*named} - {*numbered}):
+        known = ", ".join(classes[:3])
+        raise StudyError(f"{file} has the class {strange[0]!r}, which the study lacks; it knows {known}, ...")
+    raise StudyError(f"{file} calls some classes by name and others by number; call all of them the same way")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from study.errors import StudyError
+from study.experiment import Experiment
 from study.running.study import Job, Study
 
 GIGABYTE = 1e9
@@ -12,12 +13,14 @@ GIGABYTE = 1e9
 
 def preflight(study: Study, jobs: Sequence[Job]) -> None:
     """StudyError, in one line that says what to do, when runs cannot succeed on this machine."""
-    _require_weights(jobs)
-    _require_memory(study, jobs)
+    require_weights(job.experiment for job in jobs)
+    if not study.options.address:  # whose nodes say what they have
+        _require_memory(study, jobs)
 
 
-def _require_weights(jobs: Sequence[Job]) -> None:
-    trained = [job.experiment.trained for job in jobs]
+def require_weights(experiments: Iterable[Experiment]) -> None:
+    """StudyError, saying how to get them, when this machine lacks weights that the experiments start from."""
+    trained = [experiment.trained for experiment in experiments]
     if names := {each.architecture.backbone for each in trained if each and each.architecture.pretrained}:
         from study.models import weights
 

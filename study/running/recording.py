@@ -47,7 +47,8 @@ def attempt(study: Study, job: Job, advance: Advance) -> Finished:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_REFUSES:
-            raise StoppingError(f"cannot write {study.folder / job.name}: {error.strerror}; free space") from error
+            where = error.filename or study.folder / job.name
+            raise StoppingError(f"cannot write {where}: {error.strerror}; free space") from error
         return Finished(job.name, failure=Failure.of(error))
 
 

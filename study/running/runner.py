@@ -19,10 +19,12 @@ from study.running.preflight import preflight
 from study.running.progress import Estimator, Reporter, duration, place, shared, slowdown_now
 from study.running.study import Job, Study, prepare
 from study.running.understood import understood
-from study.status import LOCK, problems
+from study.status import LOCK, note_under_way, problems
 
 if TYPE_CHECKING:
     from study.running.schedule import Executor
+
+LOCK_SECONDS = 1.0  # for which others may look whether the folder is held
 
 
 def run(options: Options, say: Callable[[str], None] = print) -> Path:
@@ -50,18 +52,19 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
         else:
             if missing:
                 preflight(study, missing)
-            _tidy(current.values())
+            _tidy(study.folder, current.values())
             _write_plan(study, idle=not missing)
             if missing:
                 _run_all(study, missing, _estimator(study, current))
     return study.folder
 
 
-def _tidy(complete: Iterable[Run]) -> None:
-    """Remove what a kill may have left of complete runs: a checkpoint, files written in part."""
-    for run in complete:
-        for left in (run.folder / records.CHECKPOINT, *run.folder.glob(".*.partial")):
-            left.unlink(missing_ok=True)
+def _tidy(folder: Path, complete: Iterable[Run]) -> None:
+    """Remove what a kill may have left: files written in part, checkpoints of complete runs, which were under way."""
+    left = [*folder.glob("*/*/*/.*.partial"), *(run.folder / records.CHECKPOINT for run in complete)]
+    for path in left:
+        path.unlink(missing_ok=True)
+    note_under_way(folder, {})
 
 
 def _write_plan(study: Study, idle: bool) -> None:
@@ -165,7 +168,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the study's folder; StudyError when it cannot be written or another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
+        lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
         lock.acquire()
     except Timeout as error:
         raise StudyError(f"another study is running in {folder}; wait for it or choose another --study name") from error

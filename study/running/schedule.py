@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
@@ -35,7 +34,7 @@ class Executor(Protocol):
         """Begin a job that there is room for; returns the name of the machine that carries it out."""
 
     def poll(self) -> list[Finished]:
-        """Wait a moment, and tell which jobs have ended. StoppingError for what ends the study."""
+        """Wait a moment, and tell which jobs have ended. StudyError for what ends the study."""
 
     def stop(self) -> None:
         """End whatever still runs; it can be resumed."""
@@ -45,20 +44,20 @@ class Schedule:
     """Runs the jobs of a study in an executor.
 
     Of a level, those runs begin first that head the longest chains, by estimate, so that the workers end together.
-    What needs a whole machine comes last. A run whose worker is lost is tried again; one that fails is recorded as
-    failed, and what does not need it goes on.
+    What needs a whole machine comes last, and what there is no room for lets others pass. A run whose worker is lost is
+    tried again; one that fails is recorded as failed, and what does not need it goes on.
     """
 
     def __init__(self, study: Study, jobs: Sequence[Job], executor: Executor, reporter: Reporter) -> None:
         self.study, self.executor, self.reporter = study, executor, reporter
         self.jobs = {job.name: job for job in jobs}
         self.order = TopologicalSorter({job.name: [name for name in job.needs if name in self.jobs] for job in jobs})
-        ahead = work_ahead(jobs, reporter)
+        ahead, seeds = work_ahead(jobs, reporter), list(dict.fromkeys(job.seed for job in jobs))
         self.rank = {
-            job.name: (job.experiment.alone, study.seeds.index(job.seed), job.experiment.level, -ahead[job.name], at)
+            job.name: (job.experiment.alone, seeds.index(job.seed), job.experiment.level, -ahead[job.name], at)
             for at, job in enumerate(jobs)
         }
-        self.ready: list[tuple[tuple[float, ...], str]] = []  # a heap
+        self.ready = set[str]()
         self.running = set[str]()
         self.losses = Counter[str]()
         self.failed: dict[str, Failure] = {}
@@ -66,17 +65,19 @@ class Schedule:
     def run(self) -> Mapping[str, Failure]:
         """Run all, and return the failed runs by name.
 
-        RunsFailed at once when one fails and the study is to fail fast; StoppingError for what ends the study.
+        RunsFailed at once when one fails and the study is to fail fast; StudyError for what ends the study.
         """
         self.order.prepare()
         self._release()
         while self.ready or self.running:
-            if self.ready and self.executor.room(self.jobs[self.ready[0][-1]]):
-                self._begin(heapq.heappop(self.ready)[-1])
-            else:
-                for finished in self.executor.poll():
-                    self.running.remove(finished.name)
-                    self._settle(finished)
+            first = sorted(self.ready, key=self.rank.__getitem__)
+            if name := next((name for name in first if self.executor.room(self.jobs[name])), ""):
+                self._begin(name)
+                continue
+            for finished in self.executor.poll():
+                self.running.remove(finished.name)
+                self._settle(finished)
+            self.reporter.lanes = self.executor.lanes  # of a cluster that may have lost some
         return self.failed
 
     def waiting_for(self, failed: str) -> set[str]:
@@ -88,13 +89,10 @@ class Schedule:
         return found - {failed}
 
     def _release(self) -> None:
-        for name in self.order.get_ready():
-            self._await(name)
-
-    def _await(self, name: str) -> None:
-        heapq.heappush(self.ready, (self.rank[name], name))
+        self.ready.update(self.order.get_ready())
 
     def _begin(self, name: str) -> None:
+        self.ready.remove(name)
         self.running.add(name)
         self.reporter.begin(name, self.executor.submit(self.jobs[name]))
 
@@ -103,7 +101,7 @@ class Schedule:
         if finished.lost and self.losses[name] < RETRIES:
             self.losses[name] += 1
             self.reporter.retry(name, finished.lost)
-            self._await(name)
+            self.ready.add(name)
         elif finished.lost:
             self._fail(name, Failure(f"{finished.lost}, {RETRIES + 1} times"))
         elif finished.failure:

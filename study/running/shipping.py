@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from study import records
 from study.data import ood, sources
-from study.errors import StudyError
+from study.errors import StoppingError, StudyError
 from study.running.progress import cache_file
 from study.running.recording import make_room
 from study.running.study import Study
@@ -61,13 +61,20 @@ def put_records(archive: bytes, root: Path, names: Iterable[str]) -> None:
 def data_files(study: Study) -> tuple[Path, list[Path]]:
     """The folder of a study's data, and their files below it.
 
-    None where they come with a package, or are a folder or table of the user's, which is where its path says.
+    None where they come with a package, or are in a folder or table of the user's, which is where its path says.
     """
     root = sources.folder_of(study.options.data)
-    _, place = sources.find(study.data.source, root)
-    patterns = (sources.named(study.data.source).FILES, sources.OOD_FILES) if place == root else ()
-    found = [path for each in patterns if each for path in root.glob(each)]
+    if study.data.source not in sources.names():
+        return root, []
+    patterns = _patterns(study) if study.options.ood else [*_patterns(study), sources.OOD_FILES]
+    found = {path for each in patterns for path in root.glob(each)}
     return root, sorted(path for path in found if path.is_file())
+
+
+def _patterns(study: Study) -> list[str]:
+    """Which files below the data folder hold the study's images, and out-of-distribution ones that were asked for."""
+    asked = [name for name in (study.data.source, study.options.ood) if name in sources.names()]
+    return [pattern for name in asked if (pattern := sources.named(name).FILES)]
 
 
 def pack_data(study: Study) -> bytes:
@@ -75,9 +82,9 @@ def pack_data(study: Study) -> bytes:
     root, paths = data_files(study)
     size = sum(path.stat().st_size for path in paths)
     if not paths or size > MOST_BYTES:
-        raise StudyError(
-            f"{study.data.title} is not there, and {size / 2**30:.1f} GB of it cannot be sent; copy it there"
-        )
+        what = f"{size / 2**30:.1f} GB" if paths else "images of one's own"
+        where = root.absolute() if paths else "the same path"
+        raise StudyError(f"it lacks images of {study.data.title}, and {what} are not sent; copy them there, to {where}")
     return packed(root, paths)
 
 
@@ -110,9 +117,8 @@ def _may_be_there(study: Study) -> bool:
     """Whether there is something to read, so that nothing is downloaded to every machine."""
     root = sources.folder_of(study.options.data)
     with contextlib.suppress(StudyError):  # from a path that leads to nothing
-        _, place = sources.find(study.data.source, root)
-        pattern = "" if place != root else sources.named(study.data.source).FILES
-        return not pattern or any(root.glob(pattern))
+        sources.find(study.data.source, root)
+        return all(any(root.glob(pattern)) for pattern in _patterns(study))
     return False
 
 
@@ -132,6 +138,8 @@ def _unpack(archive: bytes, folder: Path) -> None:
             held.extractall(folder, filter="data")
     except tarfile.TarError as error:
         raise StudyError(f"an archive arrived damaged ({error}); run the study again") from error
+    except OSError as error:
+        raise StoppingError(f"cannot write to {folder}: {error.strerror}; free space") from error
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

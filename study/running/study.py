@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections import defaultdict
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,12 +18,12 @@ from study.description import DataDescription, Description, read_description
 from study.design import levels, presets
 from study.design.presets import Preset
 from study.errors import StoppingError, StudyError
-from study.experiment import Experiment, run_name
+from study.experiment import ADDED, Experiment, run_name
 from study.files import inside
-from study.kinds import JoinedVote, Kind, Scale
+from study.kinds import Added, JoinedVote, Kind, Scale
 from study.records import Plan
 from study.running.options import Options
-from study.status import readable_seeds
+from study.status import readable_specs
 
 if TYPE_CHECKING:
     from study.data.datasets import Dataset
@@ -77,13 +78,15 @@ class Study:
         if self.options.levels or self.options.only:
             return []
         asked = {job.name for job in self.jobs}
-        votes = [Job(each, seed) for seed in self.seeds for each in self.added if isinstance(each, JoinedVote)]
+        votes = [Job(each, seed) for seed in self.plan.seeds for each in self.added if isinstance(each, JoinedVote)]
         return [job for job in votes if all(name in current or name in asked for name in job.needs)]
 
     @cached_property
     def added(self) -> tuple[Experiment, ...]:
         """What `invoke add` brought in earlier, and the votes that it joins."""
-        return tuple(each for each in self.recorded.experiments if not each.level) if self.recorded else ()
+        if self.recorded is None:
+            return _additions(self.folder)
+        return tuple(each for each in self.recorded.experiments if not each.level)
 
     @cached_property
     def recorded(self) -> Plan | None:
@@ -97,7 +100,9 @@ class Study:
             if (self.folder / records.STUDY).exists():
                 records.read_plan(self.folder)
         except StudyError as error:
-            return (f"{error}; study.json is written anew",)
+            lost = (self.folder / ADDED).exists() and not self.added
+            again = ", and what was added has to be added again" if lost else ""
+            return (f"{error}; study.json is written anew{again}",)
         return ()
 
     @cached_property
@@ -159,7 +164,9 @@ class Study:
     @cached_property
     def earlier_seeds(self) -> set[int]:
         """Seeds of earlier calls."""
-        return set(self.recorded.seeds) if self.recorded else readable_seeds(self.folder)
+        return (
+            set(self.recorded.seeds) if self.recorded else {spec.seed for spec in readable_specs(self.folder, "level*")}
+        )
 
     @property
     def scale(self) -> Scale:
@@ -176,7 +183,7 @@ def prepare(options: Options) -> Study:
         raise StudyError(f"unknown executor {options.executor!r}; choose one of {', '.join(EXECUTORS)}")
     if options.address and options.executor != "ray":
         raise StudyError("--address is that of a Ray cluster; add --executor ray")
-    preset = presets.by_name(_default_preset() if options.preset == "auto" else options.preset)
+    preset = presets.by_name(_default_preset(options.device) if options.preset == "auto" else options.preset)
     if options.study:
         inside(options.runs, options.study)
     # Described super-classes can only add experiments, so what is unknown with them is so whatever the data are.
@@ -194,8 +201,8 @@ def _folder(options: Options, preset: Preset, dataset: str) -> Path:
     return options.runs / (options.study or f"{preset.name}-{dataset}")
 
 
-def _default_preset() -> str:
-    if not shutil.which("nvidia-smi"):  # asking torch takes seconds
+def _default_preset(device: str) -> str:
+    if device == "cpu" or not shutil.which("nvidia-smi"):  # asking torch takes seconds
         return "quick"
     import torch
 
@@ -207,6 +214,21 @@ def _recorded(folder: Path) -> Plan | None:
     with contextlib.suppress(StudyError):
         return records.read_plan(folder)
     return None
+
+
+def _additions(folder: Path) -> tuple[Experiment, ...]:
+    """What specs tell of additions to a study that lost its plan, before the votes that they join."""
+    specs = readable_specs(folder, ADDED)
+    seeds = defaultdict[str, set[int]](set)
+    for spec in specs:
+        seeds[spec.experiment.key].add(spec.seed)
+    joined = {spec.experiment.key: spec.experiment for spec in specs if isinstance(spec.experiment, JoinedVote)}
+    added = {
+        spec.experiment.key: replace(spec.experiment, seeds=tuple(sorted(seeds[spec.experiment.key])))
+        for spec in specs
+        if isinstance(spec.experiment, Added)
+    }
+    return (*added.values(), *joined.values())
 
 
 def _unchanged(options: Options, preset: Preset) -> DataDescription | None:
@@ -223,7 +245,10 @@ def _stamp(options: Options, preset: Preset, dataset: str) -> str:
     stamp = sources.stamp(dataset, sources.folder_of(options.data), preset.subset, preset.largest, told)
     if not (stamp and options.ood):
         return stamp
-    others = [] if options.ood in sources.names() else files_below(Path(options.ood))
+    root = sources.folder_of(options.data)
+    known = options.ood in sources.names()
+    pattern = sources.named(options.ood).FILES if known else ""
+    others = sorted(root.glob(pattern)) if pattern else [] if known else files_below(Path(options.ood))
     return f"{stamp} {options.ood} {sources.digest_of(others)}"
 
 

@@ -60,3 +60,14 @@ def test_the_note_goes_with_the_last_run(noted: Path) -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (59.4, "59 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")])
 def test_durations_read_naturally(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_folder_that_only_another_may_write_is_not_taken_for_a_running_study(
+    noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    (noted / LOCK).touch()
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert under_way(noted) == {}

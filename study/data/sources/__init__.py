@@ -127,4 +127,5 @@ def stamp(dataset: str, root: Path, *wanted: Subset | int | str) -> str:
 def digest_of(files: list[Path], *more: object) -> str:
     """A digest of the names, sizes and times of files, and of what else the result depends on."""
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr((*more, states, version("scikit-learn"))).encode()).hexdigest()
+    readers = [version(name) for name in ("scikit-learn", "pillow", "torchvision")]
+    return hashlib.sha256(repr((*more, states, readers)).encode()).hexdigest()

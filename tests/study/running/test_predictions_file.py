@@ -43,7 +43,7 @@ def test_predictions_of_another_study_are_read_as_recorded(tmp_path: Path) -> No
 
 
 def test_columns_may_come_in_any_order_and_name_classes_or_number_them(tmp_path: Path) -> None:
-    text = "label,probability_7,probability_1,probability_cat\ndog,0.1,0.7,0.2\n7,1,0,0\n0,0,0.5,0.5\n"
+    text = "label,probability_7,probability_dog,probability_cat\n1,0.1,0.7,0.2\n2,1,0,0\n0,0,0.5,0.5\n"
     form, given = read(_csv(tmp_path, text, "utf-8-sig"), CLASSES)
     assert form == "probabilities"
     assert given["test"]["labels"].tolist() == [1, 2, 0]
@@ -68,8 +68,9 @@ def test_rows_of_both_splits_may_be_mixed(tmp_path: Path) -> None:
         ("label,predicted,logit_cat,logit_dog,logit_7\ncat,dog,1,2,3\n", "must hold labels and one of"),
         ("label,predicted\ncat,bird\n", "has the class 'bird', which the study lacks; it knows cat, dog, 7"),
         ("label,predicted\n-1,cat\n", "has the class '-1'"),
+        ("label,predicted\ncat,cat\n0,dog\n", "calls some classes by name and others by number"),
         ("label,logit_cat,logit_dog\ncat,1,2\n", "one column logit_<class> for each of the 3 classes"),
-        ("label,logit_cat,logit_0,logit_dog,logit_7\ncat,1,2,3,4\n", "one column logit_<class> for each"),
+        ("label,logit_cat,logit_0,logit_dog,logit_7\ncat,1,2,3,4\n", "calls some classes by name and others by"),
         ("label,logit_cat,logit_dog,logit_7\ncat,1,2,high\n", "holds what is no number"),
         ("split,label,predicted\ntrain,cat,cat\n", "has the split 'train'; splits are validation and test"),
     ],
@@ -108,4 +109,33 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
 def test_half_a_split_is_refused_rather_than_left_out(tmp_path: Path) -> None:
     path = _npz(tmp_path, labels=[0], predicted=[0], validation_labels=[1])
     with pytest.raises(StudyError, match="has validation_labels, and not both labels and predicted of those images"):
+        read(path, CLASSES)
+
+
+def test_classes_whose_names_are_other_classes_numbers_are_called_one_way_in_the_whole_table(tmp_path: Path) -> None:
+    classes = ("1", "2", "3")
+    _, given = read(_csv(tmp_path, "label,predicted\n1,1\n2,2\n3,1\n"), classes)
+    assert given["test"]["labels"].tolist() == [0, 1, 2] and given["test"]["predicted"].tolist() == [0, 1, 0]
+    _, given = read(_csv(tmp_path, "label,predicted\n1,1\n2,2\n0,1\n"), classes)
+    assert given["test"]["labels"].tolist() == [1, 2, 0] and given["test"]["predicted"].tolist() == [1, 2, 1]
+    with pytest.raises(StudyError, match="calls some classes by name and others by number"):
+        read(_csv(tmp_path, "label,predicted\n1,0\n2,1\n3,2\n"), classes)
+
+
+def test_an_array_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = _npz(tmp_path, labels=[0, 1], logits=np.eye(2, 3), test_logits=np.eye(2, 3))
+    with pytest.raises(StudyError, match="holds test_logits twice, once as logits"):
+        read(path, CLASSES)
+
+
+def test_an_archive_with_a_password_is_one_line(tmp_path: Path) -> None:
+    path = _npz(tmp_path, labels=[0, 1], predicted=[0, 1])
+    content = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(signature)
+        while at >= 0:
+            content[at + flags] |= 1  # "encrypted"
+            at = content.find(signature, at + 1)
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match="mine.npz cannot be read"):
         read(path, CLASSES)

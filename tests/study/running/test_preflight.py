@@ -73,3 +73,11 @@ def test_a_container_limits_the_memory_there_is(monkeypatch: pytest.MonkeyPatch,
     for told, expected in (("max\n", whole), ("5000000\n", 5_000_000)):
         limit.write_text(told)
         assert machine.memory_bytes(where) == expected
+
+
+def test_the_memory_of_this_machine_is_nothing_to_a_study_on_a_cluster(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "memory_bytes", lambda _: 1)
+    monkeypatch.setattr(runner, "_run_all", lambda *_: None)
+    assert runner.run(replace(options, executor="ray", address="10.0.0.1:6379")).exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,12 @@ import torch
 from study import records
 from study.data import ood
 from study.data.ood import OodImages
-from study.errors import StudyError
+from study.errors import StoppingError, StudyError
 from study.files import owner, write_sealed
 from study.kinds import Context, Kind, Scale
 from study.records import CHECKPOINT, RESULT, SUPERSEDED, Outcome
 from study.running.options import Options
-from study.running.recording import UNCHANGED, run_job
+from study.running.recording import UNCHANGED, attempt, run_job
 from study.running.study import Job, Study, prepare
 
 
@@ -165,3 +166,14 @@ def test_ood_images_that_change_under_a_study_are_refused(study: Study, monkeypa
     same = replace(study, data=replace(study.data, ood=found.fingerprint))
     carry_out(same, NotedOfOthers(name="b"))
     assert records.load_run(study.folder / "level1/b/seed-0").spec.ood == found.fingerprint
+
+
+@pytest.mark.parametrize(("file", "named"), [(None, "level1/full/seed-0"), ("/elsewhere/view", "/elsewhere/view")])
+def test_a_full_disk_is_named_by_the_file_that_found_it(study: Study, file: str | None, named: str) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Full(Noted):
+        def carry_out(self, context: Context) -> Outcome:
+            raise OSError(errno.ENOSPC, "No space left on device", file)
+
+    with pytest.raises(StoppingError, match=f"cannot write .*{named}: No space left on device; free space"):
+        attempt(study, Job(Full(name="full"), 0), lambda *_: None)

@@ -26,17 +26,21 @@ BROKEN = Failure("there is no weight file", "Traceback ...")
 class Pretended:
     """An executor with two lanes, in which the run that began first ends first; notes what began and ended when.
 
-    ``failing`` runs fail, ``lost`` ones are lost as often as it says.
+    ``failing`` runs fail, ``lost`` ones are lost as often as it says, the ``picky`` one finds no room for a while.
     """
 
-    def __init__(self, failing: Mapping[str, Failure] | None = None, lost: Mapping[str, int] | None = None) -> None:
-        self.failing, self.lost = failing or {}, dict(lost or {})
+    def __init__(
+        self, failing: Mapping[str, Failure] | None = None, lost: Mapping[str, int] | None = None, picky: str = ""
+    ) -> None:
+        self.failing, self.lost, self.picky = failing or {}, dict(lost or {}), picky
         self.running: list[Job] = []
         self.begun: list[str] = []
         self.ended: list[str] = []
         self.beside: dict[str, int] = {}
 
     def room(self, job: Job) -> bool:
+        if job.name == self.picky and len(self.ended) < 3:
+            return False
         alone = any(other.experiment.alone for other in self.running)
         return not self.running if job.experiment.alone else len(self.running) < 2 and not alone
 
@@ -163,3 +167,18 @@ def test_a_run_whose_workers_are_lost_three_times_has_failed(study: Study) -> No
     executor = Pretended(lost={name: 99})
     assert scheduled(study, executor).run() == {name: Failure("its worker vanished, 3 times")}
     assert executor.begun.count(name) == 3
+
+
+def test_a_run_that_finds_no_room_lets_others_pass(study: Study) -> None:
+    first = "level1/finetuned/seed-0"
+    executor = Pretended(picky=first)
+    assert scheduled(study, executor).run() == {}
+    assert executor.begun.index(first) >= 3 and sorted(executor.ended) == sorted(job.name for job in study.jobs)
+
+
+def test_time_left_is_that_of_the_lanes_there_are(study: Study) -> None:
+    executor = Pretended()
+    schedule = scheduled(study, executor)
+    executor.lanes = 1  # a node is lost
+    schedule.run()
+    assert schedule.reporter.lanes == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 from collections.abc import Callable
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 
 from study import records
-from study.data import datasets
+from study.data import datasets, sources
 from study.data.datasets import Dataset
-from study.data.sources import cifar10
-from study.errors import StudyError
+from study.data.sources import OneOf, cifar10
+from study.errors import StoppingError, StudyError
 from study.kinds import Vote
 from study.records import Outcome, Spec
 from study.running import shipping
@@ -163,11 +164,48 @@ def test_data_that_a_machine_lacks_are_sent_to_it_once(study: Study, tmp_path: P
 def test_data_that_come_with_a_package_are_everywhere() -> None:
     study = prepare(Options(preset="quick", dataset="digits", device="cpu"))
     assert shipping.located(study).dataset.fingerprint == study.data.fingerprint
-    with pytest.raises(StudyError, match="copy it there"):
+    with pytest.raises(StudyError, match="copy them there"):
         shipping.pack_data(study)
 
 
 def test_too_much_data_are_not_sent(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipping, "MOST_BYTES", 3)
-    with pytest.raises(StudyError, match="copy it there"):
+    with pytest.raises(StudyError, match=r"0.0 GB are not sent; copy them there, to .*data$"):
         shipping.pack_data(study)
+
+
+def test_out_of_distribution_images_that_were_asked_for_are_sent_too_and_downloaded_nowhere(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = OneOf("strange.npz", lambda root: pytest.fail("it is read, perhaps downloaded, where it is not"))
+    monkeypatch.setattr(sources, "names", lambda: {"cifar10": "cifar10", "strange": "strange"})
+    known = {"cifar10": cifar10, "strange": strange}
+    monkeypatch.setattr(sources, "named", known.__getitem__)
+    asked = replace(study, options=replace(study.options, ood="strange"))
+    with pytest.raises(StudyError, match="it does not have "):
+        shipping.located(asked)
+    (tmp_path / "data" / "strange.npz").touch()
+    (tmp_path / "data" / "FashionMNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "data" / "FashionMNIST" / "raw" / "unasked").touch()
+    assert [path.name for path in shipping.data_files(asked)[1]] == ["test_batch", "strange.npz"]
+    assert [path.name for path in shipping.data_files(study)[1]] == ["unasked", "test_batch"]
+
+
+def test_images_of_ones_own_are_not_sent_whatever_is_asked_for_beside_them(study: Study, tmp_path: Path) -> None:
+    own = replace(study, data=replace(study.data, source=str(tmp_path)))
+    assert shipping.data_files(own) == (tmp_path / "data", [])
+    with pytest.raises(StudyError, match="images of one's own are not sent; copy them there, to the same path"):
+        shipping.pack_data(own)
+
+
+def test_a_disk_that_fills_up_while_a_record_arrives_ends_the_study_in_one_line(
+    tmp_path: Path, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    name = record(tmp_path / "here", "a")
+    archive = shipping.pack_records(tmp_path / "here", [name])
+    monkeypatch.setattr(tarfile.TarFile, "extractall", full)
+    with pytest.raises(StoppingError, match="cannot write to .*: No space left on device; free space"):
+        shipping.put_records(archive, there, [name])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from study import records
-from study.data import datasets
+from study.data import datasets, sources
 from study.data.datasets import Dataset
 from study.data.sources import Unavailable, cifar10
 from study.description import Description
@@ -192,3 +192,30 @@ def test_stand_in_data_are_looked_up_every_time(
     monkeypatch.setattr(cifar10, "load", absent)
     study = prepare(replace(SMALL, dataset="auto", data=str(tmp_path), runs=tmp_path))
     assert study.data.name == "digits" and study.data.notice and study.data.stamp == ""
+
+
+def test_files_of_named_out_of_distribution_images_are_looked_at_too(
+    disk: Disk, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.data.ood.available", lambda *_: None)
+    asked = replace(options, ood="mnist", study="asked")
+    raw = disk.root / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    stamps = [prepare(asked).data.stamp]
+    raw.parent.mkdir(parents=True)
+    raw.write_bytes(b"strange")
+    stamps += [prepare(asked).data.stamp, prepare(asked).data.stamp]
+    assert stamps[0] != stamps[1] == stamps[2]
+
+
+def test_an_upgrade_of_what_reads_images_has_them_read_again(
+    disk: Disk, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "version", lambda name: f"another {name}")
+    assert prepare(options).data.fingerprint == disk.dataset.fingerprint and disk.reads == 2
+
+
+@pytest.mark.parametrize(("device", "preset"), [("cpu", "quick"), ("auto", "paper")])
+def test_the_usual_preset_is_that_of_the_device(device: str, preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.running.study.shutil.which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert prepare(replace(SMALL, preset="auto", device=device)).preset.name == preset
