@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from scipy.stats import norm
 
 from study import records
@@ -24,7 +25,6 @@ from study.experiment import Experiment, run_name
 from study.files import write_bytes, write_json
 from study.kinds import GradCam, Latency, McDropout, OutOfDistribution, Quantization, Search, TeacherAnswers, Vote
 from study.kinds.gradcam import ABSENT, MOST_CLASSES
-from study.metrics.uncertainty import of_samples
 from study.records import OOD, SPLITS, Outcome, Plan, Run
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -202,14 +202,10 @@ def _search(scene: Scene, experiment: Search, seed: int, folder: Path) -> Outcom
 
 
 def _vote(scene: Scene, experiment: Vote, seed: int, folder: Path) -> Outcome:
-    members = [_logits(scene.recorded(key, seed)) for key in experiment.members]
-    probs = {split: softmax(np.stack([member[split] for member in members]), axis=2) for split in SPLITS}
-    outcome = scene.outcome({split: np.log(p.mean(axis=0)) for split, p in probs.items()})
-    if experiment.rule == "soft-probabilities":
-        for split, p in probs.items():
-            outcome.arrays |= of_samples(split, p)
-    outcome.metrics |= {"members": list(experiment.members), "weights": [1 / len(members)] * len(members)}
-    return outcome
+    context: Any = SimpleNamespace(
+        run=lambda key: scene.recorded(key, seed), labels=lambda _: scene.labels, predicted=scene.outcome
+    )
+    return experiment.carry_out(context)
 
 
 def _quantization(scene: Scene, experiment: Quantization, seed: int, folder: Path) -> Outcome:
@@ -307,7 +303,8 @@ def _grad_cam(scene: Scene, experiment: GradCam, seed: int, folder: Path) -> Out
 
 
 def _export(scene: Scene, experiment: Any, seed: int, folder: Path) -> Outcome:  # noqa: ANN401 - one kind's
-    best = max((scene.recorded(key, seed) for key in experiment.candidates), key=lambda r: r.metrics["test_accuracy"])
+    candidates = [scene.recorded(key, seed) for key in experiment.candidates]
+    best = max(candidates, key=lambda run: run.metrics["validation_accuracy"])
     return Outcome({"exported": best.key, "exported_accuracy": best.metrics["validation_accuracy"]})
 
 

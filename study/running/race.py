@@ -115,9 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = parser.parse_args(arguments)
     laps = []
     dataset = datasets.load(subset=Subset(told.images, told.images))
+    running = race(told.epochs, dataset, machine.resolve(), told.seeds)
     if dataset.notice:
         print(dataset.notice, file=sys.stderr)
-    for lap in race(told.epochs, dataset, machine.resolve(), told.seeds):
+    for lap in running:
         print(json.dumps(asdict(lap)), flush=True)
         laps.append(lap)
     Console().print(standing(laps))

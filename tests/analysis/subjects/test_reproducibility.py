@@ -32,12 +32,13 @@ def test_threads_and_revisions_are_those_of_all_runs(results: Results) -> None:
     assert revision_of([first, other]) == f"{'0' * 12} and {'1' * 12}"
 
 
-def test_switches_that_change_predictions_are_told(results: Results, named: Callable) -> None:
+def test_switches_that_change_predictions_are_told(
+    results: Results, named: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = results.view.own_runs[-1]
     assert "study/switches" not in named(environment_facts(results))
-    run.environment["deterministic"] = True
+    monkeypatch.setitem(run.environment, "deterministic", True)
     assert named(environment_facts(results))["study/switches"].text == "--deterministic"
-    del run.environment["deterministic"]
 
 
 @pytest.mark.parametrize(("deterministic", "told"), [(True, "as here"), (False, "which was not done here")])

@@ -80,8 +80,11 @@ def test_a_damaged_cache_is_made_anew(in_memory: Dataset, tmp_path: Path, harm: 
 def test_a_killed_build_is_not_taken_for_a_complete_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = album(tmp_path / "album")
     if not (child := os.fork()):
-        np.savez = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
-        datasets.load(str(root))
+        try:
+            np.savez = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+            datasets.load(str(root))
+        finally:
+            os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     (left,) = cache_folder().rglob(store.IMAGES)
     dataset = datasets.load(str(root))

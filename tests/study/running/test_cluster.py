@@ -28,6 +28,7 @@ from study.running.options import Options
 from study.running.placement import Node
 from study.running.recording import Finished
 from study.running.study import Job, Study, prepare
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster as TwoNodes
@@ -59,7 +60,7 @@ def test_a_run_says_at_once_where_it_goes_on_and_later_now_and_then(monkeypatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Obedient(Kind):
+class Errand(Kind):
     """A run that does what its name says; its folder tells it whether it was there before."""
 
     level: int = 1
@@ -118,9 +119,7 @@ def executor(study: Study) -> Iterator[cluster.Cluster]:
 
 def ended(executor: cluster.Cluster) -> Finished:
     """What became of the first run that ends."""
-    while not (finished := executor.poll()):
-        pass
-    return finished[0]
+    return until(executor.poll)[0]
 
 
 @pytest.mark.slow
@@ -148,7 +147,7 @@ def test_two_nodes_give_the_records_of_this_machines_processes(
 @pytest.mark.needs_ray
 def test_runs_succeed_fail_and_are_lost_on_nodes(executor: cluster.Cluster, study: Study) -> None:
     assert executor.lanes == 2
-    good, bad, dying = (Job(Obedient(name=name), 0) for name in ("good", "fail", "die-once"))
+    good, bad, dying = (Job(Errand(name=name), 0) for name in ("good", "fail", "die-once"))
     executor.submit(good)
     assert ended(executor).summary == "done"
     assert records.load_run(study.folder / good.name).metrics["visible"] == "", "a run of the CPU sees no GPU"
@@ -170,7 +169,7 @@ def test_runs_succeed_fail_and_are_lost_on_nodes(executor: cluster.Cluster, stud
 def test_a_run_is_tried_on_another_node_than_one_whose_own_disk_is_full(executor: cluster.Cluster) -> None:
     apart = [replace(each, report=replace(each.report, shared=False), running=set()) for each in executor.nodes]
     executor.nodes = apart
-    job = Job(Obedient(name="fill-the-disk"), 0)
+    job = Job(Errand(name="fill-the-disk"), 0)
     for number in (1, 2):
         executor.submit(job)
         assert "No space left on device" in ended(executor).lost
@@ -184,16 +183,13 @@ def test_a_node_that_dies_in_mid_run_is_done_without(
 ) -> None:
     third = two_nodes.add_node(num_cpus=1)
     executor.nodes.append(replace(executor.nodes[0], id=third.node_id, running=set()))
-    job = Job(Obedient(name="linger"), 0)
+    job = Job(Errand(name="linger"), 0)
     executor.nodes.sort(key=lambda each: each.id != third.node_id)  # the first of those with most room
     executor.submit(job)
-    while not (study.folder / job.name / "was-here").exists():
-        executor.poll()
+    until(lambda: executor.poll() or (study.folder / job.name / "was-here").exists())
     two_nodes.remove_node(third, allow_graceful=False)
     assert ended(executor).lost
-    while len(executor.nodes) > 2:  # it takes Ray some seconds to be sure
-        time.sleep(0.5)
-        executor.look_for_nodes()
+    until(lambda: executor.look_for_nodes() or len(executor.nodes) == 2)  # it takes Ray some seconds to be sure
     executor.submit(job)
     assert ended(executor).summary == "done"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,9 +72,10 @@ def test_other_processes_make_all_runs_take_longer_and_paces_are_those_without_t
 
 
 def test_slowdown_is_what_threads_that_have_work_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = iter([1.0, 1.0 + progress.TRIAL_SECONDS / 2])
+    given, clock = iter([1.0, 1.1]), itertools.count(0.0, 0.0625)
     monkeypatch.setattr(progress.time, "process_time", lambda: next(given))
-    assert progress.slowdown_now(1) == pytest.approx(2.0, rel=0.3)
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    assert progress.slowdown_now(1) == pytest.approx(0.25 / 0.1), "from the second look at the clock to the sixth"
 
 
 def test_a_short_run_teaches_nothing() -> None:

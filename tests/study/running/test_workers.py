@@ -28,6 +28,7 @@ from study.running.options import Options
 from study.running.recording import Finished
 from study.running.study import Job, Study, prepare
 from study.running.workers import DIED, Processes, Worker
+from tests.waiting import until
 
 SMALL = Options(preset="quick", dataset="digits", device="cpu", levels=(1,))
 
@@ -51,9 +52,7 @@ def study(tmp_path: Path) -> Study:
 
 def ended(executor: Processes) -> Finished:
     """What became of the first run that ends."""
-    while not (finished := executor.poll()):
-        pass
-    return finished[0]
+    return until(executor.poll)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
