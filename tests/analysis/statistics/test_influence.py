@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from analysis.statistics import influence
 from analysis.statistics.crossed import estimate_of
+from analysis.statistics.trust import ece_interval
 from study.metrics.calibration import expected_calibration_error, fit_temperature
 from study.metrics.uncertainty import aurc
 
@@ -27,8 +28,13 @@ def scored(rng: np.random.Generator, ties: bool = False) -> tuple[np.ndarray, np
 def classified(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, 3) that are twice as sure as they should be, and labels (N,)."""
     logits = rng.normal(0, 2, (IMAGES, 3))
-    labels = np.array([rng.choice(3, p=p) for p in softmax(logits / 2, axis=1)])
-    return logits, labels
+    return logits, rng.multinomial(1, softmax(logits / 2, axis=1)).argmax(axis=1)
+
+
+def believed(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Their probabilities (N, 3), and labels (N,)."""
+    logits, labels = classified(rng)
+    return softmax(logits, axis=1), labels
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -68,6 +74,7 @@ Sample = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
         (lambda rng: scored(rng, ties=True), influence.of_aurc),
         (scored, influence.of_auroc),
         (classified, influence.of_log_temperature),
+        (believed, influence.of_ece),
     ],
 )
 def test_standard_error_is_how_the_score_varies_over_samples(
@@ -77,3 +84,13 @@ def test_standard_error_is_how_the_score_varies_over_samples(
     found = [estimate_of(contributions(*sample(rng))[None]) for _ in range(150)]
     scatter = np.std([each.value for each in found], ddof=1)
     assert np.mean([each.standard_error for each in found]) == pytest.approx(scatter, rel=0.15)
+
+
+def test_interval_of_the_calibration_error_reaches_as_far_as_it_varies_and_below_by_what_chance_adds() -> None:
+    rng = np.random.default_rng(2)
+    samples = [believed(rng) for _ in range(200)]
+    scores = np.array([expected_calibration_error(*each) for each in samples])
+    low, high = np.transpose([(each.low, each.high) for each in (ece_interval(p[None], y) for p, y in samples)])
+    excess, reach = np.mean([influence.excess_of_ece(*each) for each in samples]), 1.96 * scores.std(ddof=1)
+    assert (high - scores).mean() == pytest.approx(reach, rel=0.15)
+    assert (scores - low).mean() == pytest.approx(reach + excess, rel=0.1)

@@ -114,6 +114,39 @@ def test_chosen_is_the_uncertainty_that_leaves_the_fewest_errors_on_validation(t
     assert trust.gain is not None and trust.gain.interval().low > 0
 
 
+def test_temperatures_and_the_choice_are_made_on_validation(tmp_path: Path) -> None:
+    view = view_study(fabricate(tmp_path, seeds=(0, 1), images=60, skip=["level4/partner"]))
+    own = view.runs_of("level3/se-head")
+    fitted = [fit_temperature(p.logits, p.labels) for p in view.predictions("level3/se-head", "validation")]
+    for run in own:
+        run.arrays["validation_logits"] /= 3
+    for run in view.runs_of("level5/mc-dropout"):
+        run.arrays["validation_entropy"] = (~run.predictions("validation").correct).astype(float)
+        run.arrays["test_entropy"] = run.predictions("test").correct.astype(float)
+    found = trust_of(view)
+    assert found is not None and found.chosen == "mc-dropout-entropy"
+    expected = [softmax(3 * run.arrays["test_logits"] / t, axis=1) for run, t in zip(own, fitted, strict=True)]
+    np.testing.assert_allclose(found.after.probs, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "key", "ood_key"),
+    [("mc-dropout", "level5/mc-dropout", "level5/mc-dropout"),
+     ("ensemble", "level4/soft-probabilities", "level5/out-of-distribution")],
+)  # fmt: skip
+@pytest.mark.parametrize("array", ["entropy", "mutual_information"])
+def test_uncertainties_of_samples_are_those_their_runs_recorded(
+    trust: Trust, study: Path, prefix: str, key: str, ood_key: str, array: str
+) -> None:
+    view, name = view_study(study), f"{prefix}-{array.replace('_', '-')}"
+    found, recorded = trust.uncertainties[name], view.runs_of(key)
+    np.testing.assert_array_equal(found.scores, [run.arrays[f"test_{array}"] for run in recorded])
+    np.testing.assert_allclose(found.probs, [softmax(run.arrays["test_logits"], axis=1) for run in recorded], rtol=1e-4)
+    assert trust.ood is not None
+    for run in view.runs_of(ood_key):
+        np.testing.assert_array_equal(trust.ood.scores[name][run.seed], run.arrays[f"ood_{array}"])
+
+
 def gain(treated: Uncertainty, control: Uncertainty) -> Estimate:
     return estimate_of(control.to_aurc - treated.to_aurc)
 

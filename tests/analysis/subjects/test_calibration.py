@@ -1,13 +1,26 @@
-"""Whether voting makes confidence better calibrated."""
+"""Where confidence misleads, and whether voting makes it better calibrated."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 import pytest
+import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
 
+from analysis.results import Results
 from analysis.statistics.crossed import Estimate
-from analysis.subjects.calibration import ensemble_finding
+from analysis.statistics.trust import Uncertainty
+from analysis.subjects.calibration import (
+    confidence_facts,
+    ensemble_finding,
+    overconfidence,
+    sure_errors,
+    surely_wrong_finding,
+)
+from study.metrics.calibration import BINS
 
 
 @pytest.mark.parametrize(
@@ -22,3 +35,43 @@ def test_a_smaller_calibration_error_is_better(difference: float, verdict: str, 
     assert told.verdict == verdict and words in told.sentence
     assert f"its calibration error is {5 + 100 * difference:.2f} %, theirs 5.00 % on average" in told.sentence
     assert "less its accuracy is −3.00 points (95 % CI −3.98 to −2.02)" in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("sure", "wrong", "confidence", "verdict", "excess"),
+    [(100, 40, 0.95, "contradicted", "+35.00 points (95 % CI +25.40 to +44.60)"),
+     (1000, 20, 0.93, "supported", "−5.00 points (95 % CI −5.87 to −4.13)")],
+)  # fmt: skip
+def test_sure_answers_are_held_against_their_accuracy(
+    sure: int, wrong: int, confidence: float, verdict: str, excess: str
+) -> None:
+    """The interval is that of the accuracy of the sure answers: 1.96 √(0.6 · 0.4 / 100) and 1.96 √(0.98 · 0.02 / 1000).
+
+    A hundred unsure answers, of which 70 are wrong, count among the errors alone.
+    """
+    answers = np.repeat([1, 0, 1, 0], [wrong, sure - wrong, 70, 30])
+    top = np.repeat([confidence, 0.6], [sure, 100])
+    probs = np.where(answers[:, None] == np.arange(2), top[:, None], 1 - top[:, None])[None]
+    found = Uncertainty("entropy", "Entropy", np.zeros((1, sure + 100)), probs, np.zeros(sure + 100, dtype=int))
+    assert (counts := sure_errors(found)) == (wrong + 70, wrong, sure, 1)
+    told = surely_wrong_finding(*counts, "the network", overconfidence(found))
+    assert told.verdict == verdict and told.sentence.endswith(f"their confidence less their accuracy is {excess}.")
+
+
+def test_the_ensemble_s_calibration_error_stands_beside_the_mean_of_its_members(
+    two_seeds: Results, named: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second seed is surely wrong where it was surely right, so that pooled seeds would seem better calibrated."""
+    view, vote = two_seeds.view, "level4/soft-probabilities"
+    members = view.experiments[vote].needs
+    for run in (view.runs[key][1] for key in (vote, *members)):
+        monkeypatch.setitem(run.arrays, "test_logits", np.roll(run.arrays["test_logits"], 1, axis=1))
+
+    def error(key: str) -> float:
+        said = [[torch.from_numpy(each) for each in (p.logits, p.labels)] for p in view.predictions(key)]
+        by_seed = [multiclass_calibration_error(a.double().softmax(1), b, a.shape[1], n_bins=BINS) for a, b in said]
+        return float(np.mean(by_seed))
+
+    facts = named(confidence_facts(two_seeds))
+    assert facts["calibration/ece-ensemble"].value == pytest.approx(error(vote), abs=1e-6)
+    assert facts["calibration/ece-members"].value == pytest.approx(np.mean([error(key) for key in members]), abs=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,6 +15,7 @@ from analysis.subjects.gradcam import (
     GAP,
     TILE,
     Road,
+    attention_facts,
     attention_finding,
     chosen,
     draw,
@@ -25,6 +28,7 @@ from analysis.subjects.gradcam import (
     roads,
 )
 from study.metrics.intervals import Interval
+from tests.fabricate import experiments
 
 CLASSES = ("cat", "dog", "frog")
 
@@ -89,6 +93,38 @@ def test_one_seed_leaves_open_what_another_would_change(results: Results) -> Non
     assert (
         told["attention"].verdict == "inconclusive"
         and "another seed alone would change is not known" in told["attention"].sentence
+    )
+
+
+def test_changed_predictions_are_of_the_same_seed_and_stand_beside_those_of_two_seeds(
+    fabricated: Callable[..., Results], named: Callable
+) -> None:
+    found = fabricated(seeds=(0, 1, 2), planned=experiments(1, 2, 3), accuracies={"level3/se-head": 0.8})
+    plain, attended = (
+        [run.arrays["test_logits"].argmax(axis=1) for run in found.view.runs_of(key)]
+        for key in ("level2/augmented", "level3/se-head")
+    )
+    changed = np.mean([(plain[seed] != attended[seed]).mean() for seed in range(3)])
+    assert named(attention_facts(found))["attention/changed"].value == pytest.approx(changed)
+    between = np.mean([(plain[a] != plain[b]).mean() for a, b in ((0, 1), (1, 2), (2, 0))])
+    (sentence,) = (finding.sentence for finding in gradcam_findings(found) if finding.name == "attention")
+    assert f"more than the {100 * between:.2f} % between two seeds of the full recipe (+" in sentence
+    assert f"(+{100 * (changed - between):.2f} points" in sentence
+
+
+def test_likeness_is_the_mean_correlation_of_both_maps_of_an_image(results: Results, named: Callable) -> None:
+    (run,) = results.view.runs_of("level3/grad-cam")
+    plain, attended = run.arrays["maps"].reshape(2, -1, 32 * 32)
+    expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(plain, attended, strict=True)])
+    assert named(attention_facts(results))["attention/likeness"].value == pytest.approx(expected)
+
+
+def test_maps_of_the_last_network_are_compared_with_the_first_one_s_image_by_image(results: Results) -> None:
+    told = {finding.name: finding.sentence for finding in gradcam_findings(results)}["road"]
+    attended, plain = (results.view.phrase(key) for key in ("level3/se-head", "level2/augmented"))
+    assert told.endswith(
+        f" The maps of {attended} are more faithful than those of {plain} (difference +0.020, "
+        "95 % CI +0.020 to +0.020)."
     )
 
 

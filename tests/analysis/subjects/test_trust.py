@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from scipy.stats import norm
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from analysis import formats
 from analysis.results import Results
@@ -44,6 +46,7 @@ from analysis.subjects.uncertainty import (
     detections,
     ranking_facts,
     ranking_finding,
+    selective_finding,
     standing_facts,
     trust,
     uncertainty_findings,
@@ -140,6 +143,15 @@ def test_scores_are_compared_at_finding_errors_and_at_telling_strange_images(res
     assert {fact.name for fact in ranking_facts(results)} >= {*told["uncertainty/ood"].facts}
 
 
+def test_every_score_ranks_the_errors_of_the_single_network_seed_by_seed(two_seeds: Results, named: Callable) -> None:
+    facts, trust = named(ranking_facts(two_seeds)), two_seeds.trust
+    assert trust is not None
+    for name, each in trust.uncertainties.items():
+        pairs = zip(~trust.before.correct, each.scores, strict=True)
+        expected = np.mean([roc_auc_score(wrong, scores) for wrong, scores in pairs])
+        assert facts[f"uncertainty/equal/auroc-{name}"].value == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("differences", "verdict", "words"),
     [
@@ -234,3 +246,30 @@ def test_every_score_of_the_table_has_its_margin(results: Results) -> None:
     table = trust(results, {})
     assert table is not None and all("±" in str(cell) for row in table.rows for cell in row[2:])
     assert all(re.fullmatch(r"[\d.]+ \([\d.]+–[\d.]+\)", str(row[1])) for row in table.rows)
+
+
+def test_proper_scores_of_the_table_are_those_of_scikit_learn(two_seeds: Results) -> None:
+    """A Brier score is the sum of those of all classes, each against the others."""
+    table, found = trust(two_seeds, {}), two_seeds.trust
+    assert table is not None and found is not None and table.header[2:4] == ("NLL, nats", "Brier")
+    for row, each in zip(table.rows, found.uncertainties.values(), strict=True):
+        labels, classes = each.labels, range(each.probs.shape[2])
+        nll = np.mean([log_loss(labels, probs, labels=classes) for probs in each.probs])
+        brier = np.mean([sum(brier_score_loss(labels == c, probs[:, c]) for c in classes) for probs in each.probs])
+        of_images = -np.log(each.probs[:, np.arange(len(labels)), labels]).mean(axis=0)
+        half = norm.ppf(0.975) * of_images.std() / np.sqrt(len(labels))
+        assert row[2] == f"{nll:.3f} ± {half:.3f}" and str(row[3]).startswith(f"{brier:.3f} ± ")
+
+
+def test_declining_the_least_certain_tenth_leaves_the_errors_among_the_rest() -> None:
+    wrong = np.isin(np.arange(1, 21), [5, 19, 20])
+    probs = np.where(wrong[:, None], [0.0, 1.0], [1.0, 0.0])[None]
+    found = Uncertainty("u", "U", np.arange(20.0)[None], probs, np.zeros(20, dtype=int))
+    assert (found.risk_at(0.9), found.risk_at(1)) == pytest.approx((1 / 18, 3 / 20))
+    (low, high), (low_kept, high_kept) = (
+        proportion_confint(errors, answers, method="wilson") for errors, answers in ((3, 20), (1, 18))
+    )
+    assert (
+        f"declining the least certain 10 % of the images takes the error rate of the answers from 15.00 % (95 % CI "
+        f"{100 * low:.2f} to {100 * high:.2f}) to 5.56 % (95 % CI {100 * low_kept:.2f} to {100 * high_kept:.2f})."
+    ) in selective_finding(found).sentence
