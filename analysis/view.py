@@ -142,7 +142,7 @@ class StudyView:
         return read_json(self.runs_of(key)[0].folder / TRIALS)
 
     def best(self, keys: Iterable[str]) -> str | None:
-        """The experiment with the highest mean validation accuracy; the first planned among equals."""
+        """The experiment with the highest mean validation accuracy; the first of ``keys`` among equals."""
         present = [key for key in keys if self.predictions(key, "validation")]
         return max(present, key=lambda key: self.metric(key, "validation_accuracy"), default=None)
 

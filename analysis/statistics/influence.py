@@ -62,9 +62,9 @@ def of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarra
 def excess_of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """How much of the ECE of probs (N, C) and labels (N,) chance explains: a bin's gap is never seen below zero.
 
-    The mean of |gap|, normal about its size with its own sampling noise taken off, less that size: the bias that
-    Roelofs et al. 2022 measure, https://arxiv.org/abs/2012.08668, by the folded normal's mean (Leone, Nelson &
-    Nottingham 1961, https://doi.org/10.1080/00401706.1961.10489974).
+    The mean of |gap|, normal about its size with its own sampling noise taken off, less that size, by the folded
+    normal's mean (Leone, Nelson & Nottingham 1961, https://doi.org/10.1080/00401706.1961.10489974). It is the bias that
+    Roelofs et al. 2022 measure (https://arxiv.org/abs/2012.08668), or up to twice that of badly calibrated networks.
     """
     from scipy.stats import foldnorm
 

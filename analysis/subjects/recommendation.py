@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from analysis import formats
 from analysis.captions import evidence, join
 from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
@@ -40,15 +42,14 @@ def choices(results: Results) -> list[Choice]:
     timed = [(FASTEST if n == 0 else NEXT, str(row.evaluated), _cost(row)) for n, row in enumerate(front.itertuples())]
     if results.ensemble:
         timed.append((ENSEMBLE, results.ensemble.best_vote, f"{voters(results.ensemble)} for every prediction"))
-    pairs = {later[1]: (later[1], earlier[1]) for earlier, later in zip(timed, timed[1:], strict=False)}
-    found = {key: results.view.differences(*pair) for key, pair in pairs.items()}
-    gains = accuracy_contrasts({key: each for key, each in found.items() if len(each)})
-    before = {later: earlier for later, (_, earlier) in pairs.items()}
-    return [
-        Choice(*each, gains.get(each[1]), before.get(each[1], ""))
-        for each in timed
-        if each[0] == FASTEST or each[1] in gains
-    ]
+    kept, found = timed[:1], dict[str, np.ndarray]()
+    for each in timed[1:]:
+        differences = results.view.differences(each[1], kept[-1][1])
+        if len(differences):  # else they have no seed in common
+            found[each[1]] = differences
+            kept.append(each)
+    gains, before = accuracy_contrasts(found), ["", *(key for _, key, _ in kept)]
+    return [Choice(*each, gains.get(each[1]), before[n]) for n, each in enumerate(kept)]
 
 
 def _cost(row: object) -> str:

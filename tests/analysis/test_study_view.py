@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from analysis.statistics.ensemble import ensemble_of
 from analysis.view import StudyView, view_study
 from study.experiment import run_name
 from study.kinds import Quantization, Vote
-from study.records import SUPERSEDED, Outcome, current_runs, finish, load_run, read_plan, write_plan
+from study.records import SUPERSEDED, Outcome, Run, current_runs, finish, load_run, read_plan, write_plan
 from study.status import summary
 from tests.fabricate import experiments, fabricate
 
@@ -37,6 +39,29 @@ def test_best_has_the_highest_mean_validation_accuracy(view: StudyView) -> None:
     means = [np.mean([p.accuracy for p in view.predictions(key, "validation")]) for key in keys]
     assert view.best(keys) == keys[int(np.argmax(means))]
     assert view.best(["level1/head-only"]) is None
+
+
+def test_selection_reads_validation_and_never_test(tmp_path: Path) -> None:
+    view = view_study(fabricate(tmp_path))
+    for run in filter(Run.predicts, view.all_runs):
+        run.metrics["validation_accuracy"] = 1 - run.metrics["test_accuracy"]
+
+    def worst(keys: Iterable[str]) -> str:
+        return min(keys, key=lambda key: view.metric(key, "test_accuracy"))
+
+    networks, ensemble = [each.key for each in view.models(3)], ensemble_of(view)
+    assert ensemble is not None
+    assert view.best(networks) == view.selected(3) == worst(networks)
+    assert (ensemble.best_member, ensemble.best_vote) == (worst(ensemble.members), worst(ensemble.votes))
+
+
+def test_of_equals_on_validation_the_first_planned_is_selected(tmp_path: Path) -> None:
+    view = view_study(fabricate(tmp_path, planned=experiments(1)))
+    for run in view.all_runs:
+        run.metrics["validation_accuracy"] = 0.8
+    first, second = view.experiments
+    assert view.metric(first, "test_accuracy") < view.metric(second, "test_accuracy")
+    assert view.best([first, second]) == view.selected(1) == first
 
 
 def test_level_that_votes_is_represented_by_a_vote(view: StudyView) -> None:

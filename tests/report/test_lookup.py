@@ -13,9 +13,9 @@ from report.lookup import Lookup
 from study.description import Level
 from study.errors import StudyError
 from study.experiment import Expectation
-from tests.evidence_samples import sample_evidence, sample_fact, sample_plan
+from tests.evidence_samples import KEYS, sample_evidence, sample_fact, sample_plan
 
-KEY = "level2/augmented"
+KEY = KEYS[1]
 
 
 def _lookup(*pending: str) -> Lookup:
@@ -98,6 +98,24 @@ def test_levels_are_those_with_experiments() -> None:
     lookup = _lookup()
     more = replace(lookup.plan, levels=(*lookup.plan.levels, Level(3, "architecture")))
     assert [level.title for level in Lookup(lookup.evidence, more).levels] == ["transfer", "regularisation"]
+
+
+def test_of_comparisons_with_the_same_verdict_the_smallest_p_comes_first() -> None:
+    lookup = _lookup()
+    for key, text, p in zip(KEYS, ("0.040", "< 0.001"), (0.04, 0.001), strict=True):
+        lookup.evidence.facts[f"p/{key}"] = sample_fact(f"p/{key}", text, p)
+        lookup.evidence.findings[f"difference/{key}"] = Finding(f"difference/{key}", "It helps.", "supported", ())
+    assert lookup.ranked("supported") == [KEYS[1], KEYS[0]] and lookup.ranked("contradicted") == []
+
+
+def test_the_list_of_facts_counts_as_printed_what_provenance_does() -> None:
+    lookup = _lookup()
+    lookup.evidence.facts.update((name, sample_fact(name)) for name in ("oracle/accuracy", "ensemble/fixed"))
+    lookup.finding("pass-mark/level1")
+    lookup.fact("oracle/accuracy")
+    listed, places = lookup.fact_list(), [fact["printed in"] for fact in lookup.provenance["facts"]]
+    assert listed.caption.startswith("The paper prints 2 of 3 facts;")
+    assert [row[2] for row in listed.rows] == places == ["finding", "", "text"]
 
 
 @pytest.mark.parametrize(("expects", "undecided"), [("gain", [KEY]), ("loss", [KEY]), ("no difference", [])])

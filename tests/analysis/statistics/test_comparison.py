@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.results import Judged
 from analysis.statistics.comparison import (
     adjusted,
     compare,
@@ -14,7 +15,8 @@ from analysis.statistics.comparison import (
     paired_correct,
     resolution,
 )
-from analysis.statistics.crossed import Chance, over_networks, over_recipes
+from analysis.statistics.crossed import Chance, assumed, over_networks, over_recipes, seeds_needed
+from analysis.subjects.effects import _seeds_wanted
 from study.errors import StudyError
 from tests.outcomes import predictions_with
 
@@ -153,6 +155,27 @@ def test_what_was_trained_once_tells_what_three_trainings_would_detect() -> None
     nominal = (stats.t.ppf(1 - 0.025 / 17, 18) + stats.norm.ppf(0.8)) * error
     assert seen.detectable == pytest.approx(nominal, rel=0.02)
     assert seen.seeds is not None and seen.seeds > 3
+
+
+def test_seeds_are_counted_apart_for_what_matters_and_for_what_was_seen() -> None:
+    treated, control = (side[None] for side in outcomes(250, 200, both=9550))
+    seen = resolution(treated, control, True, None, per_seed=9.0, alpha=0.01)
+    squares = difference_squares(treated, control)
+    matters, needed = (seeds_needed(squares, assumed(squares, 9), size, 0.01) for size in (0.003, abs(squares.mean)))
+    assert (seen.matters, seen.seeds, seen.equivalent) == (matters, needed, None) and matters != needed
+    assert resolution(control, treated, True, None, per_seed=9.0, alpha=0.01) == seen
+    assert resolution(treated, control, True, None, 9.0, 0.01, margin=squares.mean).matters == needed
+    judged = Judged("treated", "control", compare(treated, control), 0.5, 0.5, True, resolution=seen)
+    assert _seeds_wanted(judged) == matters
+
+
+def test_seeds_for_equivalence_give_two_one_sided_tests_their_power() -> None:
+    treated, control = (side[None] for side in outcomes(101, 99, both=9800))
+    seen = resolution(treated, control, True, None, per_seed=9.0, alpha=0.01, margin=0.0035)
+    seeds = np.arange(3, 1000)
+    error, critical = np.sqrt((0.02 / 10_000 + 2 * 0.0015**2) / seeds), stats.t.ppf(1 - 0.01, 9 * (seeds - 1))
+    found = [stats.nct.sf(critical, 9 * (seeds - 1), (0.0035 + sign * 0.0002) / error) for sign in (-1, 1)]
+    assert seen.equivalent == seeds[sum(found) - 1 >= 0.8][0]
 
 
 def test_what_trains_nothing_asks_for_no_seeds() -> None:

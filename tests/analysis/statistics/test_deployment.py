@@ -11,7 +11,8 @@ import pytest
 
 from analysis.statistics.deployment import COLUMNS, deployment_frame, pareto_front
 from analysis.view import view_study
-from study.records import Outcome, finish
+from study.files import write_json
+from study.records import LATENCY, Outcome, finish
 from tests.fabricate import fabricate
 
 
@@ -37,6 +38,17 @@ def test_latency_is_that_of_batch_one_and_throughput_that_of_the_best_batch(tmp_
     frame = deployment_frame(view_study(study)).set_index("model")
     assert frame.loc["level3/se-head", "p50_ms"] == pytest.approx(1.4)
     assert frame.loc["level3/se-head", "images_per_second"] == 1280
+
+
+def test_latency_and_the_best_throughput_of_each_seed_are_averaged(tmp_path: Path) -> None:
+    study = fabricate(tmp_path, seeds=(0, 1), images=60)
+    for seed, p50, one, many in ((0, 1.0, 100.0, 400.0), (1, 3.0, 200.0, 300.0)):
+        folder = study / "level5" / "latency" / f"seed-{seed}"
+        alone = timing(p50_ms=p50, images_per_second=one)
+        write_json(folder / LATENCY, [alone, timing(batch=64, p50_ms=50.0, images_per_second=many)])
+        finish(folder, Outcome(durations={"total": 1.0}))
+    (row,) = deployment_frame(view_study(study)).itertuples()
+    assert (row.p50_ms, row.images_per_second) == ((1 + 3) / 2, (400 + 300) / 2)
 
 
 def test_records_without_intervals_of_the_median_still_count(tmp_path: Path) -> None:

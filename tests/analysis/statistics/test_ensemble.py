@@ -17,6 +17,7 @@ from analysis.statistics.ensemble import (
     oracle_accuracy,
     pairwise,
 )
+from analysis.subjects.ensemble import voters
 from analysis.view import StudyView, view_study
 from study.design.levels.level4_ensemble import members as voting
 from tests.fabricate import PRESET, fabricate
@@ -58,6 +59,21 @@ def test_weights_of_a_vote_sum_to_one(view: StudyView) -> None:
     assert ensemble is not None
     for weights in ensemble.weights.values():
         assert np.isclose(sum(weights.values()), 1)
+
+
+def test_weights_are_means_over_seeds_and_voters_the_fewest_and_most_with_one(
+    view: StudyView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One seed weighs three members, the other leaves the second out."""
+    a, b, c, *_ = MEMBERS
+    for run, told in zip(view.runs_of("level4/greedy"), ({a: 0.5, b: 0.5, c: 0.0}, {a: 1.0, c: 0.0}), strict=True):
+        monkeypatch.setitem(run.metrics, "members", [*told])
+        monkeypatch.setitem(run.metrics, "weights", [*told.values()])
+        monkeypatch.setitem(run.metrics, "validation_accuracy", 1.0)
+    ensemble = ensemble_of(view)
+    assert ensemble is not None and ensemble.best_vote == "level4/greedy"
+    assert ensemble.weights["level4/greedy"] == {a: 0.75, b: 0.25, c: 0.0}
+    assert ensemble.voters == (1, 2) and voters(ensemble) == "1 to 2 networks"
 
 
 def test_no_ensemble_while_a_member_is_pending(tmp_path: Path) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast
-from analysis.subjects.recommendation import NEXT, Choice, recommendation_finding, recommendation_findings, untimed_twin
+from analysis.subjects.recommendation import (
+    ENSEMBLE,
+    NEXT,
+    Choice,
+    choices,
+    recommendation_facts,
+    recommendation_finding,
+    recommendation_findings,
+    untimed_twin,
+)
+from analysis.view import StudyView
 
 TAUGHT, TWIN = "level5/student", "the untaught MobileNetV3-Small"
 
@@ -47,6 +59,47 @@ def test_the_fastest_model_is_the_first_recommended(results: Results) -> None:
     (told,) = recommendation_findings(results)
     fastest = results.deployment.dropna(subset=["accuracy"]).sort_values("p50_ms").iloc[0]
     assert told.sentence.startswith("Of the models timed, ") and f"{fastest.p50_ms:.2f} ms" in told.sentence
+
+
+def test_every_choice_is_compared_with_the_next_faster_one_and_the_ensemble_comes_last(results: Results) -> None:
+    accuracy = {key: each.mean for key, each in results.accuracies.items()}
+    first, *later = choices(results)
+    assert len(later) > 1 and first.gain is None
+    for before, choice in zip([first, *later], later, strict=False):
+        assert choice.before == before.key and choice.gain is not None
+        assert choice.gain.difference == pytest.approx(accuracy[choice.key] - accuracy[before.key])
+    latency = results.deployment.set_index("evaluated")["p50_ms"]
+    *timed, last = [first, *later]
+    assert last.budget == ENSEMBLE and latency[[each.key for each in timed]].is_monotonic_increasing
+
+
+def test_a_choice_without_a_seed_in_common_with_the_one_before_is_passed_over(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second, *_, last = choices(results)
+    differences = StudyView.differences
+
+    def without_second(view: StudyView, key: str, control: str) -> np.ndarray:
+        return differences(view, key, control)[: 0 if second.key in (key, control) else None]
+
+    monkeypatch.setattr(StudyView, "differences", without_second)
+    kept = choices(results)
+    assert second.key not in {choice.key for choice in kept} | {choice.before for choice in kept}
+    assert kept[-1].key == last.key and all(choice.gain for choice in kept[1:])
+
+
+@pytest.mark.parametrize(
+    ("vote", "sign", "gained"),
+    [("level4/soft-logits", 1, True), ("level3/multi-task-superclass", 0, True), ("level5/student", -1, False)],
+)
+def test_the_ensemble_is_recommended_only_where_its_gain_is_shown(
+    results: Results, named: Callable, vote: str, sign: int, gained: bool
+) -> None:
+    assert results.ensemble is not None
+    changed = replace(results, ensemble=replace(results.ensemble, best_vote=vote))
+    gain = choices(changed)[-1].gain
+    assert gain is not None and (gain.sign, gain.difference > 0) == (sign, gained)
+    assert ("recommendation/ensemble" in named(recommendation_facts(changed))) == (sign > 0)
 
 
 @pytest.mark.parametrize(
