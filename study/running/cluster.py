@@ -209,9 +209,8 @@ class Cluster:
 def connect(address: str, processors: int | None = None) -> Any:  # noqa: ANN401 - the module ray
     """Join the cluster at an address, or start one on this machine that nothing outside it can reach.
 
-    It may use so many processors, or all.
-
-    StudyError when Ray is not installed, or there is no such cluster.
+    One that is started has so many ``processors`` of this machine, or all. StudyError when Ray is not installed, or
+    there is no such cluster.
     """
     if not address:
         os.environ.update(PRIVATE | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})

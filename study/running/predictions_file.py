@@ -79,10 +79,11 @@ def _of_csv(path: Path, classes: tuple[str, ...]) -> Arrays:
     splits = table.pop("split") if "split" in table else pd.Series("test", index=table.index)
     if strange := sorted({*splits} - {*SPLITS}):
         raise StudyError(f"{path.name} has the split {strange[0]!r}; splits are {' and '.join(SPLITS)}")
-    arrays: Arrays = {}
-    for split, rows in table.groupby(splits.to_numpy()):
-        arrays |= {f"{split}_{name}": values for name, values in _columns(rows, classes, path.name).items()}
-    return arrays
+    columns = _columns(table, classes, path.name)
+    rows = {split: (splits == split).to_numpy() for split in SPLITS}
+    return {
+        f"{split}_{name}": values[own] for split, own in rows.items() if own.any() for name, values in columns.items()
+    }
 
 
 def _columns(rows: pd.DataFrame, classes: tuple[str, ...], file: str) -> Arrays:
@@ -115,8 +116,9 @@ def _numbers(words: Collection[str], classes: tuple[str, ...], file: str) -> dic
     """
     named = {word: classes.index(word) for word in words if word in classes}
     numbered = {word: int(word) for word in words if word.isdecimal() and int(word) < len(classes)}
-    if found := next((each for each in (named, numbered) if len(each) == len(words)), None):
-        return found
+    for found in (named, numbered):
+        if len(found) == len(words):
+            return found
     if strange := sorted({*words} - {*named} - {*numbered}):
         known = ", ".join(classes[:3])
         raise StudyError(f"{file} has the class {strange[0]!r}, which the study lacks; it knows {known}, ...")

@@ -164,9 +164,9 @@ class Study:
     @cached_property
     def earlier_seeds(self) -> set[int]:
         """Seeds of earlier calls."""
-        return (
-            set(self.recorded.seeds) if self.recorded else {spec.seed for spec in readable_specs(self.folder, "level*")}
-        )
+        if self.recorded:
+            return set(self.recorded.seeds)
+        return {spec.seed for spec in readable_specs(self.folder, "level*")}
 
     @property
     def scale(self) -> Scale:
@@ -245,10 +245,11 @@ def _stamp(options: Options, preset: Preset, dataset: str) -> str:
     stamp = sources.stamp(dataset, sources.folder_of(options.data), preset.subset, preset.largest, told)
     if not (stamp and options.ood):
         return stamp
-    root = sources.folder_of(options.data)
-    known = options.ood in sources.names()
-    pattern = sources.named(options.ood).FILES if known else ""
-    others = sorted(root.glob(pattern)) if pattern else [] if known else files_below(Path(options.ood))
+    if options.ood in sources.names():
+        pattern = sources.named(options.ood).FILES
+        others = sorted(sources.folder_of(options.data).glob(pattern)) if pattern else []
+    else:
+        others = files_below(Path(options.ood))
     return f"{stamp} {options.ood} {sources.digest_of(others)}"
 
 

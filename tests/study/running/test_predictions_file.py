@@ -65,6 +65,7 @@ def test_rows_of_both_splits_may_be_mixed(tmp_path: Path) -> None:
         ('label,predicted\n"cat', "cannot be read as a CSV file"),
         ("predicted\ncat\n", "must hold labels and one of"),
         ("label\ncat\n", "must hold labels and one of"),
+        ("label,predicted\n", "must hold labels and one of"),
         ("label,predicted,logit_cat,logit_dog,logit_7\ncat,dog,1,2,3\n", "must hold labels and one of"),
         ("label,predicted\ncat,bird\n", "has the class 'bird', which the study lacks; it knows cat, dog, 7"),
         ("label,predicted\n-1,cat\n", "has the class '-1'"),
@@ -118,8 +119,9 @@ def test_classes_whose_names_are_other_classes_numbers_are_called_one_way_in_the
     assert given["test"]["labels"].tolist() == [0, 1, 2] and given["test"]["predicted"].tolist() == [0, 1, 0]
     _, given = read(_csv(tmp_path, "label,predicted\n1,1\n2,2\n0,1\n"), classes)
     assert given["test"]["labels"].tolist() == [1, 2, 0] and given["test"]["predicted"].tolist() == [1, 2, 1]
-    with pytest.raises(StudyError, match="calls some classes by name and others by number"):
-        read(_csv(tmp_path, "label,predicted\n1,0\n2,1\n3,2\n"), classes)
+    for mixed in ("label,predicted\n1,0\n2,1\n3,2\n", "split,label,predicted\ntest,1,1\ntest,3,1\nvalidation,0,0\n"):
+        with pytest.raises(StudyError, match="calls some classes by name and others by number"):
+            read(_csv(tmp_path, mixed), classes)
 
 
 def test_an_array_that_is_there_twice_is_refused(tmp_path: Path) -> None:
