@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from study.data.store import Images
 
 ANSWERS = "answers"
-EXPORT_SECONDS = 10.0
+QUANTISATION_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,11 @@ class TeacherAnswers(Kind):
     def cost(self, scale: Scale) -> float:
         images = self.views * scale.images["train"] + scale.images["validation"]
         dearest = max(scale.forward(key, images, views=1) for key in self.candidates)
-        return EXPORT_SECONDS + dearest / (2 if self.int8 else 1)
+        return QUANTISATION_SECONDS + dearest / 2 if self.int8 else dearest
+
+    @property
+    def pace(self) -> str:
+        return f"{self.kind} int8" if self.int8 else self.kind
 
     def images(self, scale: Scale) -> int:
         return self.views * scale.images["train"]

@@ -20,6 +20,7 @@ from study.models.blocks import macs
 from study.models.classifier import build
 from study.models.compact_cnn import OWN_NETWORKS
 from study.records import Outcome
+from study.running.progress import TELLING_SECONDS
 
 ROOT = Path(__file__).parents[3]
 IMAGES = {"train": 800, "validation": 100, "test": 200, "ood": 50}
@@ -96,6 +97,12 @@ def training(key: str) -> Training:
     experiment = by_key()[key]
     assert isinstance(experiment, Training)
     return experiment
+
+
+def test_teachers_in_float_and_in_int8_go_at_paces_of_their_own_and_few_small_images_tell_none() -> None:
+    quick, cpu = (by_key(preset)["level5/teacher-1"] for preset in (QUICK, CPU))
+    assert quick.pace != cpu.pace
+    assert quick.cost(scale(QUICK)) < TELLING_SECONDS < cpu.cost(scale(CPU))
 
 
 def test_costs_grow_with_the_work() -> None:
