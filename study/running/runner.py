@@ -60,7 +60,7 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
 
 
 def _tidy(folder: Path, complete: Iterable[Run]) -> None:
-    """Remove what a kill may have left: files written in part, checkpoints of complete runs, which were under way."""
+    """Remove what a kill may have left: files written in part, checkpoints of complete runs, the note of others."""
     left = [*folder.glob("*/*/*/.*.partial"), *(run.folder / records.CHECKPOINT for run in complete)]
     for path in left:
         path.unlink(missing_ok=True)
