@@ -73,7 +73,7 @@ class MultiTask:
 
 @dataclass(frozen=True)
 class MobileStudent:
-    """Training of level 5's MobileNetV3-Small with AdamW."""
+    """Training of level 5's MobileNetV3-Small, with AdamW where it is pretrained, else with Muon."""
 
     stage: Stage
     batch_size: int
@@ -145,7 +145,7 @@ QUICK = Preset(
     search=SearchBudget(trials=4, epochs=2, images=300),
     scratch=FromScratch("compact_cnn_small", epochs=6, batch_size=50, learning_rate=0.06, first_size=24, largest=40),
     multi_task=MultiTask("compact_cnn_small", epochs=6),
-    mobile_student=MobileStudent(Stage(3, 3e-3, 40, warmup=0.2), batch_size=50),
+    mobile_student=MobileStudent(Stage(3, 0.06, 40, schedule="linear"), batch_size=50),
     teachers=Teachers(ensemble=3, views=3),
     precision="float32",
     mc_passes=20,
@@ -161,7 +161,7 @@ CPU = Preset(
     search=SearchBudget(trials=6, epochs=2, images=10_000),
     scratch=FromScratch("compact_cnn", epochs=13, batch_size=250, learning_rate=0.085, first_size=24, test_views=6),
     multi_task=MultiTask("compact_cnn_small", epochs=4),
-    mobile_student=MobileStudent(Stage(4, 2e-3, 64, warmup=0.2, first_size=40), batch_size=64),
+    mobile_student=MobileStudent(Stage(4, 0.085, 64, schedule="linear", first_size=40), batch_size=250),
     teachers=Teachers(ensemble=2, views=6, int8=True, compact_weight=0.5),
     precision="float32",
     mc_passes=30,
@@ -174,7 +174,7 @@ OVERNIGHT = replace(
     transfer=Transfer(
         "tf_efficientnet_lite2",
         "tf_efficientnet_lite2",
-        Stage(3, 1e-3, 176, warmup=0.1, first_size=128),
+        Stage(3, 1e-3, 208, warmup=0.1, frozen_groups=4, frozen_depthwise=True, first_size=160),
         head_epochs=10,
         batch_size=64,
         test_views=2,
@@ -183,7 +183,7 @@ OVERNIGHT = replace(
     ),
     search=SearchBudget(trials=12, epochs=3, images=10_000),
     scratch=replace(CPU.scratch, epochs=30),
-    mobile_student=MobileStudent(Stage(20, 2e-3, 64, warmup=0.1, first_size=40), batch_size=64),
+    mobile_student=MobileStudent(Stage(30, 0.085, 64, schedule="linear", first_size=40), batch_size=250),
     partners=("tf_efficientnet_lite0", "tf_efficientnet_lite1"),
     wider="compact_cnn_wide",
 )

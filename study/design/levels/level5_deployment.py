@@ -60,9 +60,9 @@ def _taught(alone: Training, name: str, title: str, phrase: str, differs: str, d
     )
 
 
-def mobile_students(preset: Preset) -> tuple[Training, ...]:
-    """MobileNetV3-Small alone, with the best single teacher, and with the ensemble as teacher."""
-    budget, answers = preset.mobile_student, tuple(teacher.key for teacher in teachers(preset))
+def _mobile_recipe(preset: Preset) -> Recipe:
+    """AdamW for a pretrained network, Muon for one that begins from nothing."""
+    budget = preset.mobile_student
     recipe = Recipe(
         (replace(budget.stage, augmentation=student_augmentation(preset)),),
         budget.batch_size,
@@ -70,13 +70,21 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
         precision=preset.precision,
         fixed_views=preset.teachers.views,
     )
+    if budget.pretrained:
+        return recipe
+    return replace(recipe, optimizer="muon", weight_decay=budget.stage.learning_rate / 2)
+
+
+def mobile_students(preset: Preset) -> tuple[Training, ...]:
+    """MobileNetV3-Small alone, with the best single teacher, and with the ensemble as teacher."""
+    budget, answers = preset.mobile_student, tuple(teacher.key for teacher in teachers(preset))
     alone = Training(
         level=5,
         name="student-alone",
         title="MobileNet, untaught",
         phrase="the untaught MobileNetV3-Small",
         architecture=Architecture(MOBILE, pretrained=budget.pretrained),
-        recipe=recipe,
+        recipe=_mobile_recipe(preset),
     )
     one, several = Distillation(answers[:1]), Distillation(answers)
     return (

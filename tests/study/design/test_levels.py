@@ -135,6 +135,15 @@ def test_students_differ_from_their_controls_in_the_teacher_alone(preset: Preset
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_a_mobile_student_that_begins_from_nothing_is_trained_by_muon(preset: Preset) -> None:
+    student = by_key(preset)["level5/student-alone"]
+    assert isinstance(student, Training) and student.architecture.pretrained == (preset.name == "paper")
+    (stage,) = student.recipe.stages
+    expected = ("adamw", 0.05) if student.architecture.pretrained else ("muon", stage.learning_rate / 2)
+    assert (student.recipe.optimizer, student.recipe.weight_decay) == expected
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_students_train_on_the_views_that_their_teachers_answered_for(preset: Preset) -> None:
     runs = by_key(preset)
     teachers = [e for e in runs.values() if isinstance(e, TeacherAnswers)]
