@@ -16,7 +16,7 @@ from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
 from analysis.statistics.trust import Trust, Uncertainty
 from study.metrics.calibration import probabilities
-from study.metrics.intervals import wilson
+from study.metrics.intervals import Interval, wilson
 
 SURE = 0.9
 NAMED = 3  # classes beside the worst one that a sentence names
@@ -71,24 +71,32 @@ def sure_errors(uncertainty: Uncertainty) -> tuple[int, int, int, int]:
     return int(wrong.sum()), int((wrong & sure).sum()), int(sure.sum()), len(wrong)
 
 
-def overconfidence(uncertainty: Uncertainty) -> Estimate | None:
-    """By how much the confidence of answers given surely exceeds their accuracy.
+def overconfidence(uncertainty: Uncertainty) -> tuple[float, Interval] | None:
+    """By how much the confidence of answers given surely exceeds their accuracy, with its 95 % interval.
 
-    None with fewer than ``FEWEST`` of them right, or wrong, in a seed: the seeds share their images.
+    None without such answers. With fewer than ``FEWEST`` of them right, or wrong, in a seed, the interval is Wilson's
+    of the accuracy at the counts of one seed: the seeds share their images.
     """
-    sure, right = uncertainty.probs.max(axis=2) >= SURE, uncertainty.correct
-    enough = _fewest(sure & right, sure & ~right) >= FEWEST
-    return estimate_of(influence.of_ratio(_gap(uncertainty), sure)) if enough else None
+    confidence, right = uncertainty.probs.max(axis=2), uncertainty.correct
+    sure = confidence >= SURE
+    if not sure.any():
+        return None
+    if _fewest(sure & right, sure & ~right) >= FEWEST:
+        excess = estimate_of(influence.of_ratio(_gap(uncertainty), sure))
+        return excess.value, excess.interval()
+    claimed, seeds = float(confidence[sure].mean()), len(sure)
+    reached = wilson((sure & right).sum() / seeds, sure.sum() / seeds)
+    return claimed - float(right[sure].mean()), Interval(claimed - reached.high, claimed - reached.low)
 
 
 def surely_wrong_finding(
-    wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: Estimate | None
+    wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: tuple[float, Interval] | None
 ) -> Finding:
     """How many of the errors a threshold on confidence would let pass, and whether such confidence is too high.
 
     Counts are over all seeds; the seeds share their images, so intervals are those of one seed's mean counts.
     ``excess`` is by how much such confidence exceeds the accuracy of the answers: contradicted where it does,
-    supported where it falls short, inconclusive where it was not tested.
+    supported where it falls short, inconclusive where no answer has such confidence.
     """
     shares = []
     for total in (wrong, sure):
@@ -104,12 +112,10 @@ def surely_wrong_finding(
     )
     verdict: Verdict = "inconclusive"
     if excess:
-        interval = excess.interval()
+        surplus, interval = excess
         verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
         bounds = formats.points_interval(interval.low, interval.high)
-        words += (
-            f", and their confidence less their accuracy is {formats.points(excess.value)} points (95 % CI {bounds})"
-        )
+        words += f", and their confidence less their accuracy is {formats.points(surplus)} points (95 % CI {bounds})"
     facts = tuple(f"calibration/{name}" for name in ("errors", "sure-errors", "sure-answers"))
     return Finding("calibration/surely-wrong", f"{words}.", verdict, facts)
 
@@ -174,8 +180,9 @@ def ensemble_finding(difference: Estimate, voted: float, single: float, surplus:
         verdict, "not detectably better or worse calibrated than"
     )
     sentence = (
-        f"The ensemble by {phrase} is {how} its members: its calibration error is {formats.percent(voted)} %, theirs "
-        f"{formats.percent(single)} % on average (difference {formats.points(difference.value)} points, 95 % CI "
+        f"The ensemble by {phrase} is {how} its members are on average: its calibration error is "
+        f"{formats.percent(voted)} %, theirs {formats.percent(single)} % "
+        f"(difference {formats.points(difference.value)} points, 95 % CI "
         f"{formats.points_interval(interval.low, interval.high)}, {formats.p_phrase(difference.p)}). "
         f"Its mean confidence less its accuracy is {formats.points(surplus.value)} points (95 % CI "
         f"{formats.points_interval(excess.low, excess.high)})."

@@ -18,7 +18,8 @@ RECIPES = (1, 2, 3)  # levels that train networks one by one
 MARGIN = 0.03  # of the strip's width, left free at both ends
 EXPECTED: dict[Expectation, str] = {"gain": "↑", "loss": "↓", "no difference": "="}
 MANY = 3  # comparisons that a sentence names one by one
-HEAD = ("Experiment", "Control", "", "Difference (95 % CI)", "", "p (Holm)", "Detectable", "Seeds", "Training")
+JUDGED = ("Difference (95 % CI)", "", "p (Holm)", "Verdict", "Detectable")
+HEAD = ("Experiment", "Control", "", *JUDGED, "Seeds", "Training")
 
 
 @table
@@ -44,12 +45,13 @@ def effects(results: Results, findings: Findings) -> Table | None:
     caption = join(
         takeaway(results),
         "Difference in test accuracy from the control, in points; arrow: as the plan expects it. Drawn: the same "
-        f"interval on one scale for all rows, the line at zero; {FILLED}. Detectable: the true difference found with "
+        f"interval on one scale for all rows, the line at zero; {FILLED}. Verdict: a dash where undecided, p aside "
+        "for the equivalent. Detectable: the true difference found with "
         f"{power}. Training: time of the treated networks, for a vote of all members.",
         counted(results),
         f"Each interval is of one comparison{networks}; p is adjusted for all {len(results.judged)}.",
     )
-    return Table("effects", caption, HEAD, tuple(rows), "llclcrrrr", dense=True)
+    return Table("effects", caption, HEAD, tuple(rows), "llclcrlrrr", dense=True)
 
 
 def takeaway(results: Results) -> str:
@@ -88,6 +90,7 @@ def _row(results: Results, judged: Judged, strip: Strip) -> tuple[str | Strip, .
         f"{formats.points(c.difference)} ({formats.points_interval(c.low, c.high)})",
         strip,
         formats.p_value(judged.p),
+        formats.MISSING if judged.verdict == "inconclusive" else judged.verdict,
         formats.percent(judged.resolution.detectable) if judged.resolution else formats.MISSING,
         str(c.seeds),
         _training(results, judged.key),

@@ -205,11 +205,10 @@ def gradcam(results: Results) -> Figure | None:
         return None
     caption = join(
         "Where the networks look for the true class, when they are right and when they are wrong (true → predicted).",
-        f"Of the {len(classes)} classes, {len(shown)} of those of which {titles[-1]} has images right and wrong, by "
-        "errors: a test image that it classifies correctly with median confidence, and its most confident error. "
-        "Below each the maps of "
+        f"Of {formats.plural(len(shown), 'class', 'classes')}, those with most errors of {titles[-1]}: a test image "
+        "that it classifies correctly with median confidence, and its most confident error. Below each the maps of "
         f"{formats.listing(titles)}, in the cells of the last feature map: the brighter, the more it counts.",
-        f"n = {formats.plural(len(run.arrays['images']), 'image')} looked at; one seed.",
+        f"{formats.plural(len(run.arrays['images']), 'image')} were looked at; one seed.",
     )
     alt = "Test images with heat maps of the regions that speak for the true class"
     sizes = [cells(results, key) for key in experiment.sources]

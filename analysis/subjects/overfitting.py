@@ -53,15 +53,16 @@ def _finding(results: Results, key: str) -> Finding:
     title, (excess, low, high) = results.view.phrase(key), gap(results, key)
     verdict: Verdict = "supported" if low >= LEAST_GAP else "contradicted" if high < LEAST_GAP else "inconclusive"
     seen, unseen = (results.view.metric(key, f"{split}_accuracy") for split in ("train", "validation"))
-    least = f"{formats.percent(LEAST_GAP)} points"
+    fitted, least = int(results.view.metric(key, "fitted_images")), f"{formats.percent(LEAST_GAP)} points"
     words = {
         "supported": f"{title} overfits",
         "contradicted": f"{title} does not overfit by {least}",
         "inconclusive": f"Whether {title} overfits by {least} is open",
     }[verdict]
     evidence = (
-        f"it is right on {formats.percent(seen)} % of training images and on {formats.percent(unseen)} % of validation "
-        f"images, a gap of {formats.points(excess)} points (95 % CI {formats.points_interval(low, high)})"
+        f"it is right on {formats.percent(seen)} % of {formats.plural(fitted, 'training image')} and on "
+        f"{formats.percent(unseen)} % of the validation images, a gap of {formats.points(excess)} points "
+        f"(95 % CI {formats.points_interval(low, high)})"
     )
     names = (f"{kind}/{key}" for kind in ("train-accuracy", "validation-accuracy", "gap", "gap-interval"))
     rests_on = ("protocol/overfitting", *names)

@@ -147,7 +147,7 @@ def _listed(changes: Mapping[str, Contrast]) -> str:
 
     Of many, the number with the largest and the smallest change.
     """
-    named = [f"{name} ({formats.points(changes[name].difference)})" for name in _ends(changes)]
+    named = [f"{name} ({formats.points(changes[name].difference)} points)" for name in _ends(changes)]
     told = formats.listing(named)
     if len(changes) > NAMED:
         told = f"{formats.count(len(changes))} classes, from {named[0]} to {named[-1]}"
@@ -156,7 +156,7 @@ def _listed(changes: Mapping[str, Contrast]) -> str:
         ((name, only),) = changes.items()
         return f"{name} ({formats.points(only.difference)} points, {formats.p_phrase(largest, 'adjusted p')})"
     bound = formats.p_value(largest)
-    return f"{told} points (each adjusted p {bound if bound.startswith('<') else f'≤ {bound}'})"
+    return f"{told} (each adjusted p {bound if bound.startswith('<') else f'≤ {bound}'})"
 
 
 @table

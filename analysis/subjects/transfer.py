@@ -53,12 +53,19 @@ def accuracies(results: Results, findings: Findings) -> Table | None:
     caption = join(
         f"Accuracy of {formats.plural(len(rows), 'experiment')} that predict.",
         accuracy_interval(results),
-        "Train: on training images without augmentation. "
+        f"Train: on {_fitted(results)} without augmentation. "
         + "SD: between seeds, in points. " * several
-        + "MACs: multiply-accumulates per image at the size trained on; training time per run.",
+        + "MACs: multiply-accumulates for one view of an image at the size trained on; training time per run.",
     )
     head = ("Experiment", "Train, %", "Validation, %", "Test, %", "95 % CI", *(("SD",) if several else ()), *COSTS)
     return Table("accuracies", caption, head, tuple(rows), f"lrrrl{'r' * several}rrr")
+
+
+def _fitted(results: Results) -> str:
+    """How many training images a network is evaluated on, evenly spread, in words."""
+    runs = [run for each in results.view.trained for run in results.view.runs_of(each.key)]
+    numbers = {int(run.metrics["fitted_images"]) for run in runs}
+    return f"{'at most ' * (len(numbers) > 1)}{formats.plural(max(numbers, default=0), 'training image')}"
 
 
 def cost_cells(results: Results, key: str) -> tuple[str, ...]:
@@ -84,7 +91,7 @@ def curves(results: Results, findings: Findings) -> Figure | None:
     caption = join(
         "The course of training at level 1.",
         f"Loss (left) and accuracy (right) over epochs on {formats.plural(monitored, 'validation image')} (solid) and "
-        "on training images (dashed).",
+        "on training images, as counted during the epoch (dashed).",
         "One run of each network." if max(numbers) == 1 else f"Every line is a run, {seeds} each.",
     )
     alt = "Training and validation loss and accuracy over epochs of the level 1 networks"

@@ -183,7 +183,7 @@ OVERNIGHT = replace(
     ),
     search=SearchBudget(trials=12, epochs=3, images=10_000),
     scratch=replace(CPU.scratch, epochs=30),
-    mobile_student=MobileStudent(Stage(30, 0.085, 64, schedule="linear", first_size=40), batch_size=250),
+    mobile_student=MobileStudent(Stage(30, 0.085, 96, schedule="linear", first_size=64), batch_size=250),
     partners=("tf_efficientnet_lite0", "tf_efficientnet_lite1"),
     wider="compact_cnn_wide",
 )

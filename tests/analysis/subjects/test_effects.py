@@ -16,7 +16,9 @@ def test_every_comparison_has_a_row_below_the_head_of_its_level(three_seeds: Res
     assert heads[0] == "Level 1: transfer" and len(heads) == 5
     rows = [row for row in table.rows if len(row) > 1]
     assert [row[0] for row in rows] == [three_seeds.view.title(key) for key in three_seeds.judged]
-    assert {row[7] for row in rows} == {"3"}
+    assert {row[8] for row in rows} == {"3"}
+    told = {"inconclusive": "–"}
+    assert [row[6] for row in rows] == [told.get(each.verdict, each.verdict) for each in three_seeds.judged.values()]
     arrows = dict(zip(three_seeds.judged, (row[2] for row in rows), strict=True))
     assert arrows["level2/augmented"] == "↑" and arrows["level2/plain"] == arrows["level5/int8-static"] == "↓"
 

@@ -47,7 +47,7 @@ def test_the_interval_combines_the_score_intervals_of_both_proportions(control: 
         (
             0.98,
             "supported",
-            "The recipe from scratch overfits: it is right on 98.00 % of training images and on ",
+            "The recipe from scratch overfits: it is right on 98.00 % of {} training images and on ",
         ),
         (0.80, "contradicted", "The recipe from scratch does not overfit by 3.00 points: "),
         (0.84, "inconclusive", "Whether the recipe from scratch overfits by 3.00 points is open: "),
@@ -56,8 +56,10 @@ def test_the_interval_combines_the_score_intervals_of_both_proportions(control: 
 def test_a_control_overfits_when_the_gap_exceeds_three_points(
     control: Callable[[float], Results], trained: float, verdict: str, words: str
 ) -> None:
-    found = {finding.name: finding for finding in overfitting_findings(control(trained))}[f"overfitting/{CONTROL}"]
-    assert found.verdict == verdict and found.sentence.startswith(words), found.sentence
+    changed = control(trained)
+    found = {finding.name: finding for finding in overfitting_findings(changed)}[f"overfitting/{CONTROL}"]
+    fitted = f"{changed.view.metric(CONTROL, 'fitted_images'):,.0f}"
+    assert found.verdict == verdict and found.sentence.startswith(words.format(fitted)), found.sentence
 
 
 def test_only_the_network_that_ablations_need_to_overfit_is_judged(results: Results, empty: Results) -> None:

@@ -120,8 +120,8 @@ def test_steps_compare_recall_class_by_class_as_one_family(results: Results) -> 
 @pytest.mark.parametrize(
     ("changes", "verdict", "sentence"),
     [
-        ({"cat": 0.05, "dog": 0.07}, "supported", "A raises the recall of dog (+7.00) and cat (+5.00) points (each "
-         "adjusted p ≤ 0.010) against B; for the other 8 classes no change was detected."),
+        ({"cat": 0.05, "dog": 0.07}, "supported", "A raises the recall of dog (+7.00 points) and cat (+5.00 points) "
+         "(each adjusted p ≤ 0.010) against B; for the other 8 classes no change was detected."),
         ({"cat": 0.05, "dog": -0.07}, "contradicted", "A raises the recall of cat (+5.00 points, adjusted p = 0.010) "
          "and lowers that of dog (−7.00 points, adjusted p = 0.010) against B; for the other 8 classes no change was "
          "detected."),
@@ -139,7 +139,7 @@ def test_classes_that_change_are_named(changes: dict[str, float], verdict: str, 
 def test_many_classes_that_change_are_counted() -> None:
     told = {f"c{n}": Contrast(0.01 * (n + 1), 0, 0, 0.001) for n in range(6)}
     assert (
-        "the recall of 6 classes, from c5 (+6.00) to c0 (+1.00) points"
+        "the recall of 6 classes, from c5 (+6.00 points) to c0 (+1.00 points)"
         in change_finding(Step("k", "c", told), "a", "b").sentence
     )
 

@@ -181,14 +181,30 @@ def test_too_few_errors_carry_no_test_of_confidence(results: Results) -> None:
     sure = np.full((1, 200), 0.995)
     probs = np.where(labels == np.arange(2)[:, None], sure, 1 - sure).T[None]
     perfect = Uncertainty("entropy", "Entropy", 1 - sure, probs, labels)
-    assert overconfidence(perfect) is None
-    finding = surely_wrong_finding(*sure_errors(perfect), "the network", None)
+    finding = surely_wrong_finding(*sure_errors(perfect), "the network", overconfidence(perfect))
     assert finding.verdict == "inconclusive" and finding.sentence == (
         "Of the 0 errors of the network, 0 are made with a confidence of 90 % or more; of the 200 answers given with "
-        "such confidence that is 0.00 %, 95 % CI 0.00 to 1.88."
+        "such confidence that is 0.00 %, 95 % CI 0.00 to 1.88, and their confidence less their accuracy is −0.50 "
+        "points (95 % CI −0.50 to +1.38)."
     )
     trust = replace(results.trust, uncertainties=results.trust.uncertainties | {"entropy": perfect})
     assert detections(trust) == {}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_few_sure_errors_are_judged_by_the_interval_of_a_proportion(seeds: int) -> None:
+    labels, claimed, errors = np.arange(200) % 2, 0.92, 7
+    probs = np.where(labels == np.arange(2)[:, None], claimed, 1 - claimed).T
+    probs[:errors] = probs[:errors, ::-1]
+    excess = overconfidence(Uncertainty("entropy", "Entropy", np.ones((seeds, 200)), np.stack([probs] * seeds), labels))
+    assert excess is not None
+    low, high = proportion_confint(200 - errors, 200, method="wilson")
+    value, interval = excess
+    assert value == pytest.approx(claimed - (1 - errors / 200))
+    assert (interval.low, interval.high) == pytest.approx((claimed - high, claimed - low))
+    counted = (errors, errors, 200, 1)
+    assert surely_wrong_finding(*counted, "the network", excess).verdict == "supported"
+    assert surely_wrong_finding(*counted, "the network", None).verdict == "inconclusive"
 
 
 def test_scores_worse_than_chance_are_told_apart_from_those_not_shown_to_be_better() -> None:
