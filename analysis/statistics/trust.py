@@ -138,7 +138,8 @@ class Trust:
     not make (Ashukha et al. 2020, https://arxiv.org/abs/2002.06470); ``gain`` is how far its test AURC lies below that
     of the model's entropy, ``nll_gain`` the drop in negative log-likelihood (nats per image) by temperature scaling;
     ``ood`` is of the out-of-distribution images. All are of the ``seeds`` that all ``sources`` share, over those
-    networks and all images; ``validation_images`` are those of one seed, ``validation_errors`` those of all.
+    networks and all images; ``validation_images`` are those of one seed, ``validation_errors``
+    those of the seed with the fewest.
     """
 
     model: str
@@ -208,7 +209,7 @@ def trust_of(view: StudyView) -> Trust | None:
         sources,
         tuple(shared.seeds_of(model)),
         len(validation[0].labels),
-        sum(int((~p.correct).sum()) for p in validation),
+        min(int((~p.correct).sum()) for p in validation),
         estimate_of(np.stack([influence.of_log_temperature(p.logits, p.labels) for p in validation])),
         test,
         chosen,

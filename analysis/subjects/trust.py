@@ -103,7 +103,8 @@ def trust_findings(results: Results) -> Iterator[Finding]:
     model = results.view.names(trust.model)
     yield calibration_finding(trust, model)
     yield temperature_finding(trust, model)
-    if trust.gain is not None:
+    errors = (~trust.uncertainties[name].correct for name in ("entropy", trust.chosen))
+    if trust.gain is not None and min(wrong.sum(axis=1).min() for wrong in errors) >= FEWEST:
         yield uncertainty_finding(trust, trust.gain, results.view.names(*trust.sources))
 
 

@@ -63,6 +63,12 @@ def strangeness(trust: Trust) -> dict[str, np.ndarray]:
     return {name: each for name, each in found.items() if each is not None}
 
 
+def _judged_strangeness(trust: Trust) -> dict[str, np.ndarray]:
+    """``strangeness``; none where there are too few images of either sort for a test."""
+    fewest = min(len(trust.before.labels), trust.ood.images if trust.ood else 0)
+    return strangeness(trust) if fewest >= FEWEST else {}
+
+
 @facts
 def ranking_facts(results: Results) -> Iterator[Fact]:
     """How well each score finds the errors of one network, and tells OOD from test images."""
@@ -79,7 +85,7 @@ def standing_facts(results: Results) -> Iterator[Fact]:
     """Which scores do better or worse than the network's own entropy by as much as matters, and better than chance."""
     if (trust := results.trust) is not None:
         yield Origin(standing_facts).text("protocol/auroc-margin", formats.setting(MATTERS))
-        for task, contributions in ((ERRORS, detections(trust)), (STRANGE, strangeness(trust))):
+        for task, contributions in ((ERRORS, detections(trust)), (STRANGE, _judged_strangeness(trust))):
             gains = _gains(trust, contributions)
             at_chance = [_called(trust, name) for name, each in contributions.items() if each.mean() <= 0.5]
             for how, sign in (("better", 1), ("worse", -1)):
@@ -96,7 +102,7 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
     if trust is None:
         return
     yield from _ranked(trust, ERRORS, detections(trust))
-    yield from _ranked(trust, STRANGE, strangeness(trust))
+    yield from _ranked(trust, STRANGE, _judged_strangeness(trust))
     yield selective_finding(trust.uncertainties[trust.chosen])
 
 

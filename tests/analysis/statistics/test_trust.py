@@ -62,6 +62,11 @@ def test_temperature_is_the_geometric_mean_over_seeds(trust: Trust, study: Path)
     assert trust.temperature == pytest.approx(np.sqrt(np.prod(fitted)))
 
 
+def test_errors_on_validation_are_those_of_the_seed_with_the_fewest(trust: Trust, study: Path) -> None:
+    validation = view_study(study).predictions(trust.model, "validation")
+    assert trust.validation_errors == min(int((each.predicted != each.labels).sum()) for each in validation)
+
+
 def test_scores_are_means_over_the_seeds(trust: Trust) -> None:
     by_seed = [expected_calibration_error(probs, trust.before.labels) for probs in trust.before.probs]
     assert trust.before.calibration.ece == pytest.approx(np.mean(by_seed))

@@ -191,6 +191,36 @@ def test_too_few_errors_carry_no_test_of_confidence(results: Results) -> None:
     assert detections(trust) == {}
 
 
+def test_too_few_errors_of_a_seed_carry_no_test_of_declining(results: Results) -> None:
+    assert results.trust is not None and results.trust.gain is not None
+    chosen = results.trust.uncertainties[results.trust.chosen]
+    found = []
+    for errors in (FEWEST, FEWEST - 1):
+        wrong = np.arange(100) < np.array([[50], [errors]])
+        probs = np.where(wrong[..., None], [0.0, 1.0], [1.0, 0.0])
+        made = replace(chosen, probs=probs, scores=np.ones((2, 100)), labels=np.zeros(100, dtype=int))
+        uncertainties = results.trust.uncertainties | {chosen.name: made}
+        told = trust_findings(replace(results, trust=replace(results.trust, uncertainties=uncertainties)))
+        found.append("uncertainty/gain" in {each.name for each in told})
+    assert found == [True, False]
+
+
+@pytest.mark.parametrize(("images", "judged"), [(FEWEST, True), (FEWEST - 1, False)])
+def test_few_images_of_another_dataset_carry_no_test(
+    results: Results, named: Callable, images: int, judged: bool
+) -> None:
+    assert results.trust is not None and results.trust.ood is not None
+    scores = {n: {s: one[:images] for s, one in each.items()} for n, each in results.trust.ood.scores.items()}
+    ood = replace(results.trust.ood, images=images, scores=scores)
+    few = replace(results, trust=replace(results.trust, ood=ood))
+    assert ("uncertainty/ood" in {each.name for each in uncertainty_findings(few)}) == judged
+    told = {name for name in named(standing_facts(few)) if name.startswith("uncertainty/ood/")}
+    assert judged or not told
+    table = trust(few, {})
+    assert table is not None and table.header[-1] == "OOD" and all(row[-1] != formats.MISSING for row in table.rows)
+    assert "uncertainty/ood/auroc-entropy" in named(ranking_facts(few))
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_few_sure_errors_are_judged_by_the_interval_of_a_proportion(seeds: int) -> None:
     labels, claimed, errors = np.arange(200) % 2, 0.92, 7
