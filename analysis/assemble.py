@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from analysis import fonts, subjects
-from analysis.evidence import MAKES, Evidence, Figure, Findings, Origin, Table
+from analysis.evidence import MAKES, Evidence, Figure, Origin, Table
 from analysis.results import Results, results_of
 from analysis.view import StudyView, drawable, view_study
 
@@ -32,7 +32,7 @@ def evidence_of(view: StudyView) -> Evidence:
     results = results_of(view)
     facts = [fact for maker in makers("facts") for fact in maker(results)]
     findings = {finding.name: finding for maker in makers("findings") for finding in maker(results)}
-    tables, figures = dict(_made("table", results, findings)), _drawn(results, findings)
+    tables, figures = dict(_made("table", results)), _drawn(results)
     made = {f"table/{name}": each for name, each in tables.items()}
     made |= {f"figure/{name}": each for name, each in figures.items()}
     return Evidence(
@@ -54,10 +54,10 @@ def makers(what: str) -> Iterator[Callable[..., Any]]:
                 yield function
 
 
-def _made(what: str, results: Results, findings: Findings) -> Iterator[tuple[str, Any]]:
+def _made(what: str, results: Results) -> Iterator[tuple[str, Any]]:
     """Every table or figure by name, None for one that is pending."""
     for maker in makers(what):
-        made = maker(results, findings)
+        made = maker(results)
         single = made is None or isinstance(made, Table | Figure)
         for name, each in [(maker.__name__, made)] if single else made:
             yield name, each and _with_origin(each, maker, results.view)
@@ -80,12 +80,12 @@ def runs_named(view: StudyView, text: str, *more: str) -> tuple[str, ...]:
     return view.names(*more, *(called[name] for name in found if name))  # where there are none, '' is found
 
 
-def _drawn(results: Results, findings: Findings) -> dict[str, Any]:
+def _drawn(results: Results) -> dict[str, Any]:
     """The figures: captions have the names of classes and experiments as they are, drawings as fonts can show them."""
-    figures, names = dict(_made("figure", results, findings)), results.view.names_shown
+    figures, names = dict(_made("figure", results)), results.view.names_shown
     if all(fonts.drawable(name) == name and not fonts.families([name]) for name in names):
         return figures
-    painted = dict(_made("figure", replace(results, view=drawable(results.view)), findings))
+    painted = dict(_made("figure", replace(results, view=drawable(results.view))))
     families = fonts.families(map(fonts.drawable, names))
     return {name: made and replace(made, paint=painted[name].paint, fonts=families) for name, made in figures.items()}
 

@@ -1,8 +1,8 @@
 """What the analysis hands to the report, facts, findings, tables and figures, each with its runs, and who makes them.
 
-A subject's functions say what they make by a decorator: ``facts`` and ``findings`` are called with the results and
-yield; ``table`` and ``figure`` are called with results and findings and return what has the function's name, or None
-while its runs are missing. One that makes several yields each by name.
+A subject's functions say what they make by a decorator and are called with the results: ``facts`` and ``findings``
+yield; ``table`` and ``figure`` return what has the function's name, or None while its runs are missing. One that makes
+several yields each by name.
 """
 
 from __future__ import annotations
@@ -79,9 +79,6 @@ class Finding:
     verdict: Verdict
     facts: tuple[str, ...]
     claim: Claim | None = None
-
-
-Findings = dict[str, Finding]
 
 
 @dataclass(frozen=True)
@@ -208,7 +205,7 @@ class Evidence:
     """
 
     facts: dict[str, Fact] = field(default_factory=dict)
-    findings: Findings = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     pending: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis import formats
 from analysis.captions import accuracy_cells, accuracy_interval, cells, counted, difference_interval, join, one_seed
-from analysis.evidence import Fact, Findings, Origin, Table, facts, table
+from analysis.evidence import Fact, Origin, Table, facts, table
 from analysis.results import Results
 from analysis.statistics.ensemble import pairwise
 from study.kinds import Added, JoinedVote
@@ -28,7 +28,7 @@ def added_facts(results: Results) -> Iterator[Fact]:
 
 
 @table
-def tables(results: Results, findings: Findings) -> Iterator[tuple[str, Table | None]]:
+def tables(results: Results) -> Iterator[tuple[str, Table | None]]:
     """Accuracies and overlaps where something was added."""
     if results.view.planned(Added):
         yield "added", added(results)

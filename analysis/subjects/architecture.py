@@ -10,7 +10,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from analysis import formats, style
 from analysis.captions import join
-from analysis.evidence import Figure, Findings, figure
+from analysis.evidence import Figure, figure
 from analysis.results import Results
 from study.experiment import network_name
 from study.records import Run
@@ -24,7 +24,7 @@ Block: TypeAlias = tuple[str, str]  # name, and what leaves it
 
 
 @figure
-def architecture(results: Results, findings: Findings) -> Figure | None:
+def architecture(results: Results) -> Figure | None:
     """The networks that level 3 has trained so far; None before the first."""
     shown = distinct(results)
     if not shown:

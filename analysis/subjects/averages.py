@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from analysis import formats
 from analysis.captions import accuracy_cells, accuracy_interval, join
-from analysis.evidence import Fact, Findings, Origin, Table, facts, table
+from analysis.evidence import Fact, Origin, Table, facts, table
 from analysis.results import Results
 from analysis.statistics.per_class import TOP, balanced_accuracy, macro_f1, sizes, top_accuracy, unbalanced
 
@@ -35,7 +35,7 @@ def _unbalanced(results: Results, key: str) -> bool:
 
 
 @table
-def averages(results: Results, findings: Findings) -> Iterator[tuple[str, Table | None]]:
+def averages(results: Results) -> Iterator[tuple[str, Table | None]]:
     """A row per level's selected model; nothing where accuracy tells as much."""
     keys = results.best
     if not keys:

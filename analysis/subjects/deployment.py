@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
 from analysis.captions import accuracy_cells, counted, join
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.evidence import Fact, Figure, Finding, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.comparison import accuracy_of
 from analysis.statistics.deployment import deployment_frame, pareto_front
@@ -131,7 +131,7 @@ def latency_finding(speeds: Sequence[Speed]) -> Finding:
 
 
 @table
-def deployment(results: Results, findings: Findings) -> Table | None:
+def deployment(results: Results) -> Table | None:
     """Size, accuracy and latency of every timed model."""
     frame = results.deployment
     if frame.empty:
@@ -173,7 +173,7 @@ def _accuracy(results: Results, key: str) -> tuple[str, str]:
 
 
 @figure
-def pareto(results: Results, findings: Findings) -> Figure | None:
+def pareto(results: Results) -> Figure | None:
     """Accuracy against latency and size, with the Pareto front; None before models were timed."""
     frame = results.deployment.dropna(subset=["accuracy"])
     if frame.empty:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from analysis import formats
 from analysis.captions import FILLED, counted, join
-from analysis.evidence import Fact, Finding, Findings, Origin, Strip, Table, facts, findings, table
+from analysis.evidence import Fact, Finding, Origin, Strip, Table, facts, findings, table
 from analysis.results import Judged, Results
 from analysis.statistics.crossed import MIN_SEEDS, POWER
 from analysis.subjects.comparisons import summary_finding
@@ -23,7 +23,7 @@ HEAD = ("Experiment", "Control", "", *JUDGED, "Seeds", "Training")
 
 
 @table
-def effects(results: Results, findings: Findings) -> Table | None:
+def effects(results: Results) -> Table | None:
     """A row per comparison, level by level: what it changes, how surely, what it could have seen and what it costs."""
     if not results.judged:
         return None

@@ -20,7 +20,7 @@ from analysis.captions import (
     join,
     one_seed,
 )
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.evidence import Fact, Figure, Finding, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Judged, Results
 from analysis.statistics import influence
 from analysis.statistics.comparison import EXACT, PAIRED
@@ -210,7 +210,7 @@ def introduced_finding(
 
 
 @table
-def members(results: Results, findings: Findings) -> Table | None:
+def members(results: Results) -> Table | None:
     """The ensemble's members and voting rules."""
     ensemble = results.ensemble
     if ensemble is None:
@@ -260,7 +260,7 @@ def _takeaway(judged: Judged | None) -> str:
 
 
 @table
-def diversity(results: Results, findings: Findings) -> Table | None:
+def diversity(results: Results) -> Table | None:
     """How differently each pair of members errs."""
     ensemble = results.ensemble
     if ensemble is None or ensemble.diversity.empty:
@@ -288,7 +288,7 @@ def diversity(results: Results, findings: Findings) -> Table | None:
 
 
 @figure
-def overlap(results: Results, findings: Findings) -> Figure | None:
+def overlap(results: Results) -> Figure | None:
     """Which members share errors, drawn as in UpSet (Lex et al. 2014).
 
     None before the ensemble's members and a vote have run, or when nobody errs.

@@ -14,7 +14,7 @@ from PIL import Image
 
 from analysis import formats, style
 from analysis.captions import evidence, join
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Verdict, facts, figure, findings
+from analysis.evidence import Fact, Figure, Finding, Origin, Verdict, facts, figure, findings
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy, accuracy_of
 from analysis.statistics.contrasts import Contrast, contrasts
@@ -188,7 +188,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @figure
-def figures(results: Results, findings: Findings) -> Iterator[tuple[str, Figure | None]]:
+def figures(results: Results) -> Iterator[tuple[str, Figure | None]]:
     """The maps, where there are or will be any and the images below them may be printed."""
     if shows_images(results):
         yield "gradcam", gradcam(results)

@@ -16,7 +16,6 @@ from analysis.evidence import (
     Fact,
     Figure,
     Finding,
-    Findings,
     Origin,
     Verdict,
     facts,
@@ -210,7 +209,7 @@ def _asked(results: Results) -> tuple[bool, bool]:
 
 
 @figure
-def levels(results: Results, findings: Findings) -> Figure | None:
+def levels(results: Results) -> Figure | None:
     """Figure 1 of the paper, accuracy per level; None before the first run."""
     if not results.best:
         return None

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
 from analysis.captions import FILLED, TOO_FEW, counted, join, over
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.evidence import Fact, Figure, Finding, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, accuracy_contrasts
 from analysis.statistics.per_class import confused_pairs, counts, scores, unbalanced
@@ -160,7 +160,7 @@ def _listed(changes: Mapping[str, Contrast]) -> str:
 
 
 @table
-def per_class(results: Results, findings: Findings) -> Table | None:
+def per_class(results: Results) -> Table | None:
     """Scores of each class beside the control's recall."""
     key = results.best.get(LEVEL)
     if key is None:
@@ -231,7 +231,7 @@ def _cells(scored: pd.DataFrame, name: str) -> list[pd.Series]:
 
 
 @figure
-def errors(results: Results, findings: Findings) -> Figure | None:
+def errors(results: Results) -> Figure | None:
     """Confusions, recall and its change, class by class; None before level 3 has a network."""
     key = results.best.get(LEVEL)
     if key is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis import formats
 from analysis.captions import join
-from analysis.evidence import Fact, Findings, Origin, Table, facts, table
+from analysis.evidence import Fact, Origin, Table, facts, table
 from analysis.results import Judged, Results, control_of
 from analysis.statistics.comparison import MARGIN, compare
 from analysis.statistics.crossed import ALPHA, LEVEL, MIN_SEEDS, POWER, SEED_SD, Estimate, assumed, pooled
@@ -186,7 +186,7 @@ def _where_used(trained: Trained) -> dict[str, str]:
 
 
 @table
-def experiments(results: Results, findings: Findings) -> Table | None:
+def experiments(results: Results) -> Table | None:
     """Every planned experiment that trains a network, with its control and its budget."""
     view, rows = results.view, []
     for each in view.experiments.values():
@@ -209,7 +209,7 @@ def experiments(results: Results, findings: Findings) -> Table | None:
 
 
 @table
-def recipes(results: Results, findings: Findings) -> Table | None:
+def recipes(results: Results) -> Table | None:
     """How every planned network is trained, in full."""
     rows, names = [], ("schedule", "weight-decay", "label-smoothing", "batch-size")
     stored = results.view.plan.dataset.image_size

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis import formats
 from analysis.captions import join
-from analysis.evidence import Fact, Findings, Origin, Table, facts, table
+from analysis.evidence import Fact, Origin, Table, facts, table
 from analysis.results import Results
 from study.records import LATENCY, PREDICTIONS, Run
 
@@ -54,7 +54,7 @@ def _seconds(runs: Sequence[Run]) -> float:
 
 
 @table
-def environment(results: Results, findings: Findings) -> Table | None:
+def environment(results: Results) -> Table | None:
     """What the runs ran on, and what they took, level by level."""
     view, done = results.view, results.view.own_runs
     if not done:
@@ -84,7 +84,7 @@ def environment(results: Results, findings: Findings) -> Table | None:
 
 
 @table
-def runs(results: Results, findings: Findings) -> Table | None:
+def runs(results: Results) -> Table | None:
     """Every complete run with its seed, duration and digest."""
     done = results.view.all_runs
     if not done:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
 from analysis.captions import join
-from analysis.evidence import Figure, Findings, figure
+from analysis.evidence import Figure, figure
 from analysis.results import Results
 from analysis.subjects.gradcam import LETTERS, enlarged, looked, shows_images
 from study.kinds.gradcam import ABSENT
@@ -19,7 +19,7 @@ ROW = 0.72  # inches
 
 
 @figure
-def figures(results: Results, findings: Findings) -> Iterator[tuple[str, Figure | None]]:
+def figures(results: Results) -> Iterator[tuple[str, Figure | None]]:
     """The samples, where images are recorded and may be printed."""
     if shows_images(results):
         yield "samples", samples(results)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
 from analysis.captions import join
-from analysis.evidence import Fact, Figure, Findings, Origin, facts, figure
+from analysis.evidence import Fact, Figure, Origin, facts, figure
 from analysis.results import Results
 from study.kinds import Search
 
@@ -51,7 +51,7 @@ def _pruned(trials: Sequence[Mapping[str, Any]]) -> int:
 
 
 @figure
-def search(results: Results, findings: Findings) -> Figure | None:
+def search(results: Results) -> Figure | None:
     """Every trial of the first search that has a run, over each parameter; None before."""
     searches = results.view.of_kind(Search)
     if not searches:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import formats, style
 from analysis.captions import accuracy_cells, accuracy_interval, join
-from analysis.evidence import Fact, Figure, Findings, Origin, Table, facts, figure, table
+from analysis.evidence import Fact, Figure, Origin, Table, facts, figure, table
 from analysis.results import Results
 
 LEVEL = 1
@@ -36,7 +36,7 @@ def train_seconds(results: Results, key: str) -> float:
 
 
 @table
-def accuracies(results: Results, findings: Findings) -> Table | None:
+def accuracies(results: Results) -> Table | None:
     """What every experiment reached, and what its training cost."""
     if not results.accuracies:
         return None
@@ -78,7 +78,7 @@ def cost_cells(results: Results, key: str) -> tuple[str, ...]:
 
 
 @figure
-def curves(results: Results, findings: Findings) -> Figure | None:
+def curves(results: Results) -> Figure | None:
     """Loss and accuracy over epochs; None before a level 1 network is trained."""
     view = results.view
     keys = [experiment.key for experiment in view.trained if experiment.level == LEVEL]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
 from analysis.captions import counted, join, over
-from analysis.evidence import Fact, Figure, Finding, Findings, Origin, Table, Verdict, facts, figure, findings, table
+from analysis.evidence import Fact, Figure, Finding, Origin, Table, Verdict, facts, figure, findings, table
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
@@ -210,7 +210,7 @@ def _risk(uncertainty: Uncertainty, coverage: float) -> str:
 
 
 @table
-def trust(results: Results, findings: Findings) -> Table | None:
+def trust(results: Results) -> Table | None:
     """Calibration and error detection of each source of confidence."""
     trust = results.trust
     if trust is None:
@@ -265,7 +265,7 @@ def _margin(estimate: Estimate, digits: int, scale: float = 1.0) -> str:
 
 
 @figure
-def confidence(results: Results, findings: Findings) -> Figure | None:
+def confidence(results: Results) -> Figure | None:
     """Calibration beside what declining the least certain images buys; None before a network is trained."""
     trust = results.trust
     if trust is None:

@@ -42,11 +42,11 @@ def weather_findings(results):
     yield Finding("weather", "It is sunny.", "supported", ("weather/name",))
 
 @table
-def weather(results, findings):
-    return Table("weather", findings["weather"].sentence, ("Sky",), (("blue",),), "l")
+def weather(results):
+    return Table("weather", "It is blue.", ("Sky",), (("blue",),), "l")
 
 @figure
-def sky(results, findings):
+def sky(results):
     return None
 '''
 
@@ -189,7 +189,7 @@ def test_a_subject_is_found_by_its_file(
     subject("weather", SUBJECT)
     found = assemble(fabricated_study)
     assert found.facts["weather/name"].function == "analysis.subjects.weather.weather_facts"
-    assert found.findings["weather"].sentence == found.tables["weather"].caption == "It is sunny."
+    assert found.findings["weather"].sentence == "It is sunny." and found.tables["weather"].caption == "It is blue."
     assert found.pending == ("figure/sky",)
     assert set(found.tables) == {*evidence.tables, "weather"}
     sys.modules.pop("analysis.subjects.weather")

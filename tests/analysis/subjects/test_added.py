@@ -83,4 +83,4 @@ def test_the_paper_marks_them_and_only_the_vote_is_pending(folder: Path) -> None
 
 
 def test_a_study_without_additions_has_neither_facts_nor_table_of_them(two_seeds: Results) -> None:
-    assert list(subject.tables(two_seeds, {})) == [] and list(subject.added_facts(two_seeds)) == []
+    assert list(subject.tables(two_seeds)) == [] and list(subject.added_facts(two_seeds)) == []

@@ -23,6 +23,6 @@ def test_networks_of_level_3_are_shown_once_each_with_what_their_runs_recorded(r
 
 
 def test_diagram_is_pending_before_the_first_network(empty: Results, results: Results) -> None:
-    assert architecture(empty, {}) is None
-    figure = architecture(results, {})
+    assert architecture(empty) is None
+    figure = architecture(results)
     assert figure is not None and figure.caption.startswith("The 3 networks of level 3.")

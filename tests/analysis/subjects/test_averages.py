@@ -14,14 +14,14 @@ PLANNED = experiments(1, 2)
 
 
 def test_equal_and_few_classes_need_no_other_average(results: Results) -> None:
-    assert list(averages(results, {})) == [] and list(size_facts(results)) == []
+    assert list(averages(results)) == [] and list(size_facts(results)) == []
 
 
 def test_unbalanced_classes_add_the_averages_that_weigh_them_alike(
     fabricated: Callable[..., Results], named: Callable
 ) -> None:
     results = fabricated(classes=["a", "b", "c"], shares=(8, 4, 1), images=130, planned=PLANNED)
-    ((_, table),) = averages(results, {})
+    ((_, table),) = averages(results)
     assert table is not None and "Top-5, %" not in table.header
     for row, key in zip(table.rows, results.best.values(), strict=True):
         (seed,) = results.view.predictions(key)
@@ -43,7 +43,7 @@ def test_more_than_ten_classes_add_the_five_likeliest(fabricated: Callable[..., 
         (seed,) = results.view.predictions(key)
         missed = np.flatnonzero(~seed.correct)[::2]
         seed.logits[missed, seed.labels[missed]] = -9.0  # every other error takes its label for the unlikeliest
-    ((_, table),) = averages(results, {})
+    ((_, table),) = averages(results)
     assert table is not None and table.header[3:] == ("Top-5, %", "95 % CI")
     for row, key in zip(table.rows, results.best.values(), strict=True):
         (seed,) = results.view.predictions(key)

@@ -77,7 +77,7 @@ def test_one_slower_int8_model_contradicts_and_each_is_named() -> None:
 
 
 def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
-    table = deployment(results, {})
+    table = deployment(results)
     assert table is not None
     int8 = [row for row in table.rows if row[1] == "int8"]
     assert len(int8) == 3 and {row[4:7] for row in int8} == {("1.60", "0.70 (0.66–0.77)", "0.84")}
@@ -85,7 +85,7 @@ def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
 
 def test_deployment_waits_for_its_runs(empty: Results) -> None:
     assert list(latency_facts(empty)) == list(teacher_facts(empty)) == []
-    assert deployment(empty, {}) is pareto(empty, {}) is None
+    assert deployment(empty) is pareto(empty) is None
 
 
 def test_int8_models_agree_with_their_sources_as_often_as_their_answers_are_equal(

@@ -10,8 +10,8 @@ from analysis.subjects.effects import drawn, effects, open_finding, open_questio
 
 
 def test_every_comparison_has_a_row_below_the_head_of_its_level(three_seeds: Results, empty: Results) -> None:
-    table = effects(three_seeds, {})
-    assert table is not None and effects(empty, {}) is None
+    table = effects(three_seeds)
+    assert table is not None and effects(empty) is None
     heads = [row[0] for row in table.rows if len(row) == 1]
     assert heads[0] == "Level 1: transfer" and len(heads) == 5
     rows = [row for row in table.rows if len(row) > 1]
@@ -24,7 +24,7 @@ def test_every_comparison_has_a_row_below_the_head_of_its_level(three_seeds: Res
 
 
 def test_a_vote_costs_the_training_of_its_members_and_quantising_nothing(three_seeds: Results) -> None:
-    table = effects(three_seeds, {})
+    table = effects(three_seeds)
     assert table is not None and three_seeds.ensemble is not None
     cost = {row[0]: row[-1] for row in table.rows if len(row) > 1}
     members = len(three_seeds.ensemble.members)

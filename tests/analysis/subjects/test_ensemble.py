@@ -95,7 +95,7 @@ def test_errors_that_a_vote_introduces_are_where_its_best_member_was_unsure(resu
 
 
 def test_members_come_before_votes_each_with_its_difference_and_p(results: Results) -> None:
-    table, ensemble = members(results, {}), results.ensemble
+    table, ensemble = members(results), results.ensemble
     assert table is not None and ensemble is not None
     keys = [*ensemble.members, *ensemble.votes]
     rows = dict(zip(keys, table.rows, strict=True))
@@ -114,30 +114,30 @@ def test_votes_that_weigh_their_members_unequally_say_how(results: Results) -> N
     first, *others = results.ensemble.members
     alike = dict.fromkeys(results.ensemble.members, 0.2)
     weights = dict.fromkeys(results.ensemble.votes, alike) | {"level4/greedy": {first: 0.75, others[0]: 0.25}}
-    table = members(replace(results, ensemble=replace(results.ensemble, weights=weights)), {})
+    table = members(replace(results, ensemble=replace(results.ensemble, weights=weights)))
     assert table is not None and table.header[:3] == ("Model", "Greedy selection", "Validation, %")
     assert [row[1] for row in table.rows] == ["0.750", "0.250", *["0.000"] * 3, *["–"] * 5]
 
 
 def test_diversity_has_a_row_per_pair(results: Results) -> None:
-    table = diversity(results, {})
+    table = diversity(results)
     assert table is not None
     assert len(table.rows) == 10  # pairs of five members
 
 
 def test_ensemble_waits_for_its_runs(empty: Results) -> None:
     assert list(ensemble_facts(empty)) == list(ensemble_findings(empty)) == []
-    assert members(empty, {}) is diversity(empty, {}) is overlap(empty, {}) is None
+    assert members(empty) is diversity(empty) is overlap(empty) is None
 
 
 def test_caption_of_members_says_in_few_words_what_the_chosen_vote_does(results: Results) -> None:
-    table, ensemble = members(results, {}), results.ensemble
+    table, ensemble = members(results), results.ensemble
     assert table is not None and ensemble is not None
     words = {1: "is more accurate than", -1: "is less accurate than", 0: "is not shown to differ from"}
     judged = results.judged[ensemble.best_vote]
     assert table.caption.startswith(f"The vote chosen {words[judged.change]} the member that is best on validation. ")
     same = replace(judged, p_equivalence=0.01)
-    table = members(replace(results, judged=results.judged | {ensemble.best_vote: same}), {})
+    table = members(replace(results, judged=results.judged | {ensemble.best_vote: same}))
     assert table is not None and table.caption.startswith(
         "The vote chosen differs by less than matters from the member"
     )

@@ -90,15 +90,15 @@ def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> N
 
 
 def test_levels_name_the_models_they_select(results: Results, empty: Results) -> None:
-    figure = levels(results, {})
-    assert figure is not None and levels(empty, {}) is None
+    figure = levels(results)
+    assert figure is not None and levels(empty) is None
     (axes,) = figure.draw().axes
     told = " ".join(label.get_text().replace("\n", " ") for label in axes.get_xticklabels())
     assert all(results.view.title(key) in told for key in results.best.values())
 
 
 def test_levels_show_models_and_not_what_is_measured_of_them(results: Results) -> None:
-    figure = levels(results, {})
+    figure = levels(results)
     assert figure is not None and "level5/mc-dropout" in results.accuracies
     shown = figure.data["experiment"]
     assert "level5/mc-dropout" not in shown and {"level5/int8-static", "level4/hard", "level5/student"} <= {*shown}

@@ -59,7 +59,7 @@ def test_of_many_classes_the_text_does_not_promise_them_one_by_one(
 
 
 def test_per_class_shows_recall_beside_the_controls(results: Results) -> None:
-    table = per_class(results, {})
+    table = per_class(results)
     assert table is not None
     assert len(table.rows) == 10
     assert ("Control recall, %" in table.header) == (results.best[3] in results.judged)
@@ -67,7 +67,7 @@ def test_per_class_shows_recall_beside_the_controls(results: Results) -> None:
 
 def test_classes_wait_for_level_3(empty: Results) -> None:
     assert list(class_facts(empty)) == []
-    assert per_class(empty, {}) is None and errors(empty, {}) is None and steps(empty) == []
+    assert per_class(empty) is None and errors(empty) is None and steps(empty) == []
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def test_of_many_classes_the_worst_and_the_best_are_shown_and_the_others_counted(many: Results) -> None:
-    table = per_class(many, {})
+    table = per_class(many)
     assert table is not None
     recalls = [float(row[1]) for row in table.rows]
     assert len(recalls) == 15 and recalls == sorted(recalls)
@@ -90,7 +90,7 @@ def test_of_many_classes_the_worst_and_the_best_are_shown_and_the_others_counted
 
 
 def test_of_many_classes_the_most_frequent_confusions_are_drawn(many: Results) -> None:
-    figure = errors(many, {})
+    figure = errors(many)
     assert figure is not None and "The 15 confusions shown of" in figure.caption
     (axes,) = figure.draw().axes
     lengths = [bar.get_width() for bar in axes.patches]
@@ -101,7 +101,7 @@ def test_of_many_classes_the_most_frequent_confusions_are_drawn(many: Results) -
 
 def test_sizes_of_classes_are_shown_where_they_differ(fabricated: Callable[..., Results]) -> None:
     results = fabricated(classes=["a", "b"], shares=(3, 1), images=80, planned=experiments(1, 2, 3))
-    table = per_class(results, {})
+    table = per_class(results)
     assert table is not None
     assert [row[1] for row in table.rows] == ["60", "20"] and table.header[1] == "Images"
     assert "n = 20 to 60 images per class" in table.caption

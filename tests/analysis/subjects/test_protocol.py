@@ -121,7 +121,7 @@ def test_students_say_how_they_are_taught_and_controls_only_their_views(results:
 
 
 def test_recipes_print_every_setting_of_a_training(results: Results) -> None:
-    table = recipes(results, {})
+    table = recipes(results)
     assert table is not None
     rows = {row[0]: row[1:] for row in table.rows}
     assert len(rows) == sum(bool(experiment.trained) for experiment in results.view.experiments.values())
@@ -133,7 +133,7 @@ def test_recipes_print_every_setting_of_a_training(results: Results) -> None:
 
 
 def test_experiments_that_train_are_listed_before_they_have_run(empty: Results) -> None:
-    table = experiments(empty, {})
+    table = experiments(empty)
     assert table is not None
     planned = list(empty.view.experiments.values())
     assert [row[1] for row in table.rows] == [each.title for each in planned if each.trained]
@@ -142,7 +142,7 @@ def test_experiments_that_train_are_listed_before_they_have_run(empty: Results) 
 
 
 def test_recipe_of_a_search_is_the_one_it_found(results: Results, empty: Results) -> None:
-    found, planned = recipes(results, {}), recipes(empty, {})
+    found, planned = recipes(results), recipes(empty)
     assert found is not None and planned is not None
     (row,), (start,) = ([row for row in table.rows if row[0] == "Searched recipe"] for table in (found, planned))
     run = results.view.runs_of("level2/search")[0]

@@ -20,7 +20,7 @@ def test_compute_adds_up_every_run(two_seeds: Results, named: Callable) -> None:
 
 def test_study_without_runs_has_no_device(empty: Results) -> None:
     assert list(environment_facts(empty)) == []
-    assert environment(empty, {}) is None and runs(empty, {}) is None
+    assert environment(empty) is None and runs(empty) is None
 
 
 def test_threads_and_revisions_are_those_of_all_runs(results: Results) -> None:
@@ -53,7 +53,7 @@ def test_kernels_of_a_gpu_are_told(
 
 
 def test_environment_adds_up_compute_level_by_level(results: Results) -> None:
-    table = environment(results, {})
+    table = environment(results)
     assert table is not None
     values = {row[0]: row[1] for row in table.rows}
     assert values["Compute, level 1"] == "1.0 min"  # two runs of 30 s
@@ -62,7 +62,7 @@ def test_environment_adds_up_compute_level_by_level(results: Results) -> None:
 
 
 def test_runs_carry_the_digest_of_what_they_predicted(results: Results) -> None:
-    table = runs(results, {})
+    table = runs(results)
     assert table is not None
     folder, count = results.view.runs_of("level1/finetuned")[0].folder, len(results.view.experiments)
     (row,) = (row for row in table.rows if row[0] == "level1/finetuned")

@@ -28,7 +28,5 @@ def test_images_that_may_not_be_printed_are_in_no_figure(results: Results) -> No
     data = results.view.plan.dataset
     private = replace(data, description=replace(data.description, printable=False))
     view = replace(results.view, plan=replace(results.view.plan, dataset=private))
-    assert (
-        list(figures(replace(results, view=view), {})) == list(gradcam.figures(replace(results, view=view), {})) == []
-    )
-    assert [name for name, _ in figures(results, {})] == ["samples"]
+    assert list(figures(replace(results, view=view))) == list(gradcam.figures(replace(results, view=view))) == []
+    assert [name for name, _ in figures(results)] == ["samples"]

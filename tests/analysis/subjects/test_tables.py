@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.evidence import Findings, Table
+from analysis.evidence import Table
 from analysis.results import Results
 from analysis.subjects.deployment import deployment
 from analysis.subjects.ensemble import diversity, members
@@ -99,6 +99,6 @@ def disagreeing(results: Results) -> Cells:
     ],
 )
 def test_a_column_holds_what_its_head_says(
-    results: Results, table: Callable[[Results, Findings], Table], head: str, expected: Callable[[Results], Cells]
+    results: Results, table: Callable[[Results], Table], head: str, expected: Callable[[Results], Cells]
 ) -> None:
-    assert column(table(results, {}), head) == expected(results)
+    assert column(table(results), head) == expected(results)

@@ -9,8 +9,8 @@ from analysis.subjects.transfer import accuracies, cost_facts, curves
 
 
 def test_accuracies_of_all_experiments_stand_beside_what_they_cost(results: Results, empty: Results) -> None:
-    table = accuracies(results, {})
-    assert table is not None and accuracies(empty, {}) is None
+    table = accuracies(results)
+    assert table is not None and accuracies(empty) is None
     rows = {row[0]: row for row in table.rows}
     assert len(rows) == len(results.accuracies)
     assert rows["Fine-tuned backbone"][-3:] == ("3.40 M", "60.0 M", "25.0 s")
@@ -24,6 +24,6 @@ def test_costs_are_those_of_every_network_that_was_trained(results: Results, nam
 
 
 def test_curves_wait_for_level_1(results: Results, empty: Results) -> None:
-    figure = curves(results, {})
-    assert figure is not None and curves(empty, {}) is None
+    figure = curves(results)
+    assert figure is not None and curves(empty) is None
     assert "40 validation images" in figure.caption

@@ -71,12 +71,12 @@ def test_ood_images_are_named_or_the_reason_why_there_are_none(results: Results,
     assert results.trust is not None
     without = replace(results, trust=replace(results.trust, ood=OodScores("", 0, {}, "no files")))
     assert {name: fact.text for name, fact in named(ood_facts(without)).items()} == {"ood/skipped": "no files"}
-    table = trust(without, {})
+    table = trust(without)
     assert table is not None and "OOD" not in table.header
 
 
 def test_trust_has_a_row_per_uncertainty(results: Results) -> None:
-    table = trust(results, {})
+    table = trust(results)
     assert table is not None and results.trust is not None
     assert [row[0] for row in table.rows] == [u.title for u in results.trust.uncertainties.values()]
 
@@ -216,7 +216,7 @@ def test_few_images_of_another_dataset_carry_no_test(
     assert ("uncertainty/ood" in {each.name for each in uncertainty_findings(few)}) == judged
     told = {name for name in named(standing_facts(few)) if name.startswith("uncertainty/ood/")}
     assert judged or not told
-    table = trust(few, {})
+    table = trust(few)
     assert table is not None and table.header[-1] == "OOD" and all(row[-1] != formats.MISSING for row in table.rows)
     assert "uncertainty/ood/auroc-entropy" in named(ranking_facts(few))
 
@@ -289,14 +289,14 @@ def test_confidence_by_class_is_tested_only_where_answers_are_right_and_wrong_of
 
 
 def test_every_score_of_the_table_has_its_margin(results: Results) -> None:
-    table = trust(results, {})
+    table = trust(results)
     assert table is not None and all("±" in str(cell) for row in table.rows for cell in row[2:])
     assert all(re.fullmatch(r"[\d.]+ \([\d.]+–[\d.]+\)", str(row[1])) for row in table.rows)
 
 
 def test_proper_scores_of_the_table_are_those_of_scikit_learn(two_seeds: Results) -> None:
     """A Brier score is the sum of those of all classes, each against the others."""
-    table, found = trust(two_seeds, {}), two_seeds.trust
+    table, found = trust(two_seeds), two_seeds.trust
     assert table is not None and found is not None and table.header[2:4] == ("NLL, nats", "Brier")
     for row, each in zip(table.rows, found.uncertainties.values(), strict=True):
         labels, classes = each.labels, range(each.probs.shape[2])
