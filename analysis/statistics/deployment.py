@@ -7,12 +7,11 @@ import pandas as pd
 
 from analysis.view import StudyView
 from study.files import read_json
-from study.kinds import Latency, Quantization
+from study.kinds import Latency
 from study.records import LATENCY
 
 COLUMNS = (
-    "model", "precision", "runtime", "accuracy", "bytes", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms",
-    "images_per_second", "evaluated",
+    "model", "precision", "accuracy", "bytes", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "images_per_second",
 )  # fmt: skip
 MEASURED = ["bytes", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms"]
 
@@ -20,35 +19,22 @@ MEASURED = ["bytes", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms"]
 def deployment_frame(view: StudyView) -> pd.DataFrame:
     """One row per timed model and precision: latencies (ms) at batch 1 on one thread, means over seeds.
 
-    Columns: model (key), precision, runtime, accuracy (test, fraction), bytes, p50_ms, the bounds p50_low_ms and
-    p50_high_ms of its interval (NaN in records without), p95_ms, images_per_second (the best over the batch sizes
-    and numbers of threads tried) and evaluated (key of the experiment the accuracy is from). Of several runtimes
-    ONNX Runtime counts. Empty while nothing was timed.
+    Columns: model (key), precision, accuracy (test, fraction), bytes, p50_ms, the bounds p50_low_ms and p50_high_ms of
+    its interval (NaN where it was timed too seldom), p95_ms and images_per_second (the best over the batch sizes and
+    numbers of threads tried). Empty while nothing was timed.
     """
     runs = [run for latency in view.of_kind(Latency) for run in view.runs_of(latency.key)]
     timed = pd.DataFrame([row | {"run": run.name} for run in runs for row in read_json(run.folder / LATENCY)])
     if timed.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    timed = timed[timed["runtime"] == timed.groupby(["model", "precision"])["runtime"].transform("min")]
-    timed[MEASURED] = timed.reindex(columns=MEASURED).astype(float)
-    names = ["model", "precision", "runtime"]
+    timed[MEASURED] = timed[MEASURED].astype(float)
+    names = ["model", "precision"]
     alone = timed[(timed["batch"] == 1) & (timed["threads"] == timed["threads"].min())]
     frame = alone.groupby(names, sort=False)[MEASURED].mean()
     best = timed.groupby([*names, "run"])["images_per_second"].max()
     frame = frame.join(best.groupby(names).mean()).reset_index()
-    frame["evaluated"] = [_evaluated(view, m, p) for m, p in zip(frame["model"], frame["precision"], strict=True)]
-    frame["accuracy"] = [
-        view.metric(key, "test_accuracy") if view.predictions(key) else float("nan") for key in frame["evaluated"]
-    ]
+    frame["accuracy"] = [view.metric(key, "test_accuracy") for key in frame["model"]]
     return frame[list(COLUMNS)]
-
-
-def _evaluated(view: StudyView, model: str, precision: str) -> str:
-    """The experiment that recorded predictions of this model at this precision."""
-    quantised = view.of_kind(Quantization)
-    if precision != "int8" or model in (each.key for each in quantised):
-        return model
-    return next((each.key for each in quantised if each.source == model), model)
 
 
 def pareto_front(frame: pd.DataFrame, *costs: str) -> np.ndarray:

@@ -95,9 +95,9 @@ def int8_speeds(results: Results) -> list[Speed]:
     frame, speeds, phrase = results.deployment, [], results.view.phrase
     sources = {int8.key: int8.source for int8 in results.view.planned(Quantization)}
     for row in frame[frame["precision"] == "int8"].itertuples():
-        key = str(row.evaluated)
-        same = frame["model"].isin([sources.get(key, key), row.model])
-        for full in frame[same & (frame["precision"] == "float32")][:1].itertuples():
+        key = str(row.model)
+        same = frame["model"] == sources[key]
+        for full in frame[same & (frame["precision"] == "float32")].itertuples():
             speeds.append(Speed(key, phrase(key), float(full.p50_ms), float(row.p50_ms), full.bytes / row.bytes))
     return speeds
 
@@ -140,7 +140,7 @@ def deployment(results: Results) -> Table | None:
         (
             results.view.title(row.model),
             row.precision,
-            *_accuracy(results, row.evaluated),
+            *accuracy_cells(results.accuracies[row.model]),
             formats.decimal(row.bytes / 1e6),
             _median(row.p50_ms, row.p50_low_ms, row.p50_high_ms),
             formats.decimal(row.p95_ms),
@@ -152,9 +152,8 @@ def deployment(results: Results) -> Table | None:
     caption = join(
         "Size, accuracy and speed of every timed model.",
         "Test accuracy with its 95 % interval, file size (10⁶ bytes) and latency at batch 1 on one thread: its "
-        f"{median}, and the 95th percentile; timed interleaved in one process with "
-        f"{formats.listing(sorted(set(frame['runtime'])))}; throughput at the fastest batch size and "
-        "number of threads tried.",
+        f"{median}, and the 95th percentile; timed interleaved in one process with onnxruntime; throughput at the "
+        "fastest batch size and number of threads tried.",
         counted(results),
     )
     head = ("Model", "Precision", "Accuracy, %", "95 % CI", "Size, MB", "p50, ms", "p95, ms", "Images/s")
@@ -167,19 +166,14 @@ def _median(middle: float, low: float, high: float) -> str:
     return f"{formats.decimal(middle)}{interval}"
 
 
-def _accuracy(results: Results, key: str) -> tuple[str, str]:
-    known = results.accuracies.get(key)
-    return accuracy_cells(known) if known else (formats.MISSING, formats.MISSING)
-
-
 @figure
 def pareto(results: Results) -> Figure | None:
     """Accuracy against latency and size, with the Pareto front; None before models were timed."""
-    frame = results.deployment.dropna(subset=["accuracy"])
+    frame = results.deployment
     if frame.empty:
         return None
     front = frame[pareto_front(frame, "p50_ms")]
-    names = sorted(map(results.view.phrase, front["evaluated"]))
+    names = sorted(map(results.view.phrase, front["model"]))
     models = formats.plural(len(frame), "timed model")
     caption = join(
         f"None of {models} is both faster and more accurate than {formats.listing(names, 'or')}.",
@@ -205,10 +199,10 @@ def _draw(results: Results, frame: pd.DataFrame) -> Canvas:
     """Two panels that share the accuracy axis; models named at the right."""
     canvas = style.canvas(1.75)
     left, right = canvas.subplots(1, 2, sharey=True)
-    looks = {row.Index: _look(results, row.evaluated, row.precision) for row in frame.itertuples()}
+    looks = {row.Index: _look(results, row.model, row.precision) for row in frame.itertuples()}
     for axes, cost, scale, label in ((left, "p50_ms", 1.0, LATENCY), (right, "bytes", 1e-6, SIZE)):
         for row in frame.itertuples():
-            spread, place = style.error_bar(results.accuracies[row.evaluated]), scale * getattr(row, cost)
+            spread, place = style.error_bar(results.accuracies[row.model]), scale * getattr(row, cost)
             axes.errorbar(place, 100 * row.accuracy, spread, elinewidth=0.8, **looks[row.Index])
         axes.margins(x=0.12)
         axes.set_xlabel(label)

@@ -35,11 +35,11 @@ class Choice:
 
 def choices(results: Results) -> list[Choice]:
     """The fastest timed model, each slower one on the front of accuracy and latency, and the ensemble."""
-    frame = results.deployment.dropna(subset=["accuracy"])
+    frame = results.deployment
     if frame.empty:
         return []
     front = frame[pareto_front(frame, "p50_ms")].sort_values("p50_ms").drop_duplicates("p50_ms")
-    timed = [(FASTEST if n == 0 else NEXT, str(row.evaluated), _cost(row)) for n, row in enumerate(front.itertuples())]
+    timed = [(FASTEST if n == 0 else NEXT, str(row.model), _cost(row)) for n, row in enumerate(front.itertuples())]
     if results.ensemble:
         timed.append((ENSEMBLE, results.ensemble.best_vote, f"{voters(results.ensemble)} for every prediction"))
     kept, found = timed[:1], dict[str, np.ndarray]()
@@ -85,7 +85,7 @@ def untimed_twin(results: Results, key: str) -> str:
     """What is to be said against a distilled model whose untaught twin was not timed: empty where a teacher helped."""
     source = results.view.experiments[key]
     source = results.view.experiments[source.source] if isinstance(source, Quantization) else source
-    judged, timed = results.judged.get(source.key), {*results.deployment["evaluated"], *results.deployment["model"]}
+    judged, timed = results.judged.get(source.key), set(results.deployment["model"])
     taught = isinstance(source, Training) and source.distillation is not None
     if not (taught and judged) or judged.control in timed or judged.verdict == "supported":
         return ""
