@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +15,7 @@ from analysis.view import Kind, StudyView
 from study.experiment import Experiment
 from study.kinds import McDropout, OutOfDistribution, Vote
 from study.metrics.calibration import (
-    CalibrationScores,
-    calibration_scores,
+    expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
     probabilities,
@@ -73,10 +72,9 @@ class Uncertainty:
         return float(self.risk[math.ceil(coverage * len(self.risk)) - 1])
 
     @cached_property
-    def calibration(self) -> CalibrationScores:
-        """Calibration, the mean over seeds: pooled, one that is too sure would hide another that is too modest."""
-        by_seed = [astuple(calibration_scores(probs, self.labels)) for probs in self.probs]
-        return CalibrationScores(*np.mean(by_seed, axis=0).tolist())
+    def ece(self) -> float:
+        """Calibration error, the mean over seeds: pooled, one too sure would hide another that is too modest."""
+        return float(np.mean([expected_calibration_error(probs, self.labels) for probs in self.probs]))
 
     @cached_property
     def losses(self) -> np.ndarray:

@@ -39,7 +39,7 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
     trust = results.trust
     if trust is None:
         return
-    model, before, after = results.view.names(trust.model), trust.before.calibration, trust.after.calibration
+    model, before, after = results.view.names(trust.model), trust.before, trust.after
     yield Origin(trust_of, model).text("calibration/model", results.view.phrase(trust.model))
     dropout = any(isinstance(results.view.experiments[key], McDropout) for key in trust.sources)
     needed, best = (
@@ -49,8 +49,8 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
     yield Origin(trust_of, model).text("calibration/reason", needed if dropout else best)
     yield Origin(expected_calibration_error, model).percent("calibration/ece-before", before.ece)
     yield Origin(expected_calibration_error, model).percent("calibration/ece-after", after.ece)
-    yield Origin(negative_log_likelihood, model).number("calibration/nll-before", before.nll)
-    yield Origin(negative_log_likelihood, model).number("calibration/nll-after", after.nll)
+    yield Origin(negative_log_likelihood, model).number("calibration/nll-before", before.losses.mean())
+    yield Origin(negative_log_likelihood, model).number("calibration/nll-after", after.losses.mean())
     yield Origin(fit_temperature, model).number("calibration/temperature", trust.temperature, 2)
     low, high = _temperatures(trust)
     text = f"{formats.decimal(low)} to {formats.decimal(high)}"
@@ -133,7 +133,7 @@ def temperature_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
 
 def calibration_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
     """Whether temperature scaling makes the probabilities better, judged by the negative log-likelihood."""
-    before, after, gain = trust.before.calibration, trust.after.calibration, trust.nll_gain
+    before, after, gain = trust.before, trust.after, trust.nll_gain
     verdict, interval = _verdict_of_gain(gain), gain.interval()
     verb = {"supported": "lowers", "contradicted": "raises", "inconclusive": "does not detectably change"}[verdict]
     bounds = f"95 % CI {formats.signed(-interval.high, 3)} to {formats.signed(-interval.low, 3)}"

@@ -251,7 +251,7 @@ def _cells(uncertainty: Uncertainty, ranking: np.ndarray | None) -> tuple[str, .
 def _within_bounds(uncertainty: Uncertainty) -> str:
     """ECE with its interval, which has no middle."""
     interval = uncertainty.ece_interval
-    ece, low, high = (formats.percent(each) for each in (uncertainty.calibration.ece, interval.low, interval.high))
+    ece, low, high = (formats.percent(each) for each in (uncertainty.ece, interval.low, interval.high))
     return f"{ece} ({low}–{high})"
 
 

@@ -17,16 +17,6 @@ FALLBACK_COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
-class CalibrationScores:
-    """``ece`` and ``adaptive_ece`` in [0, 1], ``nll`` in nats, ``brier`` in [0, 2]; all better when low."""
-
-    ece: float
-    adaptive_ece: float
-    nll: float
-    brier: float
-
-
-@dataclass(frozen=True)
 class Reliability:
     """Bins of a reliability diagram: edges (B + 1,), and per bin its images and their mean confidence and accuracy.
 
@@ -75,14 +65,6 @@ def negative_log_likelihood(probs: np.ndarray, labels: np.ndarray) -> np.ndarray
     return -np.log(np.maximum(chosen, np.finfo(float).tiny))
 
 
-def brier(probs: np.ndarray, labels: np.ndarray) -> float:
-    """Mean squared distance to the one-hot label, summed over classes, in [0, 2]; probs (N, C), labels (N,).
-
-    Brier 1950, https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2
-    """
-    return float(((probs - np.eye(probs.shape[1])[labels]) ** 2).sum(axis=1).mean())
-
-
 def reliability(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """Reliability diagram over equal-width bins, open on the left; probs (N, C), labels (N,).
 
@@ -97,26 +79,6 @@ def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int 
     Guo et al. 2017, https://arxiv.org/abs/1706.04599
     """
     return reliability(probs, labels, bins).gap
-
-
-def adaptive_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
-    """ECE of the predicted class over bins of equal mass; probs (N, C), labels (N,).
-
-    Equal confidences share a bin, so the result does not depend on the order of the images.
-    The adaptive binning is that of Nixon et al. 2019, https://arxiv.org/abs/1904.01685
-    """
-    edges = np.quantile(probs.max(axis=1), np.linspace(0, 1, bins + 1))
-    return _binned(probs, labels, edges).gap
-
-
-def calibration_scores(probs: np.ndarray, labels: np.ndarray) -> CalibrationScores:
-    """All four scores of probs (N, C) against labels (N,), with ``BINS`` bins."""
-    return CalibrationScores(
-        expected_calibration_error(probs, labels),
-        adaptive_calibration_error(probs, labels),
-        float(negative_log_likelihood(probs, labels).mean()),
-        brier(probs, labels),
-    )
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

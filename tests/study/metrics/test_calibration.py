@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from study.errors import StudyError
 from study.metrics.calibration import (
-    adaptive_calibration_error,
-    brier,
-    calibration_scores,
     choose_abstention,
     expected_calibration_error,
     fit_temperature,
@@ -52,23 +49,7 @@ def test_expected_calibration_error_agrees_with_torchmetrics(bins: int) -> None:
 
 def test_certain_and_right_is_perfectly_calibrated() -> None:
     probs, labels = np.eye(3), np.arange(3)
-    scores = calibration_scores(probs, labels)
-    assert (scores.ece, scores.adaptive_ece, scores.nll, scores.brier) == (0, 0, 0, 0)
-
-
-def test_adaptive_calibration_error_uses_bins_of_equal_mass() -> None:
-    # two bins of two: {0.6, 0.7} with accuracy 1/2 and {0.8, 0.9} with accuracy 1
-    probs, labels = with_confidence([0.9, 0.6, 0.8, 0.7]), np.array([0, 1, 0, 0])
-    expected = (abs(0.5 - 0.65) + abs(1 - 0.85)) / 2
-    assert adaptive_calibration_error(probs, labels, bins=2) == pytest.approx(expected)
-
-
-def test_adaptive_calibration_error_ignores_the_order_of_equal_confidences() -> None:
-    probs, labels = with_confidence([0.9] * 6 + [0.6] * 2), np.array([0, 0, 0, 1, 1, 1, 0, 1])
-    order = np.array([5, 4, 3, 2, 1, 0, 7, 6])
-    # 0.9: accuracy 1/2, 0.6: accuracy 1/2
-    assert adaptive_calibration_error(probs, labels, bins=4) == pytest.approx((6 * 0.4 + 2 * 0.1) / 8)
-    assert adaptive_calibration_error(probs[order], labels[order], bins=4) == pytest.approx((6 * 0.4 + 2 * 0.1) / 8)
+    assert expected_calibration_error(probs, labels) == negative_log_likelihood(probs, labels).mean() == 0
 
 
 def test_reliability_reports_each_bin_and_leaves_empty_ones_open() -> None:
@@ -105,13 +86,6 @@ def test_negative_log_likelihood_of_the_impossible_is_finite() -> None:
     assert impossible == pytest.approx([-np.log(2.0**-1022)])  # the smallest normal float
 
 
-def test_brier_agrees_with_scikit_learn() -> None:
-    logits, labels = sample()
-    probs = probabilities(logits)
-    assert brier(probs, labels) == pytest.approx(brier_score_loss(labels, probs, scale_by_half=False))
-    assert brier(np.array([[1.0, 0.0]]), np.array([1])) == 2.0
-
-
 def test_fitted_temperature_matches_the_closed_form() -> None:
     # Margin m and accuracy q in two classes: the NLL is least where sigmoid(m / T) = q.
     margin, hits = 4.0, 80
@@ -127,12 +101,9 @@ def test_fitted_temperature_undoes_a_known_sharpening() -> None:
 
 def test_temperature_scaling_improves_an_overconfident_model() -> None:
     logits, labels = sample(images=2000)
-    before = calibration_scores(probabilities(logits), labels)
-    after = calibration_scores(probabilities(logits, fit_temperature(logits, labels)), labels)
-    assert after.ece < before.ece / 2
-    assert after.adaptive_ece < before.adaptive_ece / 2
-    assert after.nll < before.nll
-    assert after.brier < before.brier
+    before, after = probabilities(logits), probabilities(logits, fit_temperature(logits, labels))
+    assert expected_calibration_error(after, labels) < expected_calibration_error(before, labels) / 2
+    assert negative_log_likelihood(after, labels).mean() < negative_log_likelihood(before, labels).mean()
 
 
 def test_faultless_validation_reaches_the_lowest_temperature_and_stays_finite() -> None:
