@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis import formats
 from analysis.evidence import Claim, Verdict
 from analysis.results import Judged, Results
-from analysis.statistics.comparison import Accuracy
+from analysis.statistics.comparison import CROSSED, Accuracy
 from analysis.statistics.contrasts import Contrast
 from analysis.statistics.crossed import ALPHA, MIN_SEEDS, Estimate
 from study.metrics.intervals import Interval
@@ -48,7 +48,7 @@ def difference_interval(results: Results) -> str:
             else f" or seeds are fewer than {MIN_SEEDS}"
         )
         return (
-            "Differences: 95 % intervals and p cover seeds and test images (crossed analysis of variance); where "
+            f"Differences: 95 % intervals and p cover seeds and test images ({CROSSED}); where "
             f"nothing was retrained{few}, test images alone; {family}"
         )
     test = "Bonett-Price intervals, exact McNemar test" if _seeds(results) == 1 else "paired z intervals and tests"
@@ -85,10 +85,8 @@ def claim(
     results: Results,
     verdict: Verdict,
     keys: tuple[str, ...],
-    unit: formats.Unit = "points",
-    null: float = 0.0,
 ) -> Claim:
-    """A test of the networks at hand as data; ``keys`` are the experiments that it reads.
+    """A test of the networks at hand as data, of a difference in points; ``keys`` are the experiments that it reads.
 
     A contrast's interval is the joint one of its family.
     """
@@ -101,8 +99,8 @@ def claim(
     images, runs = results.view.plan.dataset.sizes["test"], results.view.names(*keys)
     family = found.family if isinstance(found, Contrast) else 1
     return Claim(
-        test, "networks", unit, images, seeds, value, interval.low, interval.high, found.p, verdict, runs,
-        null=null, family=family,
+        test, "networks", "points", images, seeds, value, interval.low, interval.high, found.p, verdict, runs,
+        family=family,
     )  # fmt: skip
 
 

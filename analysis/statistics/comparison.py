@@ -30,6 +30,7 @@ from study.records import Predictions
 
 MARGIN = 0.003
 EXACT, PAIRED = "exact McNemar test", "paired z test over images"  # of one pair of networks, and of several
+CROSSED = "crossed analysis of variance"  # of recipes
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def compare(
     recipes = retrained and seeds >= MIN_SEEDS
     estimate = over_recipes(squares, chance_of(squares, chance)) if recipes else over_networks(squares)
     interval = estimate.interval()
-    p, test = estimate.p, "crossed analysis of variance" if recipes else PAIRED
+    p, test = estimate.p, CROSSED if recipes else PAIRED
     if seeds == 1:
         p, test = mcnemar(treated[0], control[0])[-1], EXACT
     return Comparison(

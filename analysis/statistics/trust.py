@@ -12,7 +12,7 @@ import numpy as np
 from analysis.statistics import influence
 from analysis.statistics.crossed import Estimate, estimate_of
 from analysis.view import Kind, StudyView
-from study.experiment import Experiment
+from study.experiment import Experiment, run_name
 from study.kinds import McDropout, OutOfDistribution, Vote
 from study.metrics.calibration import (
     expected_calibration_error,
@@ -157,6 +157,10 @@ class Trust:
     def temperature(self) -> float:
         """The geometric mean over seeds."""
         return math.exp(self.log_temperature.value)
+
+    def runs(self, *keys: str) -> tuple[str, ...]:
+        """Names of the runs that it rests on, of these sources or of all."""
+        return tuple(run_name(key, seed) for key in keys or self.sources for seed in self.seeds)
 
     def to_ood(self, name: str) -> np.ndarray | None:
         """Each image's contribution to the AUROC of telling OOD from test images, (S, N + K); None if not recorded.

@@ -27,7 +27,7 @@ def confidence_facts(results: Results) -> Iterator[Fact]:
     """How many errors there are, and how many of them are made with a confidence of 90 % or more."""
     if results.trust is not None:
         wrong, surely, sure, _ = sure_errors(results.trust.before)
-        made = Origin(surely_wrong_finding, results.view.names(results.trust.model))
+        made = Origin(surely_wrong_finding, results.trust.runs(results.trust.model))
         yield made.count("calibration/errors", wrong)
         yield made.count("calibration/sure-errors", surely)
         yield made.count("calibration/sure-answers", sure)
@@ -36,6 +36,7 @@ def confidence_facts(results: Results) -> Iterator[Fact]:
             yield of_vote.percent("calibration/ece-ensemble", compared[1])
             yield of_vote.percent("calibration/ece-members", compared[2])
             surplus, interval = compared[3], compared[3].interval()
+            of_vote = Origin(ensemble_finding, results.trust.runs(results.trust.vote))
             yield of_vote.points("calibration/surplus", surplus.value)
             bounds = f"{formats.points_interval(interval.low, interval.high)} points"
             yield of_vote.fact("calibration/surplus-interval", [interval.low, interval.high], "points", bounds)

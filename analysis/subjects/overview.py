@@ -23,7 +23,7 @@ from analysis.evidence import (
     findings,
 )
 from analysis.results import Judged, Results
-from analysis.statistics.comparison import Accuracy, summarise
+from analysis.statistics.comparison import CROSSED, Accuracy, summarise
 from analysis.statistics.crossed import MIN_SEEDS, About
 from analysis.view import StudyView
 from study.records import read_plan
@@ -103,7 +103,7 @@ def pass_mark_finding(level: int, phrase: str, accuracy: Accuracy, mark: float, 
         verdict, words = "inconclusive", f"reaches {reached}, too close to {target} to call"
     names = ("best-phrase", "best-accuracy", "best-accuracy-interval", "pass-mark")
     about: About = "recipes" if accuracy.seeds >= MIN_SEEDS else "networks"
-    test = "crossed analysis of variance" if accuracy.seeds > 1 else "Wilson interval"
+    test = CROSSED if accuracy.seeds > 1 else "Wilson interval"
     claim = Claim(
         test, about, "percent", accuracy.images, accuracy.seeds, accuracy.mean, accuracy.low, accuracy.high, None,
         verdict, runs, null=mark,

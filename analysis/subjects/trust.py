@@ -16,6 +16,7 @@ from analysis.evidence import (
     findings,
 )
 from analysis.results import Results
+from analysis.statistics.comparison import PAIRED
 from analysis.statistics.crossed import ALPHA, FEWEST, Estimate
 from analysis.statistics.influence import of_log_temperature
 from analysis.statistics.trust import Trust, ood_of, sampled, trust_of
@@ -39,7 +40,7 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
     trust = results.trust
     if trust is None:
         return
-    model, before, after = results.view.names(trust.model), trust.before, trust.after
+    model, before, after = trust.runs(trust.model), trust.before, trust.after
     yield Origin(trust_of, model).text("calibration/model", results.view.phrase(trust.model))
     dropout = any(isinstance(results.view.experiments[key], McDropout) for key in trust.sources)
     needed, best = (
@@ -69,12 +70,12 @@ def uncertainty_facts(results: Results) -> Iterator[Fact]:
     trust, view = results.trust, results.view
     if trust is None:
         return
-    runs = view.names(*trust.sources)
+    runs = trust.runs()
     selective = Origin(scores.risk_coverage, runs)
     for name in dict.fromkeys(("entropy", trust.chosen)):
         yield Origin(scores.aurc, runs).percent(f"uncertainty/aurc-{name}", trust.uncertainties[name].aurc)
     if trust.vote:
-        yield Origin(sampled, view.names(trust.vote)).text("uncertainty/vote", view.phrase(trust.vote))
+        yield Origin(sampled, trust.runs(trust.vote)).text("uncertainty/vote", view.phrase(trust.vote))
     chosen = trust.uncertainties[trust.chosen]
     yield selective.percent("selective/risk", chosen.risk_at(SELECTIVE_COVERAGE))
     yield selective.percent("selective/risk-of-all", chosen.risk_at(1))
@@ -100,15 +101,14 @@ def trust_findings(results: Results) -> Iterator[Finding]:
     trust = results.trust
     if trust is None:
         return
-    model = results.view.names(trust.model)
-    yield calibration_finding(trust, model)
-    yield temperature_finding(trust, model)
+    yield calibration_finding(trust)
+    yield temperature_finding(trust)
     errors = (~trust.uncertainties[name].correct for name in ("entropy", trust.chosen))
     if trust.gain is not None and min(wrong.sum(axis=1).min() for wrong in errors) >= FEWEST:
-        yield uncertainty_finding(trust, trust.gain, results.view.names(*trust.sources))
+        yield uncertainty_finding(trust, trust.gain)
 
 
-def temperature_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
+def temperature_finding(trust: Trust) -> Finding:
     """Whether the network was too sure or too modest, judged by the temperature fitted on validation images."""
     estimate, (low, high) = trust.log_temperature, _temperatures(trust)
     if trust.validation_errors < FEWEST:
@@ -125,13 +125,13 @@ def temperature_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
     fitted += f"{formats.decimal(high)}, {formats.p_phrase(estimate.p)} against one"
     claim = Claim(
         "z test of the fitted temperature", "networks", "number", trust.validation_images, len(trust.seeds),
-        trust.temperature, low, high, estimate.p, verdict, runs, null=1.0,
+        trust.temperature, low, high, estimate.p, verdict, trust.runs(trust.model), null=1.0,
     )  # fmt: skip
     names = ("calibration/temperature", "calibration/temperature-interval")
     return Finding("calibration/reading", f"{reading} ({fitted}).", verdict, names, claim)
 
 
-def calibration_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
+def calibration_finding(trust: Trust) -> Finding:
     """Whether temperature scaling makes the probabilities better, judged by the negative log-likelihood."""
     before, after, gain = trust.before, trust.after, trust.nll_gain
     verdict, interval = _verdict_of_gain(gain), gain.interval()
@@ -145,10 +145,11 @@ def calibration_finding(trust: Trust, runs: tuple[str, ...] = ()) -> Finding:
     names = tuple(
         f"calibration/{name}" for name in ("temperature", "ece-before", "ece-after", "nll-before", "nll-after")
     )
-    return Finding("calibration/temperature", sentence, verdict, names, _claim(trust, gain, "number", verdict, runs))
+    claim = _claim(trust, gain, "number", verdict, trust.model)
+    return Finding("calibration/temperature", sentence, verdict, names, claim)
 
 
-def uncertainty_finding(trust: Trust, gain: Estimate, runs: tuple[str, ...] = ()) -> Finding:
+def uncertainty_finding(trust: Trust, gain: Estimate) -> Finding:
     """Whether refusing by the uncertainty chosen on validation leaves fewer errors than by the model's own entropy."""
     chosen = trust.uncertainties[trust.chosen]
     verdict, interval = _verdict_of_gain(gain), gain.interval()
@@ -166,15 +167,15 @@ def uncertainty_finding(trust: Trust, gain: Estimate, runs: tuple[str, ...] = ()
         f"{words} ({numbers}; difference {formats.points(-gain.value)} points, {bounds}, {formats.p_phrase(gain.p)})."
     )
     names = (f"uncertainty/aurc-{trust.chosen}", "uncertainty/aurc-entropy")
-    return Finding("uncertainty/gain", sentence, verdict, names, _claim(trust, gain, "points", verdict, runs))
+    return Finding("uncertainty/gain", sentence, verdict, names, _claim(trust, gain, "points", verdict))
 
 
-def _claim(trust: Trust, gain: Estimate, unit: formats.Unit, verdict: Verdict, runs: tuple[str, ...]) -> Claim:
-    """A gain over these networks as data: how far a score where less is better falls."""
+def _claim(trust: Trust, gain: Estimate, unit: formats.Unit, verdict: Verdict, *keys: str) -> Claim:
+    """A gain over these networks as data: how far a score of these sources, or of all, falls where less is better."""
     interval, images = gain.interval(), len(trust.before.labels)
     return Claim(
-        "paired z test over images", "networks", unit, images, len(trust.seeds), gain.value, interval.low,
-        interval.high, gain.p, verdict, runs,
+        PAIRED, "networks", unit, images, len(trust.seeds), gain.value, interval.low, interval.high, gain.p, verdict,
+        trust.runs(*keys),
     )  # fmt: skip
 
 

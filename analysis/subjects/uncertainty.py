@@ -73,7 +73,7 @@ def _judged_strangeness(trust: Trust) -> dict[str, np.ndarray]:
 def ranking_facts(results: Results) -> Iterator[Fact]:
     """How well each score finds the errors of one network, and tells OOD from test images."""
     if (trust := results.trust) is not None:
-        runs = results.view.names(*trust.sources)
+        runs = trust.runs()
         for name in trust.uncertainties:
             yield Origin(detection, runs).number(f"{ERRORS.name}/auroc-{name}", detection(trust, name).mean())
         for name, contributions in strangeness(trust).items():
@@ -91,7 +91,7 @@ def standing_facts(results: Results) -> Iterator[Fact]:
             for how, sign in (("better", 1), ("worse", -1)):
                 found = [name for name, each in gains.items() if sign * each.difference >= MATTERS and each.sign]
                 if names := [name for name in found if sign < 0 or name not in at_chance]:
-                    made = Origin(standing_facts, results.view.names(*trust.sources))
+                    made = Origin(standing_facts, trust.runs())
                     yield made.text(f"{task.name}/{how}", formats.listing(names))
 
 

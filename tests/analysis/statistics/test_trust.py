@@ -81,6 +81,8 @@ def test_all_uncertainties_are_of_the_seeds_they_share(tmp_path: Path) -> None:
     shutil.rmtree(study / "level5" / "mc-dropout" / "seed-0")
     found = trust_of(view_study(study))
     assert found is not None and found.ood is not None
+    assert found.runs("level3/se-head") == ("level3/se-head/seed-1",)
+    assert set(found.runs()) == {f"{key}/seed-1" for key in found.sources}
     assert {len(each.scores) for each in found.uncertainties.values()} == {1}
     assert {len(each) for each in found.ood.scores.values()} == {1}
 

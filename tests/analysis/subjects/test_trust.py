@@ -143,6 +143,16 @@ def test_scores_are_compared_at_finding_errors_and_at_telling_strange_images(res
     assert {fact.name for fact in ranking_facts(results)} >= {*told["uncertainty/ood"].facts}
 
 
+def test_runs_of_seeds_that_not_all_sources_have_are_not_named(two_seeds: Results, named: Callable) -> None:
+    assert two_seeds.trust is not None
+    trust = replace(two_seeds.trust, seeds=(1,))
+    changed = replace(two_seeds, trust=trust)
+    told = named([*calibration_facts(changed), *uncertainty_facts(changed)])
+    assert {run.rpartition("/")[2] for fact in told.values() for run in fact.runs} == {"seed-1"}
+    for finding in (each for each in trust_findings(changed) if each.claim):
+        assert finding.claim is not None and {run.rpartition("/")[2] for run in finding.claim.runs} == {"seed-1"}
+
+
 def test_every_score_ranks_the_errors_of_the_single_network_seed_by_seed(two_seeds: Results, named: Callable) -> None:
     facts, trust = named(ranking_facts(two_seeds)), two_seeds.trust
     assert trust is not None
