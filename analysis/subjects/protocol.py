@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +31,7 @@ from study.experiment import (
 )
 from study.kinds import Search, Training
 from study.kinds.search import best_recipe, with_values
-from study.metrics.calibration import expected_calibration_error
+from study.metrics.calibration import BINS, expected_calibration_error
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
 VIEWS = {
@@ -87,8 +85,7 @@ def protocol_facts(results: Results) -> Iterator[Fact]:
         yield made.number("protocol/degrees-of-freedom", results.chance.degrees, 1)
         if math.isfinite(results.chance.prior):
             yield made.number("protocol/prior-degrees", results.chance.prior, 1)
-    bins = _default(expected_calibration_error, "bins")
-    yield Origin(expected_calibration_error).text("protocol/bins", formats.count(bins))
+    yield Origin(expected_calibration_error).text("protocol/bins", formats.count(BINS))
     trainer = Origin("study.training.trainer.Trainer.optimizer")
     yield trainer.text("protocol/muon-momentum", formats.setting(MUON_MOMENTUM))
     yield trainer.count("protocol/muon-iterations", MUON_ITERATIONS)
@@ -103,10 +100,6 @@ def expectations(results: Results) -> str:
     titles: dict[Expectation, str] = {"gain": "a gain", "loss": "a loss", "no difference": "no difference that matters"}
     planned = Counter(view.experiments[key].expects for key in view.own if control_of(view, key, results.ensemble))
     return formats.listing([f"{title} in {planned[name]}" for name, title in titles.items() if planned[name]])
-
-
-def _default(function: Callable[..., Any], parameter: str) -> float:
-    return inspect.signature(function).parameters[parameter].default
 
 
 @facts
