@@ -92,15 +92,13 @@ def comparison_findings(results: Results) -> Iterator[Finding]:
 def _about(results: Results, judged: Judged) -> Finding:
     phrase = results.view.phrase
     name, runs = f"difference/{judged.key}", results.view.names(judged.key, judged.control)
-    return comparison_finding(name, judged, phrase(judged.key), phrase(judged.control), judged.key, runs)
+    return comparison_finding(name, judged, phrase(judged.key), phrase(judged.control), runs)
 
 
-def comparison_finding(
-    name: str, judged: Judged, treated: str, control: str, ending: str, runs: tuple[str, ...] = ()
-) -> Finding:
-    """Sentence about one comparison of these runs; ``ending`` is that of its facts' names."""
+def comparison_finding(name: str, judged: Judged, treated: str, control: str, runs: tuple[str, ...] = ()) -> Finding:
+    """Sentence about one comparison of these runs."""
     kinds = ["difference", "difference-interval", "p", "margin", "p-equivalence", "detectable"]
-    rests_on = tuple(f"{kind}/{ending}" for kind in kinds if kind != "detectable" or judged.resolution)
+    rests_on = tuple(f"{kind}/{judged.key}" for kind in kinds if kind != "detectable" or judged.resolution)
     sentence = f"{formats.sentence_case(words(judged, treated, control))}."
     return Finding(name, sentence, judged.verdict, rests_on, claim_of(judged, runs))
 

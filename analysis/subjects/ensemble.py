@@ -78,7 +78,7 @@ def ensemble_findings(results: Results) -> Iterator[Finding]:
             f"{results.view.phrase(ensemble.best_member)} as its best member on validation images",
         )
         runs = results.view.names(judged.key, judged.control)
-        yield comparison_finding("ensemble/gain", judged, treated, control, ensemble.best_vote, runs)
+        yield comparison_finding("ensemble/gain", judged, treated, control, runs)
     phrase, voted = results.view.phrase, ensemble.best_vote
     if others := _others(results, ensemble):
         gained = judged is not None and judged.verdict == "supported"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -150,30 +150,10 @@ def conclusions(results: Results) -> Iterator[Finding]:
             level: (results.view.phrase(results.best[level]), results.accuracies[results.best[level]].mean)
             for level in marked
         }
-        yield conclusion_finding(path, {level: Taken.of(step) for level, step in results.progress.items()})
+        yield conclusion_finding(path, results.progress)
 
 
-class Taken(NamedTuple):
-    """A step to a level: its verdict, whether it can be decided, and how accuracy differs from the level before."""
-
-    verdict: Verdict
-    difference: float
-    low: float
-    high: float
-    decidable: bool = True
-
-    @classmethod
-    def of(cls, step: Judged) -> Taken:
-        """As it was judged."""
-        found = step.comparison
-        return cls(step.verdict, found.difference, found.low, found.high, step.decidable)
-
-    def __str__(self) -> str:
-        interval = formats.points_interval(self.low, self.high)
-        return f"{formats.points(self.difference)} points, 95 % CI {interval}"
-
-
-def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int, Taken]) -> Finding:
+def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int, Judged]) -> Finding:
     """Along the levels, whose models and accuracies ``path`` has, and the ``steps`` to them."""
     words: dict[tuple[Verdict, bool], tuple[str, str]] = {
         ("supported", True): ("is shown to raise accuracy", "are shown to raise accuracy"),
@@ -184,7 +164,8 @@ def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int
     }
     told = []
     for kind, (one, many) in words.items():
-        found = {str(n): str(step) for n, step in sorted(steps.items()) if (step.verdict, step.decidable) == kind}
+        judged = {n: step for n, step in sorted(steps.items()) if (step.verdict, step.decidable) == kind}
+        found = {str(n): _apart(step) for n, step in judged.items()}
         if found:
             named = f"step{'s' * (len(found) > 1)} to level{'s' * (len(found) > 1)} {formats.listing([*found])}"
             does = one if len(found) == 1 else many
@@ -200,6 +181,13 @@ def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int
     rests_on = [f"{name}/level{level}" for level in path for name in ("best-phrase", "best-accuracy")]
     rests_on += [f"difference/level{level}-over-previous" for level in steps]
     return Finding("conclusion", sentence, verdict, tuple(rests_on))
+
+
+def _apart(step: Judged) -> str:
+    """How the accuracy of a step differs from that of the level before."""
+    found = step.comparison
+    interval = formats.points_interval(found.low, found.high)
+    return f"{formats.points(found.difference)} points, 95 % CI {interval}"
 
 
 def _asked(results: Results) -> tuple[bool, bool]:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.results import Results
-from analysis.statistics.comparison import Accuracy
+from analysis.results import Judged, Results
+from analysis.statistics.comparison import Accuracy, Comparison
+from analysis.statistics.crossed import About
 from analysis.subjects.overview import (
-    Taken,
     conclusion_finding,
     level_facts,
     levels,
@@ -73,10 +73,15 @@ def test_pass_marks_are_told_together_missed_ones_first() -> None:
     assert told.verdict == "contradicted"
 
 
+def step(difference: float, low: float, high: float, p: float, about: About = "recipes") -> Judged:
+    comparison = Comparison(about, "a test", difference, low, high, p, 0.9, 0.003, 3, 1000)
+    return Judged("later", "earlier", comparison, p, 0.9, retrained=True)
+
+
 def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> None:
     path = {1: ("the first", 0.88), 2: ("the second", 0.93), 3: ("the third", 0.928), 4: ("the last", 0.976)}
-    steps = {4: Taken("supported", 0.01, 0.0075, 0.0125), 2: Taken("supported", 0.05, 0.04, 0.06)}
-    steps[3] = undecided = Taken("inconclusive", -0.002, -0.005, 0.001)
+    steps = {4: step(0.01, 0.0075, 0.0125, p=0.001), 2: step(0.05, 0.04, 0.06, p=0.001)}
+    steps[3] = step(-0.002, -0.005, 0.001, p=0.2)
     told = conclusion_finding(path, steps)
     assert told.sentence == (
         "From level 1 (the first) to level 4 (the last) the test accuracy of the models selected is 88.00, 93.00, "
@@ -84,7 +89,7 @@ def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> N
         "shown to raise accuracy (+5.00 points, 95 % CI +4.00 to +6.00; +1.00 points, 95 % CI +0.75 to +1.25) and the "
         "step to level 3 is undecided (−0.20 points, 95 % CI −0.50 to +0.10)."
     )
-    few = conclusion_finding(path, steps | {3: undecided._replace(decidable=False)})
+    few = conclusion_finding(path, steps | {3: step(-0.002, -0.005, 0.001, p=0.2, about="networks")})
     assert "and the step to level 3 has no verdict with so few seeds (−0.20 points, " in few.sentence
     assert told.verdict == "supported" and "difference/level3-over-previous" in told.facts
 
