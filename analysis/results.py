@@ -18,7 +18,6 @@ from analysis.statistics.comparison import (
     adjusted,
     compare,
     difference_squares,
-    paired_correct,
     resolution,
     summarise,
 )
@@ -188,8 +187,8 @@ def _pairs(view: StudyView, controls: Mapping[str, str]) -> list[Pair]:
 def _pair(view: StudyView, key: str, control: str) -> Pair:
     experiment = view.experiments[key]
     retrained = experiment.retrained or not _builds_on(experiment, view.experiments[control])
-    correct = paired_correct(*view.paired(key, control))
-    return Pair(key, control, *correct, retrained, experiment.expects, experiment.margin)
+    treated, untreated = view.correct(key, control)
+    return Pair(key, control, treated, untreated, retrained, experiment.expects, experiment.margin)
 
 
 def _builds_on(experiment: Experiment, control: Experiment) -> bool:

@@ -118,9 +118,14 @@ class StudyView:
         shared = sorted(set.intersection(*(set(runs) for runs in ours)))
         return [[runs[seed].predictions("test") for seed in shared] for runs in ours]
 
+    def correct(self, *keys: str) -> list[np.ndarray]:
+        """For each experiment whether test predictions are right, (S, N) bool for the seeds that all of them have."""
+        return [np.array([predictions.correct for predictions in each]) for each in self.paired(*keys)]
+
     def differences(self, key: str, control: str) -> np.ndarray:
         """Test correctness of an experiment less its control's, (S, N) for the seeds that both have; empty without."""
-        return np.array([a.correct.astype(float) - b.correct for a, b in zip(*self.paired(key, control), strict=True)])
+        treated, untreated = self.correct(key, control)
+        return treated.astype(float) - untreated
 
     def seeds_of(self, *keys: str) -> list[int]:
         """Seeds of which all of these experiments have a run."""

@@ -24,7 +24,6 @@ from analysis.statistics.crossed import (
     seeds_for_equivalence,
     seeds_needed,
 )
-from study.errors import StudyError
 from study.metrics.intervals import wilson
 from study.records import Predictions
 
@@ -87,12 +86,7 @@ class Resolution:
 
 
 def summarise(predictions: Sequence[Predictions]) -> Accuracy:
-    """Accuracy of one experiment from the predictions of its seeds, one element per seed, as ``accuracy_of`` says.
-
-    StudyError when there are no predictions or no images.
-    """
-    if not predictions:
-        raise StudyError("no predictions to summarise; run the study first")
+    """Accuracy of one experiment from the predictions of its seeds, one element per seed, as ``accuracy_of`` says."""
     return accuracy_of(np.stack([p.correct for p in predictions]))
 
 
@@ -167,21 +161,6 @@ def detectable_effect(discordant_rate: float, images: int, alpha: float = ALPHA,
     agreeing = max(0.0, (math.sqrt(n) * root - a * b) / (n + b**2))
     rate = max(discordant_rate, 1 - agreeing**2)
     return min(1.0, math.sqrt(rate) * (math.sqrt(n) * a + b * root) / (n + b**2))
-
-
-def paired_correct(treated: Sequence[Predictions], control: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each side is right, (S, N) bool each; element s of both is one seed.
-
-    StudyError when the two have different numbers of seeds, none, or different images.
-    """
-    if not treated or len(treated) != len(control):
-        raise StudyError(
-            f"cannot pair {len(treated)} seeds with {len(control)}; run both experiments with the same seeds"
-        )
-    first = treated[0]
-    if not all(np.array_equal([first.indices, first.labels], [p.indices, p.labels]) for p in (*treated, *control)):
-        raise StudyError("cannot compare runs on different test images; rerun the older one in this study")
-    return np.stack([p.correct for p in treated]), np.stack([p.correct for p in control])
 
 
 def difference_squares(treated: np.ndarray, control: np.ndarray) -> MeanSquares:

@@ -76,6 +76,8 @@ def test_pairing_keeps_only_shared_seeds(tmp_path: Path) -> None:
     assert expected.seed == 1
     assert len(treated) == len(control) == 1
     np.testing.assert_array_equal(control[0].logits, expected.predictions("test").logits)
+    right = view_study(study).correct("level2/augmented", "level2/plain")
+    np.testing.assert_array_equal(right, [[treated[0].correct], [control[0].correct]])
 
 
 def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) -> None:

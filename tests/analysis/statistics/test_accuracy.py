@@ -4,7 +4,6 @@ from scipy import stats
 
 from analysis.statistics.comparison import summarise
 from analysis.statistics.crossed import MeanSquares, over_recipes
-from study.errors import StudyError
 from study.metrics.intervals import wilson
 from tests.outcomes import predictions_with
 
@@ -44,8 +43,3 @@ def test_interval_stays_within_possible_accuracies() -> None:
     assert 0.0 < accuracy.low < accuracy.high <= 1.0
     perfect = summarise([predictions_with([True] * 10)] * 3)
     assert (perfect.low, perfect.high) == pytest.approx((wilson(10, 10).low, 1.0))
-
-
-def test_nothing_to_summarise_is_refused() -> None:
-    with pytest.raises(StudyError, match="no predictions"):
-        summarise([])

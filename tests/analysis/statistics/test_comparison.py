@@ -12,13 +12,10 @@ from analysis.statistics.comparison import (
     difference_squares,
     holm,
     mcnemar,
-    paired_correct,
     resolution,
 )
 from analysis.statistics.crossed import Chance, assumed, over_networks, over_recipes, seeds_needed
 from analysis.subjects.effects import _seeds_wanted
-from study.errors import StudyError
-from tests.outcomes import predictions_with
 
 
 def generator() -> np.random.Generator:
@@ -192,19 +189,3 @@ def test_difference_and_equivalence_are_adjusted_as_one_family() -> None:
     family = [replace(one, p=0.01, p_equivalence=0.9), replace(one, p=0.5, p_equivalence=0.02)]
     assert adjusted(family) == [(pytest.approx(0.02), pytest.approx(1.0)), (pytest.approx(1.0), pytest.approx(0.04))]
     assert adjusted([]) == []
-
-
-def test_different_images_are_not_compared() -> None:
-    run = predictions_with([True, False, True])
-    with pytest.raises(StudyError, match="different test images"):
-        paired_correct([run], [replace(run, indices=run.indices[::-1])])
-    with pytest.raises(StudyError, match="different test images"):
-        paired_correct([run], [replace(run, labels=1 - run.labels)])
-
-
-def test_different_numbers_of_seeds_are_not_paired() -> None:
-    run = predictions_with([True, False, True])
-    with pytest.raises(StudyError, match="2 seeds with 1"):
-        paired_correct([run, run], [run])
-    with pytest.raises(StudyError, match="0 seeds"):
-        paired_correct([], [])
