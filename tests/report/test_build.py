@@ -216,7 +216,7 @@ def test_a_study_of_some_levels_refers_to_nothing_it_lacks(levels: tuple[int, ..
     assert pdf.by_typst(_render("typst", study, evidence), blank_drawings(evidence)).startswith(b"%PDF")
 
 
-@pytest.mark.parametrize("finding", ["uncertainty/gain", "ensemble/gain", "latency/int8", "calibration/temperature"])
+@pytest.mark.parametrize("finding", ["uncertainty/ood", "ensemble/gain", "latency/int8", "calibration/temperature"])
 def test_finding_that_a_complete_study_lacks_leaves_a_whole_paper(
     fabricated_study: Path, evidence: Evidence, page: str, finding: str
 ) -> None:
