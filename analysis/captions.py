@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from analysis import formats
 from analysis.evidence import Claim, Verdict
 from analysis.results import Judged, Results
@@ -13,6 +15,13 @@ from study.metrics.intervals import Interval
 FILLED = f"filled: adjusted p below {formats.setting(ALPHA)}"  # what a filled mark of a difference means
 # What follows words about networks of which too few were trained.
 TOO_FEW = f"this is about these networks, as a verdict on recipes takes {MIN_SEEDS} seeds or more"
+
+# Heads of the cells of a pair of networks that say how differently they err, and what they mean.
+DIVERSITY = ("Disagreement, %", "Double fault, %", "Q", "κ", "Jaccard")
+OF_DIVERSITY = (
+    "Disagreement: one of two is right; double fault: neither is; Q: Yule's statistic of their correctness; κ: "
+    "Cohen's, of their predictions; Jaccard: errors shared over errors of either."
+)
 
 
 def join(*sentences: str) -> str:
@@ -115,6 +124,12 @@ def cells(judged: Judged | None) -> tuple[str, str, str]:
 def accuracy_cells(accuracy: Accuracy) -> tuple[str, str]:
     """An accuracy and its interval as table cells."""
     return formats.percent(accuracy.mean), formats.percent_interval(accuracy.low, accuracy.high)
+
+
+def diversity_cells(row: Any) -> tuple[str, ...]:  # noqa: ANN401 - a row of a frame
+    """How differently a pair errs, a row of ``analysis.statistics.ensemble.pairwise``, as table cells."""
+    shares = map(formats.percent, (row.disagreement, row.double_fault))
+    return (*shares, *map(formats.number, (row.q_statistic, row.kappa, row.error_jaccard)))
 
 
 def _seeds(results: Results) -> int:

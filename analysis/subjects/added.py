@@ -7,7 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from analysis import formats
-from analysis.captions import accuracy_cells, accuracy_interval, cells, counted, difference_interval, join, one_seed
+from analysis.captions import (
+    DIVERSITY,
+    OF_DIVERSITY,
+    accuracy_cells,
+    accuracy_interval,
+    cells,
+    counted,
+    difference_interval,
+    diversity_cells,
+    join,
+    one_seed,
+)
 from analysis.evidence import Fact, Origin, Table, facts, table
 from analysis.results import Results
 from analysis.statistics.ensemble import pairwise
@@ -90,17 +101,15 @@ def added_overlap(results: Results) -> Table | None:
         return None
     caption = join(
         "How differently predictions made elsewhere and the models that the levels select err on the same images.",
-        "Disagreement: one of two is right; double fault: neither is; Q: Yule's statistic of their "
-        "correctness; κ: Cohen's, of their predictions; Jaccard: errors shared over errors of either.",
+        OF_DIVERSITY,
         counted(results),
         one_seed(results, min(seeds)) if len(seeds) == 1 else "Counts are those of the first seed that both have.",
     )
-    head = ("Predictions", "Model", "Disagreement, %", "Double fault, %", "Q", "κ", "Jaccard")
+    head = ("Predictions", "Model", *DIVERSITY)
     return Table("added_overlap", caption, head, tuple(rows), "llrrrrr")
 
 
 def _overlap(pair: dict[str, Predictions]) -> tuple[str, ...]:
     frame = pairwise({key: p.correct for key, p in pair.items()}, {key: p.predicted for key, p in pair.items()})
     (row,) = frame.itertuples()
-    shares = map(formats.percent, (row.disagreement, row.double_fault))
-    return (*shares, *map(formats.number, (row.q_statistic, row.kappa, row.error_jaccard)))
+    return diversity_cells(row)

@@ -12,10 +12,13 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import formats, style
 from analysis.captions import (
+    DIVERSITY,
+    OF_DIVERSITY,
     accuracy_cells,
     accuracy_interval,
     claim,
     counted,
+    diversity_cells,
     evidence,
     join,
     one_seed,
@@ -266,24 +269,16 @@ def diversity(results: Results) -> Table | None:
     if ensemble is None or ensemble.diversity.empty:
         return None
     title, frame = results.view.title, ensemble.diversity
-    rows = tuple(
-        (
-            *map(title, (row.a, row.b)),
-            *map(formats.percent, (row.disagreement, row.double_fault)),
-            *map(formats.number, (row.q_statistic, row.kappa, row.error_jaccard)),
-        )
-        for row in frame.itertuples()
-    )
+    rows = tuple((title(row.a), title(row.b), *diversity_cells(row)) for row in frame.itertuples())
     low, high = (formats.percent(value) for value in (frame["disagreement"].min(), frame["disagreement"].max()))
     spread = f"{low} %" if low == high else f"{low} to {high} %"
     caption = join(
         f"Exactly one member of a pair is right on {spread} of the test images.",
-        "Disagreement: one of two is right; double fault: neither is; Q: Yule's statistic of their "
-        "correctness; κ: Cohen's, of their predictions; Jaccard: errors shared over errors of either.",
+        OF_DIVERSITY,
         counted(results),
         one_seed(results, ensemble.seed),
     )
-    head = ("Member", "Member", "Disagreement, %", "Double fault, %", "Q", "κ", "Jaccard")
+    head = ("Member", "Member", *DIVERSITY)
     return Table("diversity", caption, head, rows, "llrrrrr")
 
 
