@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 BASE = "DejaVu Sans"
@@ -36,15 +37,8 @@ def marked(text: str, printable: Callable[[str], bool]) -> str:
     >>> marked("a\\N{CJK UNIFIED IDEOGRAPH-4E2D}b", str.isascii)
     'a[U+4E2D]b'
     """
-    if all(map(printable, text)):
-        return text
-    parts: list[list[str]] = []
-    for character in text:
-        lacking = not printable(character)
-        if not (parts and lacking and parts[-1][0] == "lacking"):
-            parts.append(["lacking" if lacking else "printed"])
-        parts[-1].append(f"U+{ord(character):04X}" if lacking else character)
-    return "".join(f"[{' '.join(rest)}]" if kind == "lacking" else "".join(rest) for kind, *rest in parts)
+    stretches = ((shown, "".join(each)) for shown, each in groupby(text, printable))
+    return "".join(each if shown else f"[{' '.join(f'U+{ord(c):04X}' for c in each)}]" for shown, each in stretches)
 
 
 def legible(text: str) -> str:

@@ -118,10 +118,8 @@ def _effective(squares: MeanSquares) -> float:
     return variance / max(error**2, variance / most)
 
 
-def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[int, int, float]:
-    """Exact McNemar test of two classifiers on the same images; both arguments (N,) bool.
-
-    The images that only a or only b classified correctly (counts), and the two-sided p.
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
+    """Two-sided p of the exact McNemar test of two classifiers on the same images; both arguments (N,) bool.
 
     McNemar 1947, https://doi.org/10.1007/BF02295996; for classifiers Dietterich 1998,
     https://doi.org/10.1162/089976698300017197
@@ -129,7 +127,7 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[int, int, flo
     from statsmodels.stats.contingency_tables import mcnemar as test
 
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
-    return only_a, only_b, float(test([[0, only_a], [only_b, 0]], exact=True).pvalue)
+    return float(test([[0, only_a], [only_b, 0]], exact=True).pvalue)
 
 
 def holm(p: Sequence[float] | np.ndarray, at_most: int | None = None) -> np.ndarray:
@@ -156,7 +154,9 @@ def detectable_effect(discordant_rate: float, images: int, alpha: float = ALPHA,
 
     Miettinen 1968, https://doi.org/10.2307/2528039; Connor 1987, https://doi.org/10.2307/2531961
     """
-    n, a, b = images, _normal_quantile(1 - alpha / 2), _normal_quantile(power)
+    from scipy.special import ndtri
+
+    n, (a, b) = images, ndtri([1 - alpha / 2, power]).tolist()
     root = math.sqrt(max(0.0, n + b**2 - a**2))
     agreeing = max(0.0, (math.sqrt(n) * root - a * b) / (n + b**2))
     rate = max(discordant_rate, 1 - agreeing**2)
@@ -196,7 +196,7 @@ def compare(
     interval = estimate.interval()
     p, test = estimate.p, CROSSED if recipes else PAIRED
     if seeds == 1:
-        p, test = mcnemar(treated[0], control[0])[-1], EXACT
+        p, test = mcnemar(treated[0], control[0]), EXACT
     return Comparison(
         "recipes" if recipes else "networks",
         test,
@@ -248,9 +248,3 @@ def adjusted(comparisons: Sequence[Comparison]) -> list[tuple[float, float]]:
     raw = np.array([(each.p, each.p_equivalence) for each in comparisons]).reshape(-1, 2)
     values = holm(raw.ravel(), at_most=len(raw)).reshape(-1, 2)
     return [(float(p), float(equivalence)) for p, equivalence in values]
-
-
-def _normal_quantile(probability: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(probability))

@@ -76,7 +76,7 @@ def accuracy_contrasts(
     squares = {name: difference_squares(each, np.zeros_like(each)) for name, each in differences.items()}
     estimates, found = _estimates(squares, retrained or {}), {}
     for name, each in differences.items():
-        p = mcnemar(each[0] > 0, each[0] < 0)[-1] if len(each) == 1 else estimates[name].p
+        p = mcnemar(each[0] > 0, each[0] < 0) if len(each) == 1 else estimates[name].p
         found[name] = float(each.mean()), estimates[name], p
     family = _family(found, _few(squares, retrained or {}))
     return {name: replace(each, low=max(-1.0, each.low), high=min(1.0, each.high)) for name, each in family.items()}

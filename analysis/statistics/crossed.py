@@ -8,6 +8,7 @@ McCulloch 1992, chapter 4, https://doi.org/10.1002/9780470316856).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -136,9 +137,9 @@ class Estimate:
         """
         return self._tail(margin - abs(self.value))
 
-    def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
-        """The true mean that a two-sided test at ``alpha`` finds with ``power``."""
-        return _noncentrality(self.degrees, alpha, power) * self.standard_error
+    def detectable(self, alpha: float = ALPHA) -> float:
+        """The true mean that a two-sided test at ``alpha`` finds with power 0.8."""
+        return _noncentrality(self.degrees, alpha) * self.standard_error
 
     def power_of_equivalence(self, margin: float, alpha: float = ALPHA) -> float:
         """How likely both one-sided tests at ``alpha`` are to find the mean within ``margin``, if it is this one.
@@ -254,13 +255,9 @@ def seeds_for_equivalence(squares: MeanSquares, chance: Chance, margin: float, a
 
 def _least(enough: Callable[[int], bool]) -> int | None:
     """The least number of seeds that is enough, given that more of them always are; None where none is."""
-    if not enough(MANY_SEEDS):
-        return None
-    low, high = MIN_SEEDS - 1, MANY_SEEDS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    seeds = range(MIN_SEEDS, MANY_SEEDS + 1)
+    found = bisect_left(seeds, True, key=enough)
+    return seeds[found] if found < len(seeds) else None
 
 
 def _t_quantile(probability: float, degrees: float) -> float:
@@ -269,12 +266,12 @@ def _t_quantile(probability: float, degrees: float) -> float:
     return float(stats.t.ppf(probability, degrees))
 
 
-def _noncentrality(degrees: float, alpha: float, power: float) -> float:
-    """How many standard errors a true mean must be for a two-sided t test to find it with this power."""
+def _noncentrality(degrees: float, alpha: float) -> float:
+    """How many standard errors a true mean must be for a two-sided t test to find it with power 0.8."""
     from scipy import optimize
 
     critical = _t_quantile(1 - alpha / 2, degrees)
-    return float(optimize.brentq(lambda size: _power(critical, size, degrees) - power, 0, 3 * critical + 10))
+    return float(optimize.brentq(lambda size: _power(critical, size, degrees) - POWER, 0, 3 * critical + 10))
 
 
 def _power(critical: float, size: float, degrees: float) -> float:

@@ -51,15 +51,15 @@ def of_auroc(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
     return area + (placement - area) * len(positive) / number
 
 
-def of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+def of_ece(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Contributions to the expected calibration error of probs (N, C) and labels (N,)."""
     confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
-    position = bin_of(confidence, np.linspace(0, 1, bins + 1))
+    position = bin_of(confidence, np.linspace(0, 1, BINS + 1))
     gap = confidence - correct
-    return gap * np.sign(np.bincount(position, gap, minlength=bins))[position]
+    return gap * np.sign(np.bincount(position, gap, minlength=BINS))[position]
 
 
-def excess_of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def excess_of_ece(probs: np.ndarray, labels: np.ndarray) -> float:
     """How much of the ECE of probs (N, C) and labels (N,) chance explains: a bin's gap is never seen below zero.
 
     The mean of |gap|, normal about its size with its own sampling noise taken off, less that size, by the folded
@@ -68,10 +68,10 @@ def excess_of_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> fl
     """
     from scipy.stats import foldnorm
 
-    contributions, confidence = of_ece(probs, labels, bins), probs.max(axis=1)
-    position = bin_of(confidence, np.linspace(0, 1, bins + 1))
-    seen = np.bincount(position, contributions, minlength=bins) / len(labels)
-    variance = (np.bincount(position, contributions**2, minlength=bins) / len(labels) - seen**2) / len(labels)
+    contributions, confidence = of_ece(probs, labels), probs.max(axis=1)
+    position = bin_of(confidence, np.linspace(0, 1, BINS + 1))
+    seen = np.bincount(position, contributions, minlength=BINS) / len(labels)
+    variance = (np.bincount(position, contributions**2, minlength=BINS) / len(labels) - seen**2) / len(labels)
     noisy = variance > 0
     size, noise = np.sqrt((seen**2 - variance)[noisy].clip(0)), np.sqrt(variance[noisy])
     return float((foldnorm.mean(size / noise, scale=noise) - size).sum())

@@ -49,7 +49,7 @@ def scores(predictions: Sequence[Predictions], classes: Sequence[str]) -> pd.Dat
     return pd.DataFrame(columns)
 
 
-def confused_pairs(matrix: np.ndarray, classes: Sequence[str], top: int = 5) -> list[tuple[str, str, int]]:
+def confused_pairs(matrix: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, str, int]]:
     """The ``top`` largest off-diagonal counts of (C, C) as (true, predicted, count), none of them zero."""
     errors = np.where(np.eye(len(classes), dtype=bool), 0, matrix)
     order = np.argsort(-errors, axis=None, kind="stable")[:top]

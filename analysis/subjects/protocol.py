@@ -16,7 +16,6 @@ from analysis.results import Judged, Results, control_of
 from analysis.statistics.comparison import MARGIN, compare
 from analysis.statistics.crossed import ALPHA, LEVEL, MIN_SEEDS, POWER, SEED_SD, Estimate, assumed, pooled
 from study.experiment import (
-    LENGTHS_FOR,
     MUON_ITERATIONS,
     MUON_MOMENTUM,
     MUON_REST,
@@ -119,7 +118,7 @@ def recipe_facts(results: Results) -> Iterator[Fact]:
             yield made.count(f"recipe/{key}/fixed-views", trained.recipe.fixed_views)
 
 
-def describe_recipe(trained: Trained, stored: int = LENGTHS_FOR) -> dict[str, str]:
+def describe_recipe(trained: Trained, stored: int) -> dict[str, str]:
     """A training in words, on images stored at ``stored`` px; what changes between stages is joined by "then"."""
     architecture, recipe = trained.architecture, trained.recipe
     return {

@@ -35,13 +35,12 @@ def exact_p(only_a: np.ndarray, only_b: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(3, 12), (12, 3), (6, 0), (40, 44)])
 def test_mcnemar_is_the_sign_test_of_the_discordant_images(only_a: int, only_b: int) -> None:
-    *counts, p = mcnemar(*outcomes(only_a, only_b, both=50))
-    assert counts == [only_a, only_b]
+    p = mcnemar(*outcomes(only_a, only_b, both=50))
     assert p == pytest.approx(stats.binomtest(only_a, only_a + only_b).pvalue)
 
 
 def test_mcnemar_of_equal_classifiers_finds_nothing() -> None:
-    assert mcnemar(*outcomes(0, 0, both=20))[-1] == 1.0
+    assert mcnemar(*outcomes(0, 0, both=20)) == 1.0
 
 
 def test_interval_of_one_pair_agrees_with_the_r_package_statpsych() -> None:

@@ -86,7 +86,7 @@ def test_confused_pairs_are_the_largest_errors_in_order() -> None:
 
 def test_confused_pairs_leave_out_what_never_happens_and_keep_the_matrix() -> None:
     matrix = np.array([[5, 1], [0, 5]])
-    assert confused_pairs(matrix, ("a", "b")) == [("a", "b", 1)]
+    assert confused_pairs(matrix, ("a", "b"), top=3) == [("a", "b", 1)]
     assert matrix.tolist() == [[5, 1], [0, 5]]
 
 

@@ -16,7 +16,7 @@ from analysis.subjects.protocol import (
     recipe_facts,
     recipes,
 )
-from study.experiment import Architecture, Augmentation, Recipe, Stage, Trained, Views
+from study.experiment import LENGTHS_FOR, Architecture, Augmentation, Recipe, Stage, Trained, Views
 
 
 def test_constants_print_as_a_reader_expects(results: Results) -> None:
@@ -55,7 +55,7 @@ def test_that_recipes_differ_in_chance_is_told(three_seeds: Results, prior: floa
 def test_recipe_prints_stage_by_stage() -> None:
     stages = (Stage(3, 1e-3, 32, Augmentation(flip=True), mixup=0.2), Stage(4, 5e-4, 64, schedule="constant"))
     trained = Trained(Architecture("resnet18", pretrained=True), Recipe(stages, 128, "adamw", 0.05, 0.1))
-    assert describe_recipe(trained) == {
+    assert describe_recipe(trained, LENGTHS_FOR) == {
         "architecture": "ResNet-18",
         "initialisation": "ImageNet weights",
         "optimizer": "AdamW",
@@ -94,7 +94,7 @@ def test_growing_and_frozen_are_named_only_where_used(results: Results) -> None:
 )
 def test_test_time_augmentation_is_described(views: Views, shown: str) -> None:
     recipe = Recipe((Stage(1, 1e-3, 32),), 128, test_views=views)
-    assert describe_recipe(Trained(Architecture("x"), recipe))["views"] == shown
+    assert describe_recipe(Trained(Architecture("x"), recipe), LENGTHS_FOR)["views"] == shown
 
 
 def test_augmentation_lists_what_is_switched_on() -> None:
