@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 
 from invoke import Collection, Context, Exit, Program, ThreadException, task
 
+from study.errors import StudyError, printable
 from study.running.options import Options
 
 RUNS = "runs"
@@ -32,8 +34,6 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(body)
     def guarded(*arguments: object, **flags: object) -> None:
-        from study.errors import StudyError, printable
-
         signal.signal(signal.SIGTERM, _terminated)
         try:
             body(*arguments, **flags)
@@ -43,7 +43,8 @@ def one_line_errors(body: Callable[..., None]) -> Callable[..., None]:
             print(f"error: {printable(str(error))}", file=sys.stderr)
             raise SystemExit(getattr(error, "exit_code", 2)) from None
         except KeyboardInterrupt as interrupt:
-            print("interrupted; the same command goes on from here", file=sys.stderr)
+            goes_on = "; the same command goes on from here" if body.__name__ == "study" else ""
+            print(f"interrupted{goes_on}", file=sys.stderr)
             raise SystemExit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)) from None
 
     return guarded
@@ -64,8 +65,6 @@ def refusing(step: Callable[[Program], None]) -> Callable[[Program], None]:
         try:
             step(program)
         except Exception as error:  # each of invoke's parsers has its own
-            from study.errors import printable
-
             if not (said := error.message if isinstance(error, Exit) else str(error)):
                 raise
             raise Exit(f"error: {printable(said)} See `invoke --list` and `invoke --help TASK`.", 2) from None
@@ -100,8 +99,6 @@ Program.execute = ending_unread(Program.execute)  # type: ignore[assignment, met
 
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
-    from study.errors import StudyError
-
     try:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -112,8 +109,6 @@ def _numbers(text: str, what: str) -> tuple[int, ...]:
 
 
 def _number(text: str, what: str) -> int:
-    from study.errors import StudyError
-
     numbers = _numbers(text, what)
     if len(numbers) > 1:
         raise StudyError(f"--{what} takes one number, not {text!r}")
@@ -122,7 +117,7 @@ def _number(text: str, what: str) -> int:
 
 def _options(flags: dict[str, Any]) -> Options:
     """Flags as given on the command line to the options of a study; empty ones keep their defaults."""
-    given = {name: value for name, value in flags.items() if value not in (None, "")}
+    given = {name: value for name, value in flags.items() if value != ""}
     read: dict[str, Callable[[str], object]] = {
         "levels": partial(_numbers, what="levels"),
         "seeds": partial(_numbers, what="seeds"),
@@ -172,7 +167,6 @@ study.__signature__ = STUDY_SIGNATURE  # type: ignore[attr-defined]
 def _study_folder(study: str, runs: str) -> Path:
     """The named study, or the one that ran last, to be read. StudyError when there is none."""
     from study import kinds  # noqa: F401 - whose files make known what records are read back as
-    from study.errors import StudyError
     from study.files import inside
 
     if study:
@@ -200,7 +194,7 @@ def report(_: Context, study: str = "", runs: str = RUNS, settings: str = "", ch
             raise SystemExit(1)
         print("fresh")
         return
-    print(f"writing the paper of {folder}", flush=True)
+    print(f"the paper of {folder}", flush=True)
     print("\n".join(map(str, build(folder, settings=own))) or "nothing changed; the report is fresh")
 
 
@@ -267,10 +261,9 @@ def status(_: Context, study: str = "", runs: str = RUNS) -> None:
 
 
 @task(
-    help={
+    help=WHICH
+    | {
         "file": "npz or CSV of labels and logits, probabilities or hard labels (README.md says how they are named)",
-        "study": "name of the study; default the one that ran last",
-        "runs": STUDY_HELP["runs"],
         "title": "what tables call them; default the file's name",
         "control": "key of the experiment they are compared with, e.g. level2/augmented",
         "seed": "which of the study's seeds they are paired with; default its first",
@@ -297,10 +290,9 @@ def add(
 
 
 @task(
-    help={
+    help=WHICH
+    | {
         "image": "image file in any format Pillow reads; several separated by commas, or a quoted pattern",
-        "study": "name of the study; default the one that ran last",
-        "runs": STUDY_HELP["runs"],
         "top": "how many classes to print; default 3",
     },
 )
@@ -315,8 +307,6 @@ def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str 
 
 def _require_expression(keyword: str) -> None:
     """StudyError for what pytest's -k would not understand: names, joined by and, or, not and brackets."""
-    from study.errors import StudyError
-
     plain = re.sub(r"[^\s()]+", lambda name: name[0] if name[0] in ("and", "or", "not") else "x", keyword)
     try:
         if keyword and ("x (" in plain or "()" in plain or not re.fullmatch(r"[\w:+.\[\]\\/=()\s-]+", keyword)):
@@ -353,15 +343,13 @@ def test(context: Context, all: bool = False, keyword: str = "") -> None:
 @one_line_errors
 def bench(_: Context, race: bool = False, epochs: str = "", images: str = "", seeds: str = "") -> None:
     """Measure the trainer against a bare loop on the same batch; ratios as a table and as JSON lines."""
-    from study.errors import StudyError
     from study.running import bench as trainer
     from study.running import race as racing
 
-    flags = [f"--{name}={_number(value, name)}" for name, value in (("epochs", epochs), ("images", images)) if value]
-    flags += ["--seeds", *map(str, _numbers(seeds, "seeds"))] if seeds else []
     if race:
-        racing.main(flags)
-    elif flags:
+        sizes = {name: _number(value, name) for name, value in (("epochs", epochs), ("images", images)) if value}
+        racing.main(**sizes, seeds=_numbers(seeds or "0", "seeds"))
+    elif epochs or images or seeds:
         raise StudyError("--epochs, --images and --seeds are those of a race; add --race")
     else:
         trainer.main()
@@ -377,8 +365,6 @@ def lint(context: Context) -> None:
 
 def _run(context: Context, command: list[str], environment: dict[str, str] | None = None) -> None:
     """Run a command and leave with its failure."""
-    import shlex
-
     try:
         done = context.run(shlex.join(command), env=environment or {}, warn=True, pty=False)
     except ThreadException as error:  # one of the threads that pass on what the command prints

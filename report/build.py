@@ -15,7 +15,7 @@ from report.escaping import in_latex
 from report.figures import Drawing, Drawings
 from report.lookup import Lookup
 from report.paper import Paper
-from report.settings import PAPER, read_settings
+from report.settings import PAPER, Settings, read_settings
 from study.errors import StudyError
 from study.files import write_bytes, write_json
 
@@ -29,11 +29,11 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
     ``output`` defaults to ``report`` inside the study's folder, ``settings`` to its paper.toml. StudyError when there
     is no study, a record is damaged, or a template asks for something that cannot exist.
     """
-    folder, view = output or study / "report", view_study(study)
+    own, view, folder = _settings(study, settings), view_study(study), output or study / "report"
     made_of = freshness.inputs(study, view, settings or study / PAPER)
     if not freshness.changes(folder, made_of):
         return []
-    lookup = _lookup(study, view, settings)
+    lookup = _lookup(study, view, own)
     _tell_of_missing_fonts(_names(lookup))
     drawings = Drawings(lookup.evidence.figures)
     page, source = (render(kind, lookup, drawings).encode() for kind in ("html", "latex"))
@@ -50,20 +50,23 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
 
 def stale(study: Path, output: Path | None = None, settings: Path | None = None) -> list[str]:
     """What changed since the study's report was written; nothing where it is fresh. StudyError as for ``build``."""
-    read_settings(settings or study / PAPER, required=settings is not None)
+    _settings(study, settings)
     made_of = freshness.inputs(study, view_study(study), settings or study / PAPER)
     return freshness.changes(output or study / "report", made_of)
 
 
 def lookup_of(study: Path, settings: Path | None = None) -> Lookup:
     """What the study's paper may say. StudyError when there is no study or the settings cannot be read."""
-    return _lookup(study, view_study(study), settings)
+    return _lookup(study, view_study(study), _settings(study, settings))
 
 
-def _lookup(study: Path, view: StudyView, settings: Path | None) -> Lookup:
+def _settings(study: Path, given: Path | None) -> Settings:
+    return read_settings(given or study / PAPER, required=given is not None)
+
+
+def _lookup(study: Path, view: StudyView, own: Settings) -> Lookup:
     if not view.levels:
         raise StudyError(f"{study} plans no experiment of any level, so that there is nothing to write a paper of")
-    own = read_settings(settings or study / PAPER, required=settings is not None)
     return Lookup(evidence_of(view), view.plan, settings=own)
 
 

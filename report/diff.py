@@ -147,6 +147,8 @@ def _changes(
 
 def _by(first: object, second: object) -> str:
     """How much more the second number is, relative to the first."""
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (first, second)) or not first:
+    numbers = [value for value in (first, second) if isinstance(value, int | float) and math.isfinite(value)]
+    if len(numbers) < 2 or not numbers[0]:
         return ""
-    return f"{formats.signed(100 * (second / first - 1), 1)} %"  # type: ignore[operator]
+    before, after = numbers
+    return f"{formats.signed(100 * (after - before) / abs(before), 1)} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from analysis import fonts
@@ -38,7 +38,7 @@ def inputs(study: Path, view: StudyView, settings: Path) -> dict[str, str]:
         "settings": _digest(settings.parent, [settings]),
         "templates": _digest(TEMPLATES, TEMPLATES.rglob("*")),
         "code": _digest(root, (path for room in ROOMS for path in (root / room).rglob("*.py"))),
-        "libraries": hashlib.sha256(" ".join(map(_version, LIBRARIES)).encode()).hexdigest(),
+        "libraries": hashlib.sha256(" ".join(map(version, LIBRARIES)).encode()).hexdigest(),
         "PDF engine": "LaTeX" if pdf.has_latex() else "Typst",
         "fonts": ", ".join(f"{each}: {fonts.font_of(each)}" for each in sorted(set("".join(view.names_shown)))),
     }
@@ -48,13 +48,6 @@ def _digest(root: Path, paths: Iterable[Path]) -> str:
     """SHA-256 over the names and contents of those paths that are files."""
     files = sorted((path.relative_to(root).as_posix(), path) for path in paths if path.is_file())
     return hashlib.sha256("".join(f"{name} {sha256(path)}\n" for name, path in files).encode()).hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _outputs(folder: Path) -> dict[str, str]:

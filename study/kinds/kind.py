@@ -57,6 +57,8 @@ ACTIVATIONS = {
     "resnet50": 1_766,
 }
 USUAL_ACTIVATIONS = 1_661  # EfficientNet-Lite0
+# Share of an EfficientNet-Lite's that lies above so many frozen layer groups, likewise counted.
+ABOVE_FROZEN = (1.0, 0.95, 0.87, 0.49, 0.33, 0.23, 0.12, 0.03)
 RUN_BYTES = 1_500_000_000
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from study import files, records
 from study.experiment import Architecture, Augmentation, Distillation, Recipe, Trained
-from study.kinds.kind import ACTIVATIONS, USUAL_ACTIVATIONS, Context, Kind, Scale, forward
+from study.kinds.kind import ABOVE_FROZEN, ACTIVATIONS, USUAL_ACTIVATIONS, Context, Kind, Scale, forward
 from study.records import Outcome
 
 if TYPE_CHECKING:
@@ -75,11 +75,14 @@ def training_cost(trained: Trained, images: int, evaluated: int) -> float:
 
 
 def activation_bytes(trained: Trained) -> int:
-    """Bytes that a training step keeps for its backward pass, less than really where layers are frozen."""
+    """Bytes that a training step keeps for its backward pass, with frozen layers as those of an EfficientNet-Lite."""
     kept = ACTIVATIONS.get(trained.architecture.backbone, USUAL_ACTIVATIONS) * trained.recipe.batch_size
-    whole = [stage for stage in trained.recipe.stages if stage.trains == "all" and not stage.frozen_groups]
-    pixels = max((stage.image_size**2 for stage in whole), default=0)
-    return kept * pixels // (1 if trained.recipe.precision == "float32" else 2)
+    tuned = [stage for stage in trained.recipe.stages if stage.trains == "all"]
+    pixels = max(
+        (stage.image_size**2 * ABOVE_FROZEN[min(stage.frozen_groups, len(ABOVE_FROZEN) - 1)] for stage in tuned),
+        default=0,
+    )
+    return int(kept * pixels) // (1 if trained.recipe.precision == "float32" else 2)
 
 
 def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:

@@ -168,7 +168,3 @@ def main() -> None:
     Console().print(table)
     for row in rows:
         print(json.dumps(row))
-
-
-if __name__ == "__main__":
-    main()

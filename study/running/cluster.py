@@ -12,7 +12,6 @@ import logging
 import os
 import secrets
 import signal
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -212,9 +211,10 @@ def connect(address: str, processors: int | None = None) -> Any:  # noqa: ANN401
     One that is started has so many ``processors`` of this machine, or all. StudyError when Ray is not installed, or
     there is no such cluster.
     """
+    where: dict[str, Any] = {"address": address or "local"}
     if not address:
         os.environ.update(PRIVATE | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
-        own = {"num_cpus": processors, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        where |= {"num_cpus": processors, "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         ray = importlib.import_module("ray")
         importlib.import_module("ray.util.scheduling_strategies")
@@ -222,13 +222,11 @@ def connect(address: str, processors: int | None = None) -> Any:  # noqa: ANN401
         raise StudyError("--executor ray needs Ray: pip install -e '.[ray]'") from error
     terminated = signal.getsignal(signal.SIGTERM)
     try:
-        where = {"address": address} if address else {"address": "local", **own}
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=True)
     except Exception as error:  # Ray raises what its parts stumble over
         what = f"join a Ray cluster at {address}; is Ray running there?" if address else "start Ray here"
         raise StudyError(f"cannot {what} ({Failure.of(error).error})") from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminated)  # Ray's own leaves with code 1 and without a word
+    signal.signal(signal.SIGTERM, terminated)  # Ray's own leaves with code 1 and without a word
     return ray
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Actor: TypeAlias = Any  # a handle of Ray's
 SAY_SECONDS = 0.5  # between two words of a run about its progress
+_STUDIES: dict[str, Study] = {}  # what a process keeps from run to run, with their images in memory, by token
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,9 @@ def _carry_out_apart(study: Study, job: Job, told: Told, inputs: bytes) -> tuple
             shipping.put_records(inputs, root, job.needs)
             records.write_plan(root, study.plan)
             finished = attempt(own, job, told)
+            record = b"" if finished.failure or finished.lost else shipping.pack_records(root, [job.name])
         except (StudyError, OSError) as error:  # this machine's disk is not the study's
-            finished = Finished(job.name, lost=str(error))
-        record = b"" if finished.failure or finished.lost else shipping.pack_records(root, [job.name])
+            finished, record = Finished(job.name, lost=str(error)), b""
         shutil.rmtree(root, ignore_errors=True)
     return finished, record
 
@@ -193,19 +194,13 @@ def _held(lock: Path) -> BaseFileLock:
     return FileLock(lock)
 
 
-class _Kept:
-    """What a process keeps from run to run: studies with their images in memory, by token."""
-
-    studies: dict[str, Study] = {}
-
-
 def _study(order: Order) -> Study:
     """The study with its images in memory. StudyError when this machine does not have them."""
     from study.running import shipping
 
-    if order.token not in _Kept.studies:
-        _Kept.studies[order.token] = shipping.located(order.study)
-    return _Kept.studies[order.token]
+    if order.token not in _STUDIES:
+        _STUDIES[order.token] = shipping.located(order.study)
+    return _STUDIES[order.token]
 
 
 def has_data(order: Order) -> bool:

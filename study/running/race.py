@@ -6,7 +6,6 @@ with their own test views on the same validation images; test images are not loo
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -103,26 +102,18 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return f"{fmean(values):.{digits}f}{spread}"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(epochs: int = CPU.scratch.epochs, images: int | None = None, seeds: Sequence[int] = (0,)) -> None:
     """Print a JSON object a line as soon as a lap is finished, then the table for people.
 
-    StudyError for less than one epoch, or images that are too few.
+    CompactCNN has so many ``epochs``, and both so many training ``images``, all if None. StudyError for less than one
+    epoch, or images that are too few.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=CPU.scratch.epochs)
-    parser.add_argument("--images", type=int, default=None)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    told = parser.parse_args(arguments)
     laps = []
-    dataset = datasets.load(subset=Subset(told.images, told.images))
-    running = race(told.epochs, dataset, machine.resolve(), told.seeds)
+    dataset = datasets.load(subset=Subset(images, images))
+    running = race(epochs, dataset, machine.resolve(), seeds)
     if dataset.notice:
         print(dataset.notice, file=sys.stderr)
     for lap in running:
         print(json.dumps(asdict(lap)), flush=True)
         laps.append(lap)
     Console().print(standing(laps))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -13,13 +14,15 @@ from filelock import FileLock, Timeout
 
 from study import records
 from study.errors import RunsFailed, StudyError
+from study.experiment import ADDED
 from study.records import Failure, Run
+from study.running.estimate import Estimator, place, shared, slowdown_now
 from study.running.options import Options
 from study.running.preflight import preflight
-from study.running.progress import Estimator, Reporter, duration, place, shared, slowdown_now
+from study.running.progress import Reporter
 from study.running.study import Job, Study, prepare
 from study.running.understood import understood
-from study.status import LOCK, note_under_way, problems
+from study.status import LOCK, duration, note_under_way, problems
 
 if TYPE_CHECKING:
     from study.running.schedule import Executor
@@ -60,10 +63,14 @@ def run(options: Options, say: Callable[[str], None] = print) -> Path:
 
 
 def _tidy(folder: Path, complete: Iterable[Run]) -> None:
-    """Remove what a kill may have left: files written in part, checkpoints of complete runs, the note of others."""
-    left = [*folder.glob("*/*/*/.*.partial"), *(run.folder / records.CHECKPOINT for run in complete)]
+    """Remove what a kill may have left: files written in part or on their way, checkpoints of complete runs, notes."""
+    places = ("", "level*/*/*/", f"{ADDED}/*/*/")
+    left = [*(path for place in places for path in folder.glob(f"{place}.*.partial")), *folder.glob(".cluster-*")]
+    left += [run.folder / records.CHECKPOINT for run in complete]
     for path in left:
         path.unlink(missing_ok=True)
+    for arriving in folder.glob(".arriving-*"):
+        shutil.rmtree(arriving, ignore_errors=True)
     note_under_way(folder, {})
 
 
@@ -100,9 +107,10 @@ def _current(study: Study) -> dict[str, Run]:
 
 
 def _estimator(study: Study, current: dict[str, Run]) -> Estimator:
-    from study.machine import available_threads, environment
+    from study.machine import available_threads, processor
 
-    where = place(environment(study.machine, "float32") | {"threads": study.threads})
+    device = str(study.machine.device)
+    where = place({"processor": processor(), "device": device, "threads": study.threads})
     here = study.machine.device.type == "cpu" and not study.options.address
     busy = slowdown_now(min(study.workers * study.threads, available_threads())) if here else 1.0
     return Estimator.of(study.scale, where, current.values(), busy)
@@ -125,7 +133,7 @@ def _run_all(study: Study, jobs: list[Job], estimator: Estimator) -> None:
     started = time.perf_counter()
     runs = {job.name: job.experiment for job in jobs}
     device = str(study.machine.device)
-    with Reporter(runs, estimator, study.workers, folder=study.folder, device=device) as reporter:
+    with Reporter(runs, estimator, folder=study.folder, device=device) as reporter:
         executor = _executor(study, reporter)
         reporter.lanes = executor.lanes
         precision = "bfloat16 where a recipe asks" if study.machine.precision("bfloat16") == "bfloat16" else "float32"

@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from study import records
+from study import files, records
 from study.data import ood, sources
 from study.errors import StoppingError, StudyError
-from study.running.progress import cache_file
 from study.running.recording import make_room
 from study.running.study import Study
 
@@ -124,11 +123,11 @@ def _may_be_there(study: Study) -> bool:
 
 def own_root(study: Study, name: str) -> Path:
     """Where this machine carries out a run of a study whose folder it does not see; the same when it is tried again."""
-    return cache_file().parent / "nodes" / f"{study.folder}/{name}".strip("/").replace("/", "_")
+    return files.cache_folder() / "nodes" / f"{study.folder}/{name}".strip("/").replace("/", "_")
 
 
 def _kept_data(study: Study) -> Path:
-    return cache_file().parent / "data" / study.data.fingerprint
+    return files.cache_folder() / "data" / study.data.fingerprint
 
 
 def _unpack(archive: bytes, folder: Path) -> None:

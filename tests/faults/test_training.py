@@ -20,9 +20,9 @@ from study.design import levels, presets
 from study.errors import StoppingError
 from study.experiment import Architecture, Recipe, Stage, Subset
 from study.kinds import Training
-from study.running import progress, runner
+from study.running import estimate, runner
+from study.running.estimate import Estimator, place
 from study.running.options import Options
-from study.running.progress import Estimator, place
 from study.running.study import prepare
 from study.training.trainer import Progress, Trainer
 from tests.faults import killed
@@ -145,7 +145,7 @@ def test_a_clock_that_is_set_changes_neither_times_nor_estimates(
     monkeypatch.setattr(time, "time", lambda: now() + next(calls) * jump.total_seconds())
     monkeypatch.setattr(time, "time_ns", lambda: int(time.time() * 1e9))
     monkeypatch.setattr(_storage, "datetime", SetClock)
-    monkeypatch.setattr(progress, "TELLING_SECONDS", 1e-9)
+    monkeypatch.setattr(estimate, "TELLING_SECONDS", 1e-9)
     with struck(Trainer, "_fit_epoch", 6, stop), pytest.raises(Killed):
         run(tmp_path)
     run(tmp_path)

@@ -44,6 +44,14 @@ def test_changed_numbers_are_told_with_both_values_and_flipped_verdicts(runs: Pa
     assert not [change.name for change in found.numbers if change.name.startswith("accuracy/level2/plain")]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "by"),
+    [(0.5, 0.75, "+50.0 %"), (-0.2, -0.8, "−300.0 %"), (-0.8, -0.2, "+75.0 %"), (0.0, 1.0, ""), ("a", 1.0, "")],
+)
+def test_a_number_that_rises_has_risen_by_a_positive_share(first: object, second: object, by: str) -> None:
+    assert differ._by(first, second) == by
+
+
 def test_more_seeds_and_another_revision_are_what_the_studies_were_made_of(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

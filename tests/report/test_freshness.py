@@ -9,6 +9,7 @@ import pytest
 
 from report import pdf
 from report.build import build, stale
+from study.errors import StudyError
 from tests.evidence_samples import blank_drawing
 from tests.fabricate import experiments, fabricate
 
@@ -46,6 +47,12 @@ def test_settings_make_it_stale(study: Path) -> None:
     assert stale(study) == ["settings"]
     path.unlink()
     assert stale(study) == []
+
+
+def test_settings_that_are_not_there_are_refused_where_the_report_is_fresh(study: Path, tmp_path: Path) -> None:
+    for asked in (build, stale):
+        with pytest.raises(StudyError, match="cannot read the settings in .*nowhere.toml"):
+            asked(study, settings=tmp_path / "nowhere.toml")
 
 
 def test_another_engine_makes_it_stale(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

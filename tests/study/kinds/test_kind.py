@@ -20,7 +20,7 @@ from study.models.blocks import macs
 from study.models.classifier import build
 from study.models.compact_cnn import OWN_NETWORKS
 from study.records import Outcome
-from study.running.progress import TELLING_SECONDS
+from study.running.estimate import TELLING_SECONDS
 
 ROOT = Path(__file__).parents[3]
 IMAGES = {"train": 800, "validation": 100, "test": 200, "ood": 50}

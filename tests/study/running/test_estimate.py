@@ -13,8 +13,8 @@ from study.design.levels import experiments
 from study.design.presets import QUICK
 from study.experiment import Experiment
 from study.kinds import Kind, Scale
-from study.running import progress
-from study.running.progress import Estimator, cache_file, place
+from study.running import estimate
+from study.running.estimate import Estimator, cache_file, place
 
 BY_KEY = {experiment.key: experiment for experiment in experiments(QUICK)}
 SCALE = Scale({"train": 800, "validation": 100, "test": 200, "ood": 50}, BY_KEY)
@@ -73,16 +73,16 @@ def test_other_processes_make_all_runs_take_longer_and_paces_are_those_without_t
 
 def test_slowdown_is_what_threads_that_have_work_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     given, clock = iter([1.0, 1.1]), itertools.count(0.0, 0.0625)
-    monkeypatch.setattr(progress.time, "process_time", lambda: next(given))
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
-    assert progress.slowdown_now(1) == pytest.approx(0.25 / 0.1), "from the second look at the clock to the sixth"
+    monkeypatch.setattr(estimate.time, "process_time", lambda: next(given))
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(clock))
+    assert estimate.slowdown_now(1) == pytest.approx(0.25 / 0.1), "from the second look at the clock to the sixth"
 
 
 def test_a_short_run_teaches_nothing() -> None:
     found = estimator()
     found.learn(TUNED, 0.0)
-    found.learn(TUNED, progress.TELLING_SECONDS / 2)
-    assert VOTE.cost(SCALE) < progress.TELLING_SECONDS
+    found.learn(TUNED, estimate.TELLING_SECONDS / 2)
+    assert VOTE.cost(SCALE) < estimate.TELLING_SECONDS
     found.learn(VOTE, 100.0)
     assert found.ratios == {}
 
@@ -141,7 +141,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypa
 
 def test_the_cache_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(progress.Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(estimate.Path, "home", lambda: tmp_path)
     assert cache_file() == tmp_path / ".cache" / "image-classification-study" / "paces.json"
 
 

@@ -12,7 +12,8 @@ from study.experiment import structured
 from study.kinds import Context, Kind, Scale
 from study.records import Outcome
 from study.running import progress
-from study.running.progress import Estimator, Reporter, shared
+from study.running.estimate import Estimator, shared
+from study.running.progress import Reporter
 from study.status import UNDER_WAY, UnderWay
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 
 import pytest
 from rich.console import Console
@@ -50,9 +49,8 @@ def test_a_finished_lap_is_printed_before_the_next_begins(
 
     monkeypatch.setattr(race, "race", killed)
     monkeypatch.setattr(datasets, "load", lambda subset: digits)
-    monkeypatch.setattr(sys, "argv", ["race", "--epochs=13", "--seeds", "0", "1"])
     with pytest.raises(KeyboardInterrupt):
-        race.main()
+        race.main(13, seeds=[0, 1])
     assert asked == [(13, [0, 1])]
     assert json.loads(capsys.readouterr().out)["seconds"] == 60.0
 

@@ -149,6 +149,18 @@ def test_a_failed_run_is_told_and_tried_again_by_the_next_study(
     assert set(runs_of(study)) == set(runs_of(tiny_study)) and not list(study.rglob(records.FAILED))
 
 
+def test_what_a_kill_left_is_removed_and_a_report_under_way_is_not(copied: Options, tiny_study: Path) -> None:
+    folder = copied.runs / tiny_study.name
+    left = [folder / name for name in (".study.json.1.partial", ".cluster-1", ".arriving-1/record")]
+    left.append(folder / "level1/finetuned/seed-0/.epochs.jsonl.1.partial")
+    written = folder / "report/latex/figures/.curves.pdf.1.partial"
+    for path in (*left, written):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    runner.run(copied)
+    assert not [path for path in left if path.exists()] and not left[2].parent.exists() and written.exists()
+
+
 def test_new_titles_reach_the_plan_without_a_run(copied: Options, tiny_study: Path) -> None:
     study = copied.runs / tiny_study.name
     plan = records.read_plan(study)

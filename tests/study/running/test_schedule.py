@@ -14,8 +14,9 @@ from study import records
 from study.errors import RunsFailed
 from study.kinds import Kind, Latency
 from study.records import Failure
+from study.running.estimate import Estimator
 from study.running.options import Options
-from study.running.progress import Estimator, Reporter
+from study.running.progress import Reporter
 from study.running.recording import Finished
 from study.running.schedule import Schedule, work_ahead
 from study.running.study import Job, Study, prepare
