@@ -151,6 +151,12 @@ class Table:
                         yield made.text(self.cell_name(row, column), cell)
 
 
+def _to_ten_digits(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold
+    if isinstance(value, list | tuple):
+        return [_to_ten_digits(each) for each in value]
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
 def _distinct(names: Sequence[str]) -> list[str]:
     """The names, each that was there before with its number in brackets."""
     seen: Counter[str] = Counter()
@@ -244,8 +250,8 @@ class Origin:
         return made if isinstance(made, str) else f"{made.__module__}.{made.__qualname__}"
 
     def fact(self, name: str, value: Any, unit: Unit, text: str) -> Fact:  # noqa: ANN401 - whatever JSON may hold
-        """A fact in any unit."""
-        return Fact(name, value, unit, text, self.function, self.runs)
+        """A fact in any unit, its numbers to ten digits: sums differ in their last with the number of threads."""
+        return Fact(name, _to_ten_digits(value), unit, text, self.function, self.runs)
 
     def text(self, name: str, text: str) -> Fact:
         """A name or a part of a sentence."""

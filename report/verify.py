@@ -57,9 +57,14 @@ def _text(path: Path) -> str:
 def _listed(text: str, path: Path) -> dict[str, dict[str, Any]]:
     """All entries of a file by the name of their list and their own. StudyError when it is damaged."""
     try:
-        return _by_name(json.loads(text))
+        return _by_name(_read(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StudyError(f"{path} is damaged ({error}); write it again with `invoke report`") from error
+
+
+def _read(text: str) -> Any:  # noqa: ANN401 - whatever JSON may hold
+    """JSON with its numbers to ten digits, as facts have them; claims have more."""
+    return json.loads(text, parse_float=lambda number: float(f"{float(number):.10g}"))
 
 
 def _all_there(recorded: Mapping[str, Any], lookup: Lookup) -> None:
@@ -81,7 +86,7 @@ def _by_name(lists: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def in_lists(document: str, computed: Mapping[str, Any], recorded: Mapping[str, Any]) -> Iterator[Difference]:
     """Differences of the entries that a JSON file lists from those computed anew."""
-    right = _by_name(json.loads(json.dumps(computed)))
+    right = _by_name(_read(json.dumps(computed)))
     for name in dict.fromkeys((*right, *recorded)):
         ours, theirs = right.get(name, {}), recorded.get(name, {})
         keys = [key for key in {**ours, **theirs} if _json(ours.get(key)) != _json(theirs.get(key))]

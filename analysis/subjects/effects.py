@@ -45,8 +45,8 @@ def effects(results: Results) -> Table | None:
     caption = join(
         takeaway(results),
         "Difference in test accuracy from the control, in points; arrow: as the plan expects it. Drawn: the same "
-        f"interval on one scale for all rows, the line at zero; {FILLED}. Verdict: a dash where undecided, p aside "
-        "for the equivalent. Detectable: the true difference found with "
+        f"interval on one scale for all rows, the line at zero; {FILLED}. Verdict: a dash where undecided; "
+        "equivalence has tests of its own. Detectable: the true difference found with "
         f"{power}. Training: time of the treated networks, for a vote of all members.",
         counted(results),
         f"Each interval is of one comparison{networks}; p is adjusted for all {len(results.judged)}.",

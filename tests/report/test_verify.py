@@ -183,6 +183,17 @@ def test_a_fact_changed_in_provenance_is_named(short: Path, tmp_path: Path) -> N
     assert (found.document, found.name) == (PROVENANCE, f"fact {FACT}") and before in found.expected
 
 
+@pytest.mark.parametrize(("factor", "found"), [(1 + 1e-13, 0), (1 + 1e-6, 1)])
+def test_numbers_may_differ_in_the_digits_that_depend_on_the_number_of_threads(
+    short: Path, tmp_path: Path, factor: float, found: int
+) -> None:
+    folder = shutil.copytree(short / "report", tmp_path / "report")
+    lists = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    next(each for each in lists["facts"] if each["name"] == FACT)["value"] *= factor
+    (folder / PROVENANCE).write_text(json.dumps(lists), encoding="utf-8")
+    assert len(verify(short, folder)) == found
+
+
 def test_a_number_typed_into_a_template_has_no_source(
     written: Written, evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,8 +40,8 @@ def test_too_few_images_for_any_equivalence_are_told(results: Results, images: i
 def test_chance_in_training_is_told_where_it_was_measured(three_seeds: Results) -> None:
     printed = {fact.name: fact.value for fact in protocol_facts(three_seeds)}
     assert three_seeds.chance is not None
-    assert printed["protocol/overdispersion"] == three_seeds.chance.overdispersion
-    assert printed["protocol/degrees-of-freedom"] == three_seeds.chance.degrees
+    assert printed["protocol/overdispersion"] == pytest.approx(three_seeds.chance.overdispersion)
+    assert printed["protocol/degrees-of-freedom"] == pytest.approx(three_seeds.chance.degrees)
 
 
 @pytest.mark.parametrize(("prior", "told"), [(math.inf, {}), (3.5, {"protocol/prior-degrees": "3.5"})])

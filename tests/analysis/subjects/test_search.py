@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from analysis.results import Results
 from analysis.subjects.search import plan_facts, search, search_facts
 
@@ -20,7 +22,7 @@ def test_search_reports_the_trial_it_settled_on(results: Results, named: Callabl
     run, trials = results.view.runs_of("level2/search")[0], results.view.trials("level2/search")
     best = trials[run.metrics["best_trial"]]
     assert facts["search/level2/search/trials"].value == len(trials)
-    assert facts["search/level2/search/learning-rate"].value == best["params"]["learning_rate"]
+    assert facts["search/level2/search/learning-rate"].value == pytest.approx(best["params"]["learning_rate"])
 
 
 def test_caption_says_what_the_trials_that_ended_reach(results: Results) -> None:
