@@ -177,6 +177,10 @@ class Recipe:
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
+    def seen(self, images: int) -> int:
+        """How many of so many training images an epoch sees: those that fill its batches."""
+        return images // self.batch_size * self.batch_size
+
 
 @dataclass(frozen=True)
 class Distillation:

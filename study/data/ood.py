@@ -67,12 +67,10 @@ def _asked(asked: str, data: Path, dataset: Dataset, limit: int) -> OodImages:
         chosen = other.images[datasets.evenly(len(other.images), limit)]
         return OodImages(other.title, _resized(chosen, dataset.size))
     folder = Path(asked)
-    if not folder.is_dir():
-        raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {asked!r} is neither")
+    files = files_below(folder)
     here, own = folder.resolve(), Path(dataset.source).resolve()
     if dataset.source and own.is_dir() and (here.is_relative_to(own) or own.is_relative_to(here)):
         raise StudyError(f"--ood {asked} holds images that the study classifies; choose other ones")
-    files = files_below(folder)
     taken = [files[number] for number in datasets.evenly(len(files), limit)]
     return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
 

@@ -70,8 +70,14 @@ def is_image_name(name: str) -> bool:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Image files below a folder by their names, hidden ones left out. StudyError when there are none."""
-    files = [path for path in folder.rglob("*") if is_image_name(path.name) and not path.name.startswith(".")]
+    """Image files below the folder that --ood names, by name, without hidden files and folders.
+
+    StudyError when it is no folder or has none.
+    """
+    if not folder.is_dir():
+        raise StudyError(f"--ood takes the name of a dataset or a folder of images, and {str(folder)!r} is neither")
+    named = (path for path in folder.rglob("*") if is_image_name(path.name) and path.is_file())
+    files = [path for path in named if not any(part[0] == "." for part in path.relative_to(folder).parts)]
     if not files:
         raise StudyError(f"there are no images in {folder}")
     return sorted(files)

@@ -55,7 +55,7 @@ class Training(Kind):
         return super().memory(scale) + activation_bytes(self.trained)
 
     def images(self, scale: Scale) -> int:
-        return self.recipe.epochs * scale.images["train"]
+        return self.recipe.epochs * self.recipe.seen(scale.images["train"])
 
 
 def training_cost(trained: Trained, images: int, evaluated: int) -> float:

@@ -75,7 +75,7 @@ def named(name: str) -> Any:  # noqa: ANN401 - a module or one of a family, with
 def is_name(dataset: str) -> bool:
     """Whether what --dataset says is meant as a dataset's name, not as a path."""
     path = Path(dataset)
-    return dataset in names() or not (path.exists() or os.sep in dataset or path.suffix in TABLES | ARCHIVES)
+    return dataset in names() or not (path.exists() or os.sep in dataset or path.suffix.lower() in TABLES | ARCHIVES)
 
 
 def find(dataset: str, root: Path) -> tuple[Source, Path]:

@@ -15,6 +15,7 @@ from PIL import Image
 from study import records
 from study.data import ood
 from study.data.datasets import Dataset
+from study.data.pixels import files_below
 from study.errors import StudyError
 from study.running.options import Options
 from study.running.study import prepare
@@ -150,7 +151,10 @@ def test_the_folder_that_the_study_classifies_is_refused(small: Dataset, tmp_pat
 def test_what_is_neither_name_nor_folder_and_what_is_no_image_is_one_line(small: Dataset, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="a dataset or a folder of images, and 'mnist-c' is neither"):
         available(small, "mnist-c")
-    (tmp_path / "empty").mkdir()
+    with pytest.raises(StudyError, match="'mnist-c' is neither"):
+        files_below(Path("mnist-c"))
+    album(tmp_path / "empty" / ".thumbnails", {"cat": 2})
+    (tmp_path / "empty" / "folder.png").mkdir()
     with pytest.raises(StudyError, match="there are no images in"):
         available(small, str(tmp_path / "empty"))
     for number in range(12):

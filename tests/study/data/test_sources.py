@@ -27,6 +27,12 @@ def test_unknown_dataset_is_refused() -> None:
         datasets.load("mice")
 
 
+@pytest.mark.parametrize("name", ["photos.csv", "photos.CSV"])
+def test_a_table_that_is_not_there_is_no_name_of_a_dataset(name: str) -> None:
+    with pytest.raises(StudyError, match=f"there is no folder or table {name}"):
+        sources.find(name, Path())
+
+
 def test_folder_that_is_not_cifar10_is_refused(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"x")
     with pytest.raises(StudyError, match="does not hold CIFAR-10"):

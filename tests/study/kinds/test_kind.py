@@ -191,6 +191,8 @@ def test_images_are_those_the_trainer_will_report() -> None:
     keys, tuned, search = by_key(), training("level2/augmented"), by_key()["level2/search"]
     assert isinstance(search, Search)
     assert tuned.images(scale()) == tuned.recipe.epochs * 800
+    uneven = replace(tuned, recipe=replace(tuned.recipe, batch_size=300))
+    assert uneven.images(scale()) == tuned.recipe.epochs * 600, "as the trainer leaves out what fills no batch"
     trials = search.trials * search.trial_epochs * search.trial_images
     assert search.images(scale()) == search.base.recipe.epochs * 800 + trials
     assert keys["level5/teacher-1"].images(scale()) == QUICK.teachers.views * 800
