@@ -53,7 +53,7 @@ def accuracies(results: Results) -> Table | None:
     caption = join(
         f"Accuracy of {formats.plural(len(rows), 'experiment')} that predict.",
         accuracy_interval(results),
-        f"Train: on {_fitted(results)} without augmentation. "
+        _fitted(results)
         + "SD: between seeds, in points. " * several
         + "MACs: multiply-accumulates for one view of an image at the size trained on; training time per run.",
     )
@@ -62,10 +62,13 @@ def accuracies(results: Results) -> Table | None:
 
 
 def _fitted(results: Results) -> str:
-    """How many training images a network is evaluated on, evenly spread, in words."""
+    """A sentence on how many training images a network is evaluated on, evenly spread; none before there is one."""
     runs = [run for each in results.view.trained for run in results.view.runs_of(each.key)]
     numbers = {int(run.metrics["fitted_images"]) for run in runs}
-    return f"{'at most ' * (len(numbers) > 1)}{formats.plural(max(numbers, default=0), 'training image')}"
+    if not numbers:
+        return ""
+    most = f"{'at most ' * (len(numbers) > 1)}{formats.plural(max(numbers), 'training image')}"
+    return f"Train: on {most} without augmentation. "
 
 
 def cost_cells(results: Results, key: str) -> tuple[str, ...]:

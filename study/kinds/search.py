@@ -79,7 +79,8 @@ class Search(Kind):
         return self.base.memory(scale)
 
     def images(self, scale: Scale) -> int:
-        return self.base.images(scale) + self.trials * self.trial_epochs * self.base.recipe.seen(self.trial_images)
+        of_a_trial = self.base.recipe.seen(min(self.trial_images, scale.images["train"]))
+        return self.base.images(scale) + self.trials * self.trial_epochs * of_a_trial
 
 
 def run_trials(experiment: Search, context: Context) -> list[dict[str, Any]]:
@@ -98,7 +99,7 @@ def run_trials(experiment: Search, context: Context) -> list[dict[str, Any]]:
     search = _open(context.folder / JOURNAL)
     small = cut(context.dataset, Subset(train=experiment.trial_images, validation=experiment.trial_images))
     epochs = sum(len(trial.intermediate_values) for trial in filter(_counts, search.trials))
-    context.advance(epochs * experiment.base.recipe.seen(experiment.trial_images), True)
+    context.advance(epochs * experiment.base.recipe.seen(len(small.train)), True)
     while (finished := sum(map(_counts, search.trials))) < experiment.trials:
         seed = derive(context.seed, "search", finished) % 2**32
         search.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)

@@ -195,6 +195,8 @@ def test_images_are_those_the_trainer_will_report() -> None:
     assert uneven.images(scale()) == tuned.recipe.epochs * 600, "as the trainer leaves out what fills no batch"
     trials = search.trials * search.trial_epochs * search.trial_images
     assert search.images(scale()) == search.base.recipe.epochs * 800 + trials
+    greedy, all_there_are = replace(search, trial_images=5_000), search.trials * search.trial_epochs * 800
+    assert greedy.images(scale()) == search.base.recipe.epochs * 800 + all_there_are
     assert keys["level5/teacher-1"].images(scale()) == QUICK.teachers.views * 800
     assert keys["level4/hard"].images(scale()) == 0
 
