@@ -17,13 +17,13 @@ from torch import Tensor
 
 from study.data import listing, sources, store
 from study.data.listing import Listing
+from study.data.splitting import drawn, stratified
 from study.data.store import Images
 from study.description import Channels, DataDescription, Description
 from study.errors import StudyError, printable
 from study.experiment import Subset
 
 IMAGE_SIZE = 32  # the least that is stored; CIFAR-10's own
-SPLIT_SEED = 2009
 MEASURED_IMAGES = 5_000  # training images from which mean and standard deviation are taken
 PARTS = ("train", "validation", "test")
 
@@ -188,7 +188,7 @@ def _described(
 def decoded(found: Listing, subset: Subset | None, largest: int) -> Dataset:
     """Check a listing, split it, keep the subset, decode it, and leave out what would leak into validation or test."""
     listing.check(found)
-    indices, words = listing.drawn(found)
+    indices, words = drawn(found.labels, found.split)
     whole = {name: len(rows) for name, rows in indices.items()}
     indices = _kept(indices, found.labels, subset)
     rows = np.sort(np.concatenate(list(indices.values())))
@@ -252,11 +252,9 @@ def _require_every_class(places: dict[str, np.ndarray], labels: np.ndarray, foun
 def splits(labels: np.ndarray, in_test: np.ndarray) -> dict[str, Any]:
     """Train, validation and test indices, as fields of a Dataset.
 
-    Validation is a stratified fifth of what is not ``in_test`` (N,) bool.
+    Validation is a stratified fifth of what is not ``in_test`` (N,) bool; where nothing is, a sixth is drawn for it.
     """
-    pool = np.flatnonzero(~in_test)
-    validation = stratified(pool, labels, len(pool) // 5)
-    indices = {"train": np.setdiff1d(pool, validation), "validation": validation, "test": np.flatnonzero(in_test)}
+    indices, _ = drawn(labels, np.where(in_test, "test", ""))
     return _tensors(indices)
 
 
@@ -265,34 +263,6 @@ def fingerprint(pixels: np.ndarray, labels: np.ndarray) -> str:
     sha = hashlib.sha256(np.ascontiguousarray(pixels).tobytes())
     sha.update(labels.astype("<i8").tobytes())
     return sha.hexdigest()
-
-
-def stratified(indices: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """A stratified sample of ``count`` of the indices, sorted, the same every time; ``labels`` (N,) of all images.
-
-    Every class is in it, where there is room for all.
-    """
-    from sklearn.model_selection import train_test_split
-
-    if count >= len(indices):
-        return np.sort(indices)
-    classes, sizes = np.unique(labels[indices], return_counts=True)
-    if sizes.min() >= 2 and min(count, len(indices) - count) >= len(classes):
-        drawn, rest = train_test_split(indices, train_size=count, stratify=labels[indices], random_state=SPLIT_SEED)
-    else:  # what the library refuses: a class of one image, or hardly more images than classes
-        shuffled = np.random.default_rng(SPLIT_SEED).permutation(indices)
-        drawn, rest = shuffled[:count], shuffled[count:]
-    return np.sort(_with_every_class(drawn, rest, labels))
-
-
-def _with_every_class(drawn: np.ndarray, rest: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Put an image of each class that the draw missed in the place of one of the class drawn most often."""
-    drawn = drawn.copy()
-    for label in np.setdiff1d(labels[rest], labels[drawn]):
-        classes, sizes = np.unique(labels[drawn], return_counts=True)
-        if sizes.max() > 1:
-            drawn[np.flatnonzero(labels[drawn] == classes[sizes.argmax()])[-1]] = rest[labels[rest] == label][0]
-    return drawn
 
 
 def _kept(indices: dict[str, np.ndarray], labels: np.ndarray, subset: Subset | None) -> dict[str, np.ndarray]:

@@ -1,10 +1,9 @@
-"""Labelled images as a source lists them, before any is decoded: what they must fulfil, and how they are split."""
+"""Labelled images as a source lists them, before any is decoded: and what they must fulfil."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,6 @@ SPLITS = {
     "test": ("test", "testing"),
 }
 FEWEST_IMAGES, FEWEST_CLASSES, NAMED_AT_MOST = 10, 2, 10
-TESTED = 6  # one image in so many is for testing where the source says nothing of it
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,10 @@ def split_of(name: str) -> str:
     return next((split for split, names in SPLITS.items() if name.strip().lower() in names), "")
 
 
-def some(names: Sequence[str] | Iterator[str], total: int | None = None) -> str:
+def some(names: Sequence[str]) -> str:
     """Names as part of a message on one line, at most ten of them."""
-    shown = [printable(name) for name in islice(iter(names), NAMED_AT_MOST)]
-    more = (len(names) if isinstance(names, Sequence) else total or 0) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - NAMED_AT_MOST
+    return ", ".join(map(printable, names[:NAMED_AT_MOST])) + (f" and {more} more" if more > 0 else "")
 
 
 def check(listing: Listing) -> None:
@@ -97,27 +94,3 @@ def _check_sizes(listing: Listing) -> None:
         raise StudyError(
             f"{where} has fewer than {FEWEST_IMAGES} images of {some(few)}; add images or remove the class"
         )
-
-
-def drawn(listing: Listing) -> tuple[dict[str, np.ndarray], str]:
-    """Indices per split, and in words how the splits came about.
-
-    What the source does not split is cut here: a stratified sixth for testing, then a stratified fifth of what is
-    left of the training images for validation.
-    """
-    from study.data.datasets import stratified
-
-    given = {name: np.flatnonzero(listing.split == name) for name in SPLITS}
-    pool, words = np.flatnonzero((listing.split == "train") | (listing.split == "")), []
-    if not len(given["test"]):
-        given["test"] = stratified(pool, listing.labels, max(len(pool) // TESTED, len(listing.classes)))
-        pool = np.setdiff1d(pool, given["test"])
-        words.append("a stratified sixth of the images for testing")
-    if not len(given["validation"]):
-        given["validation"] = stratified(pool, listing.labels, max(len(pool) // 5, len(listing.classes)))
-        pool = np.setdiff1d(pool, given["validation"])
-        words.append(f"a stratified fifth of the {'remaining' if words else 'training'} images for validation")
-    kept = "the source’s own splits" if not words else "" if len(words) == 2 else "the source’s own test images"
-    if words and len(np.flatnonzero(listing.split == "validation")):
-        kept = "the source’s own validation images"
-    return given | {"train": pool}, ", and ".join(filter(None, [kept, *words]))

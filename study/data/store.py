@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,11 @@ from study.data.pixels import bombs_refused, complaint, squared, upright_size
 from study.errors import StudyError, printable
 from study.files import cache_folder
 from study.machine import available_threads, main_memory_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+T = TypeVar("T")
 
 IMAGES, ABOUT = "images.npy", "about.npz"
 CHUNK = 64  # images that a thread decodes, or that are hashed, at a time
@@ -144,18 +149,8 @@ def side_of(listing: Listing, rows: np.ndarray, largest: int, least: int) -> int
 
     StudyError names the files that are no images.
     """
-    sides, bad = np.zeros(len(rows), np.int64), dict[int, str]()
-
-    def measure(place: int) -> None:
-        try:
-            with listing.open(int(rows[place])) as image:
-                sides[place] = min(image.size)
-        except Exception as error:
-            bad[place] = complaint(error)
-
-    with bombs_refused():
-        in_threads(measure, len(rows))
-    _refuse(bad, listing, rows)
+    sides = np.zeros(len(rows), np.int64)
+    _for_each(listing, rows, lambda image: min(image.size), sides.__setitem__)
     return int(np.clip(4 * np.ceil(np.median(sides) / 4), least, largest))
 
 
@@ -208,23 +203,40 @@ def _build(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> None:
 def _decode(listing: Listing, rows: np.ndarray, side: int, into: Writer) -> dict[str, np.ndarray]:
     """Write the images; returns digests and dimensions. StudyError names all files that cannot be read."""
     digests, dimensions = np.zeros((len(rows), 32), np.uint8), np.zeros((len(rows), 2), np.int64)
-    bad: dict[int, str] = {}
 
-    def decode(place: int) -> None:
-        try:
-            with listing.open(int(rows[place])) as image:
-                dimensions[place] = upright_size(image)
-                square = squared(image, side)
-        except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-            bad[place] = complaint(error)
-            return
+    def read(image: Image.Image) -> tuple[tuple[int, int], np.ndarray]:
+        return upright_size(image), squared(image, side)
+
+    def keep(place: int, found: tuple[tuple[int, int], np.ndarray]) -> None:
+        dimensions[place], square = found
         into.put(place, square)
         digests[place] = _digest(square)
 
-    with bombs_refused():
-        in_threads(decode, len(rows))
-    _refuse(bad, listing, rows)
+    _for_each(listing, rows, read, keep)
     return {"digests": digests, "dimensions": dimensions}
+
+
+def _for_each(
+    listing: Listing, rows: np.ndarray, read: Callable[[Image.Image], T], keep: Callable[[int, T], None]
+) -> None:
+    """Read the listing's images of these rows in threads, and keep what comes of each by its place in ``rows``.
+
+    StudyError names all files that cannot be read.
+    """
+    bad: dict[int, str] = {}
+
+    def work(place: int) -> None:
+        try:
+            with listing.open(int(rows[place])) as image:
+                found = read(image)
+        except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
+            bad[place] = complaint(error)
+        else:
+            keep(place, found)
+
+    with bombs_refused():
+        in_threads(work, len(rows))
+    _refuse(bad, listing, rows)
 
 
 def in_threads(work: Callable[[int], None], places: int, threads: int | None = None) -> None:

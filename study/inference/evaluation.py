@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,22 +63,19 @@ def mc_dropout(
     passes: int,
     seed: int,
     embedding: Callable[[Tensor], Tensor] | None = None,
-    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> np.ndarray:
     """Class probabilities of ``passes`` stochastic forward passes, (passes, N, C) float32.
 
     Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142. ``batches`` hold normalised images
     (n, 3, S, S); only dropout is random, batch norm keeps its running statistics. A model with ``embedding``
     and ``classify`` whose only dropout is in the latter computes the former once, by the given function if
-    any, and samples the latter; the network runs under ``autocast``. Torch's global random state and the
-    model's modes are left as they were.
+    any, and samples the latter. Torch's global random state and the model's modes are left as they were.
     StudyError when the model has no dropout to activate.
     """
     active = [module for module in model.modules() if isinstance(module, _DropoutNd) and module.p > 0]
     if not active:
         raise StudyError(
-            "the model has no dropout with p > 0: its dropout is inactive, so every pass would be the same; "
-            "the reference study's score was 0.0 because of this; name a source trained with dropout"
+            "the model has no dropout with p > 0, so every pass would be the same; name a source trained with dropout"
         )
     if passes < 1:
         raise StudyError(f"Monte Carlo dropout needs at least one pass, not {passes}")
@@ -88,9 +85,8 @@ def mc_dropout(
         shared, sampled = embedding or model.embedding, model.classify
 
     def sample(batch: Tensor) -> Tensor:
-        with autocast():
-            features = shared(batch)
-            return torch.stack([sampled(features).float().softmax(dim=1) for _ in range(passes)]).cpu()
+        features = shared(batch)
+        return torch.stack([sampled(features).float().softmax(dim=1) for _ in range(passes)]).cpu()
 
     device = next((parameter.device for parameter in model.parameters()), CPU)
     with _only_dropout_active(model, active), globally_seeded(seed, device), torch.inference_mode():

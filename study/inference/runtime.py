@@ -48,6 +48,6 @@ def run_session(session: InferenceSession, images: np.ndarray, batch_size: int =
     return np.concatenate([session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])
 
 
-def run_onnx(path: Path, images: np.ndarray, batch_size: int = CACHED_IMAGES, threads: int = 1) -> np.ndarray:
-    """Logits (N, C) float32 of uint8 images (N, 3, H, W) by a model file, computed in batches of ``batch_size``."""
-    return run_session(open_session(path, threads), images, batch_size)
+def run_onnx(path: Path, images: np.ndarray, batch_size: int = CACHED_IMAGES) -> np.ndarray:
+    """Logits (N, C) float32 of uint8 images (N, 3, H, W) by a model file, in batches, on one thread."""
+    return run_session(open_session(path, threads=1), images, batch_size)

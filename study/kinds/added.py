@@ -65,7 +65,7 @@ def accepted(
         known_here = known[split]
         _require_order(split, arrays, known_here, classes)
         logits = _logits(form, np.asarray(arrays[form]), split, (len(known_here.labels), len(classes)))
-        found = predicted(split, known_here.indices, known_here.labels, logits.astype(np.float32))
+        found = predicted(split, known_here.indices, known_here.labels, logits)
         outcome.arrays |= found.arrays
         outcome.metrics |= found.metrics
     return outcome

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -51,12 +50,11 @@ class McDropout(Kind):
         seed = derive(context.seed, f"mc-dropout-{split}")
         passed = len(images) * setting.views
         embedding = offloaded(Method(model, "embedding"), context.machine, setting.precision, passed)
-        autocast = partial(context.machine.autocast, setting.precision)
 
         def sample(view: int) -> np.ndarray:
             parts = images.split(evaluation.BATCH)
             batches = (views(prepare(part, setting.size, model), setting.views)[view] for part in parts)
-            return evaluation.mc_dropout(model, batches, self.passes, seed, embedding, autocast)
+            return evaluation.mc_dropout(model, batches, self.passes, seed, embedding)
 
         return np.mean([sample(view) for view in range(setting.views)], axis=0)
 

@@ -34,8 +34,7 @@ class OutOfDistribution(Kind):
         networks = (context.network(context.run(key)) for key in self.sources)
         logits = np.stack([evaluation.logits(m, found.images, how, context.machine).numpy() for m, how in networks])
         described = {"title": found.title, "images": len(found.images), "fingerprint": found.fingerprint}
-        arrays = {f"{OOD}_logits": logits.astype(np.float32)}
-        return Outcome(described, arrays | of_samples(OOD, probabilities(logits)))
+        return Outcome(described, {f"{OOD}_logits": logits} | of_samples(OOD, probabilities(logits)))
 
     def cost(self, scale: Scale) -> float:
         return sum(scale.forward(key, scale.images[OOD]) for key in self.sources)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from study.metrics.calibration import negative_log_likelihood
+from study.metrics.calibration import negative_log_likelihood, probabilities
 
 VotingRule = Literal["soft-logits", "soft-probabilities", "hard", "weighted", "greedy"]
 FITTED: tuple[VotingRule, ...] = ("weighted", "greedy")  # the rules whose weights come from labels
@@ -32,31 +32,29 @@ def weights(rule: VotingRule, logits: np.ndarray, labels: np.ndarray) -> np.ndar
         above_chance = np.clip(accuracy - 1 / classes, TINY, None)
         return above_chance / above_chance.sum()
     if rule == "greedy":
-        from scipy.special import softmax
-
-        return greedy_weights(softmax(logits.astype(np.float64), axis=2), labels)
+        return greedy_weights(probabilities(logits), labels)
     return np.full(members, 1 / members)
 
 
-def greedy_weights(probabilities: np.ndarray, labels: np.ndarray, rounds: int = GREEDY_ROUNDS) -> np.ndarray:
+def greedy_weights(members: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Greedy ensemble selection with replacement (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432).
 
-    In each round the member (of (M, N, C)) is added that makes the mean most accurate, and of equally
-    accurate means the one with the lowest negative log-likelihood; the best prefix of the sequence is
-    kept. Likelihood alone would prefer members trained without label smoothing, however accurate the
-    others are. Returns how often each was taken, as weights (M,). What agrees to ten digits counts as equal, and
-    of equals the first member and the shortest sequence win.
+    In each round that of the members' probabilities (M, N, C) is added that makes the mean most accurate, and of
+    equally accurate means the one with the lowest negative log-likelihood; the best prefix of the sequence is kept.
+    Likelihood alone would prefer members trained without label smoothing, however accurate the others are. Returns how
+    often each was taken, as weights (M,). What agrees to ten digits counts as equal, and of equals the first member
+    and the shortest sequence win.
     """
     chosen: list[int] = []
     history: list[tuple[float, float]] = []
-    total = np.zeros(probabilities.shape[1:])
-    for count in range(1, rounds + 1):
-        scores = [_score((total + member) / count, labels) for member in probabilities]
+    total = np.zeros(members.shape[1:])
+    for count in range(1, GREEDY_ROUNDS + 1):
+        scores = [_score((total + member) / count, labels) for member in members]
         chosen.append(min(range(len(scores)), key=scores.__getitem__))
         history.append(scores[chosen[-1]])
-        total = total + probabilities[chosen[-1]]
+        total = total + members[chosen[-1]]
     kept = chosen[: history.index(min(history)) + 1]
-    return np.bincount(kept, minlength=len(probabilities)) / len(kept)
+    return np.bincount(kept, minlength=len(members)) / len(kept)
 
 
 def _score(mean: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -141,10 +141,9 @@ def _attention(name: str, channels: int) -> nn.Module:
     if not name:
         return nn.Identity()
     try:
-        module = create_attn(name, channels)
+        return create_attn(name, channels)
     except (AssertionError, KeyError, TypeError) as error:
         raise StudyError(f"unknown attention {name!r}: use a timm attention module such as se, eca or cbam") from error
-    return module if module is not None else nn.Identity()
 
 
 def _auxiliary_classes(architecture: Architecture) -> int:

@@ -1,1 +1,1 @@
-"""The trainer, its loss, its random streams and checkpoints."""
+"""The trainer, its loss, its optimizer and checkpoints."""

@@ -32,7 +32,9 @@ def load(root: Path) -> Dataset:
 
     try:
         parts = [CIFAR10(str(root), train=train, download=False) for train in (True, False)]
-    except Exception as error:
+    except OSError as error:
+        raise StudyError(f"CIFAR-10 in {root} cannot be read: {error.strerror}") from error
+    except RuntimeError as error:
         raise StudyError(
             f"CIFAR-10 in {root} is corrupt: an MD5 sum does not match; remove {root / CIFAR10.base_folder} "
             "and run again to download it afresh"

@@ -27,12 +27,12 @@ def stand_in(root: Path) -> Dataset:
 
 
 def _digits(root: Path, notice: str) -> Dataset:
-    """Scans of 8×8 px enlarged to 32×32 RGB, a stratified sixth for testing."""
+    """Scans of 8×8 px enlarged to 32×32 RGB."""
     import torch
     from sklearn.datasets import load_digits
     from torch.nn.functional import interpolate
 
-    from study.data.datasets import IMAGE_SIZE, Dataset, fingerprint, splits, stratified
+    from study.data.datasets import IMAGE_SIZE, Dataset, fingerprint, splits
     from study.data.descriptions import shipped
 
     digits = load_digits()
@@ -40,8 +40,6 @@ def _digits(root: Path, notice: str) -> Dataset:
     large = interpolate(grey, size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", align_corners=False)
     images = large.mul(255).round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
     labels = digits.target.astype(np.int64)
-    in_test = np.zeros(len(labels), dtype=bool)
-    in_test[stratified(np.arange(len(labels)), labels, len(labels) // 6)] = True
     return Dataset(
         name="digits",
         title="Digits (stand-in)",
@@ -52,5 +50,5 @@ def _digits(root: Path, notice: str) -> Dataset:
         notice=notice,
         folder=str(root.resolve()),
         description=shipped("digits"),
-        **splits(labels, in_test),
+        **splits(labels, np.zeros(len(labels), dtype=bool)),
     )

@@ -28,17 +28,13 @@ def load(path: Path) -> Listing:
     repeated = table["file"][table["file"].duplicated()]
     if len(repeated):
         raise StudyError(f"{where} names a file more than once: {some(list(repeated.unique()))}; keep one line of each")
-    splits = [split_of(text) for text in table["split"]] if "split" in table else [""] * len(table)
-    if wrong := [f"{row + 2} ({table['split'][row]})" for row, split in enumerate(splits) if _missing(table, split)]:
+    splits = [split_of(text) for text in table["split"]] if "split" in table else []
+    if wrong := [f"{row + 2} ({table['split'][row]})" for row, split in enumerate(splits) if not split]:
         raise StudyError(f"{where} has no known split in line {some(wrong)}; use train, val or test")
     if "split" in table and "train" not in splits:
         raise StudyError(f"{where} has no line whose split is train")
-    files = list(zip(splits, table["label"], paths, strict=True))
+    files = list(zip(splits or [""] * len(table), table["label"], paths, strict=True))
     return listing_of(path, folder, files, sorted(set(table["label"])), ())
-
-
-def _missing(table: pd.DataFrame, split: str) -> bool:
-    return "split" in table and not split
 
 
 def _outside(folder: Path, text: str) -> bool:
