@@ -179,15 +179,18 @@ def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int
     order: tuple[Verdict, ...] = ("contradicted", "supported", "equivalent", "inconclusive")
     verdict = next(each for each in order if each in [step.verdict for step in steps.values()])
     rests_on = [f"{name}/level{level}" for level in path for name in ("best-phrase", "best-accuracy")]
-    rests_on += [f"difference/level{level}-over-previous" for level in steps]
+    rests_on += [
+        f"{name}/level{level}-over-previous" for level in steps for name in ("difference", "p", "p-equivalence")
+    ]
     return Finding("conclusion", sentence, verdict, tuple(rests_on))
 
 
 def _apart(step: Judged) -> str:
-    """How the accuracy of a step differs from that of the level before."""
-    found = step.comparison
+    """How the accuracy of a step differs from that of the level before, and the p that its verdict rests on."""
+    found, p = step.comparison, step.p_equivalence if step.equivalent else step.p
     interval = formats.points_interval(found.low, found.high)
-    return f"{formats.points(found.difference)} points, 95 % CI {interval}"
+    tested = f", adjusted {formats.p_phrase(p)}" * step.decidable
+    return f"{formats.points(found.difference)} points, 95 % CI {interval}{tested}"
 
 
 def _asked(results: Results) -> tuple[bool, bool]:

@@ -86,11 +86,15 @@ def test_conclusion_says_how_far_accuracy_moves_and_which_steps_are_shown() -> N
     assert told.sentence == (
         "From level 1 (the first) to level 4 (the last) the test accuracy of the models selected is 88.00, 93.00, "
         "92.80 and 97.60 %; each against the model that the level before selects, the steps to levels 2 and 4 are "
-        "shown to raise accuracy (+5.00 points, 95 % CI +4.00 to +6.00; +1.00 points, 95 % CI +0.75 to +1.25) and the "
-        "step to level 3 is undecided (−0.20 points, 95 % CI −0.50 to +0.10)."
+        "shown to raise accuracy (+5.00 points, 95 % CI +4.00 to +6.00, adjusted p = 0.0010; +1.00 points, 95 % CI "
+        "+0.75 to +1.25, adjusted p = 0.0010) and the step to level 3 is undecided (−0.20 points, 95 % CI −0.50 to "
+        "+0.10, adjusted p = 0.20)."
     )
     few = conclusion_finding(path, steps | {3: step(-0.002, -0.005, 0.001, p=0.2, about="networks")})
-    assert "and the step to level 3 has no verdict with so few seeds (−0.20 points, " in few.sentence
+    assert (
+        "and the step to level 3 has no verdict with so few seeds (−0.20 points, 95 % CI −0.50 to +0.10)."
+        in few.sentence
+    )
     assert told.verdict == "supported" and "difference/level3-over-previous" in told.facts
 
 
