@@ -21,27 +21,31 @@ if TYPE_CHECKING:
 
     from study.models.classifier import Classifier
 
-# ROAD solves a linear system per image and percentile, which takes most of the time.
-ROAD_IMAGES = 10
 ROAD_PERCENTILES = [20, 40, 60, 80]
 ABSENT = -1
 MOST_CLASSES = 40
-SECONDS_PER_NETWORK = 6.0
+BATCH = 20  # images whose activations are kept at a time
+# Nominal: of filling in removed pixels, and forward passes of an image that its map and its scores amount to.
+FILLING_SECONDS, PASSES = 5.0, 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradCam(Kind):
     """Class activation maps of the sources, and their ROAD, for images chosen by the last one's test predictions.
 
-    ROAD compares the sources, so it is of images that all of them classify correctly.
+    ROAD compares the sources, so it is of up to ``road_images`` test images, evenly spaced, that all of them classify
+    correctly.
     Arrays: ``images`` (K, 3, H, W) uint8, ``targets`` and ``predicted`` (K,) classes, by the labels and by the last
-    network, ``maps`` (M, K, H, W) in [0, 1] of the M sources, ``road`` (M, R) the scores of R correct images, and per
+    network, ``maps`` (M, K, H, W) in [0, 1] of the M sources, ``road`` (M, R) the scores of R such images, and per
     class the row of its ``correct`` and its ``wrong`` image (C,), ``ABSENT`` where there is none.
     """
 
     sources: tuple[str, ...] = reads()
+    road_images: int = 100  # of ten, the interval of a mean score is as wide as the scores are large
 
     def carry_out(self, context: Context) -> Outcome:
+        from study.data.datasets import evenly
+
         predictions = context.run(self.sources[-1]).predictions("test")
         correct, wrong = choose(predictions, len(context.dataset.classes))
         taken = np.array([i for pair in zip(correct, wrong, strict=True) for i in pair if i != ABSENT])
@@ -49,14 +53,15 @@ class GradCam(Kind):
         rows = {index: row for row, index in enumerate(taken)} | {ABSENT: ABSENT}
         correct, wrong = (np.array([rows[index] for index in chosen]) for chosen in (correct, wrong))
         runs = [context.run(key) for key in self.sources]
-        agreed = np.all([run.predictions("test").correct[taken] for run in runs], axis=0)
-        shown = np.array([row for row in correct if row != ABSENT and agreed[row]], dtype=int)
-        measured = shown[np.linspace(0, len(shown) - 1, min(len(shown), ROAD_IMAGES)).round().astype(int)]
+        agreed = np.flatnonzero(np.all([run.predictions("test").correct for run in runs], axis=0))
+        asked = agreed[evenly(len(agreed), self.road_images).numpy()]
+        measured, truth = context.dataset.with_numbers(predictions.indices[asked]), predictions.labels[asked]
         maps, scores = [], []
         for run in runs:
             model, setting = context.network(run)
             maps.append(activation_maps(model.cpu(), setting.size, images, targets))
-            scores.append(road(model, setting.size, images[measured], maps[-1][measured], targets[measured]))
+            marked = activation_maps(model, setting.size, measured, truth)
+            scores.append(road(model, setting.size, measured, marked, truth))
         arrays = {
             "images": images.numpy(),
             "targets": targets,
@@ -69,7 +74,8 @@ class GradCam(Kind):
         return Outcome({}, arrays)
 
     def cost(self, scale: Scale) -> float:
-        return SECONDS_PER_NETWORK * len(self.sources)
+        passes = PASSES * self.road_images
+        return sum(FILLING_SECONDS + scale.forward(key, passes, views=1) for key in self.sources)
 
 
 def choose(predictions: Predictions, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +108,12 @@ def activation_maps(model: Classifier, size: int, images: Tensor, targets: np.nd
 
     from study.models.classifier import prepare, resize
 
+    maps = np.empty((len(images), size, size), dtype=np.float32)
     with GradCAM(model=model, target_layers=[model.feature_layer]) as cam:
-        wanted = [ClassifierOutputTarget(int(target)) for target in targets]
-        maps = cam(input_tensor=prepare(images, size, model), targets=wanted)
+        for start in range(0, len(images), BATCH):
+            part = slice(start, start + BATCH)
+            wanted = [ClassifierOutputTarget(int(target)) for target in targets[part]]
+            maps[part] = cam(input_tensor=prepare(images[part], size, model), targets=wanted)
     return resize(from_numpy(maps)[:, None], images.shape[-1])[:, 0].numpy()
 
 

@@ -73,6 +73,16 @@ def test_corrupt_cifar10_is_refused(tmp_path: Path) -> None:
         datasets.load("auto", str(tmp_path))
 
 
+def test_cifar10_that_cannot_be_read_is_not_called_corrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / CIFAR10.base_folder).mkdir()
+    monkeypatch.setattr(CIFAR10, "__init__", refused)
+    with pytest.raises(StudyError, match="cannot be read: Permission denied"):
+        datasets.load("cifar10", str(tmp_path))
+
+
 def _no_network(*_: object, download: bool = False, **__: object) -> None:
     raise ConnectionError("no network")
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from study import records
-from study.data.datasets import Dataset
+from study.data.datasets import Dataset, evenly
 from study.experiment import Architecture
 from study.kinds import GradCam, Training
 from study.kinds.gradcam import ABSENT, activation_maps, choose, road
@@ -21,6 +21,7 @@ from study.records import Outcome, Predictions, Run
 from tests.study.kinds.workshop import Workshop, network
 
 KEY = ("level3/plain", "level3/attended")
+MEASURED = 4
 
 
 def test_chosen_images_are_a_typical_hit_and_the_surest_error_of_each_class() -> None:
@@ -52,7 +53,7 @@ def looked(
     workshop = Workshop(tmp_path_factory.mktemp("study"), digits, cpu)
     attended = replace(network("attended"), architecture=Architecture("compact_cnn_small", attention="se"))
     runs = [workshop.untrained(each, with_fitted_head(each, digits)) for each in (network("plain"), attended)]
-    experiment = GradCam(level=3, name="grad-cam", sources=KEY)
+    experiment = GradCam(level=3, name="grad-cam", sources=KEY, road_images=MEASURED)
     return workshop, runs, experiment.carry_out(workshop.context(experiment))
 
 
@@ -74,9 +75,9 @@ def test_images_are_those_that_the_last_source_was_asked_about(looked: tuple[Wor
     assert len(shown) - 1 == len(found["images"]) >= 10
 
 
-def all_right(runs: list[Run], place: int) -> bool:
-    """Whether all networks classify a test image correctly."""
-    return all(run.predictions("test").correct[place] for run in runs)
+def all_right(runs: list[Run]) -> np.ndarray:
+    """Places of the test images that all networks classify correctly."""
+    return np.flatnonzero(np.all([run.predictions("test").correct for run in runs], axis=0))
 
 
 def test_every_source_has_a_map_of_every_image_in_zero_to_one_and_a_score(
@@ -87,7 +88,7 @@ def test_every_source_has_a_map_of_every_image_in_zero_to_one_and_a_score(
     assert maps.shape == (2, len(outcome.arrays["images"]), 32, 32)
     assert maps.min() >= 0 and maps.max() <= 1 and not np.array_equal(maps[0], maps[1])
     scores = outcome.arrays["road"]
-    assert len(scores) == 2 and scores.shape[1] <= int((outcome.arrays["correct"] != ABSENT).sum())
+    assert len(scores) == 2 and scores.shape[1] == MEASURED
     assert np.abs(scores).max() <= 1 and not np.array_equal(*scores)
 
 
@@ -96,14 +97,14 @@ def test_maps_and_scores_are_those_of_each_network_for_the_true_class(
 ) -> None:
     workshop, runs, outcome = looked
     found, context = outcome.arrays, workshop.context(runs[0].experiment)
-    chosen, _ = choose(runs[-1].predictions("test"), 10)
-    right = [
-        row for row, place in zip(found["correct"], chosen, strict=True) if place != ABSENT and all_right(runs, place)
-    ]
+    predictions = runs[-1].predictions("test")
+    asked = all_right(runs)[evenly(len(all_right(runs)), MEASURED).numpy()]
+    images, truth = workshop.dataset.with_numbers(predictions.indices[asked]), predictions.labels[asked]
     for run, maps, scores in zip(runs, found["maps"], found["road"], strict=True):
-        (model, _), images = context.network(run), torch.from_numpy(found["images"])
-        np.testing.assert_allclose(activation_maps(model, 32, images, found["targets"]), maps, atol=1e-5)
-        expected = road(model, 32, images[right], maps[right], found["targets"][right])
+        model, _ = context.network(run)
+        shown = torch.from_numpy(found["images"])
+        np.testing.assert_allclose(activation_maps(model, 32, shown, found["targets"]), maps, atol=1e-5)
+        expected = road(model, 32, images, activation_maps(model, 32, images, truth), truth)
         np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
@@ -111,10 +112,15 @@ def test_networks_are_compared_on_images_that_all_of_them_classify_correctly(
     looked: tuple[Workshop, list[Run], Outcome],
 ) -> None:
     _, runs, outcome = looked
-    chosen, _ = choose(runs[-1].predictions("test"), 10)
-    right = [all_right(runs, place) for place in chosen if place != ABSENT]
-    assert 0 < sum(right) < len(right), "the networks differ"
-    assert outcome.arrays["road"].shape == (2, sum(right))
+    agreed, alone = len(all_right(runs)), [len(all_right([run])) for run in runs]
+    assert MEASURED < agreed < min(alone), "the networks differ"
+    assert outcome.arrays["road"].shape == (2, MEASURED)
+
+
+def test_images_that_no_two_networks_agree_on_have_no_scores(digits: Dataset) -> None:
+    model, none = build(Architecture("compact_cnn_small"), 10, seed=0).eval(), digits.images[:0]
+    maps = activation_maps(model, 32, none, np.empty(0, dtype=int))
+    assert maps.shape == (0, 32, 32) and road(model, 32, none, maps, np.empty(0, dtype=int)).shape == (0,)
 
 
 def test_a_map_is_of_the_class_that_it_is_asked_for(digits: Dataset) -> None:
