@@ -52,7 +52,7 @@ def _by_milestone(results: Results, open_ones: Sequence[Judged], seeds: int) -> 
 
 def _needed(judged: Judged) -> int | None:
     """The seeds that would likely show the difference seen, or that it does not matter."""
-    seen = judged.resolution
+    seen = judged.power
     numbers = [number for number in (seen.seeds, seen.equivalent) if number] if seen else []
     return min(numbers, default=None)
 

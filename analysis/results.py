@@ -14,11 +14,11 @@ from analysis.statistics.comparison import (
     MARGIN,
     Accuracy,
     Comparison,
-    Resolution,
+    PowerAnalysis,
     adjusted,
     compare,
     difference_squares,
-    resolution,
+    power_analysis,
     summarise,
 )
 from analysis.statistics.crossed import ALPHA, Chance, MeanSquares, degrees_together, pooled
@@ -52,7 +52,7 @@ class Judged:
     """A comparison of an experiment with its control, among a ``family`` of so many.
 
     ``p`` and ``p_equivalence`` are adjusted over the family (``analysis.statistics.comparison.adjusted``).
-    ``retrained`` and ``expects`` are the pair's; ``resolution`` says what could have been seen.
+    ``retrained`` and ``expects`` are the pair's; ``power`` says what could have been seen.
     """
 
     key: str
@@ -63,7 +63,7 @@ class Judged:
     retrained: bool
     expects: Expectation = "gain"
     family: int = 1
-    resolution: Resolution | None = None
+    power: PowerAnalysis | None = None
 
     @property
     def decidable(self) -> bool:
@@ -207,8 +207,8 @@ def _judged(pairs: Sequence[Pair], chance: Chance | None) -> dict[str, Judged]:
     trained: dict[tuple[str, ...], int] = {(pair.key, pair.control): 1 for pair in pairs if pair.retrained}
     per_seed = degrees_together(trained) if trained else 1.0
     alpha = ALPHA / max(1, len(pairs))
-    seen = [resolution(p.treated, p.untreated, p.retrained, chance, per_seed, alpha, p.margin) for p in pairs]
-    return {j.key: dataclasses.replace(j, resolution=r) for j, r in zip(judge(pairs, chance), seen, strict=True)}
+    seen = [power_analysis(p.treated, p.untreated, p.retrained, chance, per_seed, alpha, p.margin) for p in pairs]
+    return {j.key: dataclasses.replace(j, power=r) for j, r in zip(judge(pairs, chance), seen, strict=True)}
 
 
 def _steps(view: StudyView, best: Mapping[int, str]) -> list[Pair]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from analysis.results import Judged, Pair, chance_in_training, judge
 from analysis.statistics import influence
-from analysis.statistics.comparison import MARGIN, accuracy_of, compare, resolution
+from analysis.statistics.comparison import MARGIN, accuracy_of, compare, power_analysis
 from analysis.statistics.crossed import ALPHA, MIN_SEEDS, estimate_of
 from analysis.statistics.trust import ece_interval
 from study.design import levels, presets
@@ -152,7 +152,7 @@ def power(world: World, number: int, rng: np.random.Generator) -> dict[str, floa
     for study in studies(world, max(1, number // 4), rng):
         pair = next(pair for pair in study.pairs if pair.key == WATCHED)
         chance = chance_in_training(study.pairs)
-        seen.append(resolution(pair.treated, pair.untreated, True, chance, 1.0, ALPHA / len(plan())).detectable)
+        seen.append(power_analysis(pair.treated, pair.untreated, True, chance, 1.0, ALPHA / len(plan())).detectable)
     effect = float(np.mean(seen))
     gaining = replace(world, gains={WATCHED: effect})
     found = [{each.key: each.change for each in judged(study)}[WATCHED] for study in studies(gaining, number, rng)]

@@ -70,7 +70,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Resolution:
+class PowerAnalysis:
     """What a comparison could have seen: the true difference that it finds with power 0.8, as a fraction.
 
     Where networks were retrained fewer than ``MIN_SEEDS`` times, the one that so many would find. ``matters`` seeds
@@ -211,7 +211,7 @@ def compare(
     )
 
 
-def resolution(
+def power_analysis(
     treated: np.ndarray,
     control: np.ndarray,
     retrained: bool,
@@ -219,7 +219,7 @@ def resolution(
     per_seed: float,
     alpha: float,
     margin: float = MARGIN,
-) -> Resolution:
+) -> PowerAnalysis:
     """What the comparison of two experiments could have seen at ``alpha``; arguments as of ``compare``.
 
     For one of m comparisons adjusted together ``alpha`` is 0.05 / m. ``per_seed`` is how many degrees of freedom a
@@ -234,10 +234,10 @@ def resolution(
         seen = found.detectable(alpha)
         equivalent = seeds_for_equivalence(squares, chance, margin, alpha)
         matters, needed = (seeds_needed(squares, chance, size, alpha) for size in (margin, abs(squares.mean)))
-        return Resolution(min(1.0, seen), matters, needed, equivalent)
+        return PowerAnalysis(min(1.0, seen), matters, needed, equivalent)
     if seeds == 1:
-        return Resolution(detectable_effect(float((treated != control).mean()), images, alpha))
-    return Resolution(min(1.0, over_networks(squares).detectable(alpha)))
+        return PowerAnalysis(detectable_effect(float((treated != control).mean()), images, alpha))
+    return PowerAnalysis(min(1.0, over_networks(squares).detectable(alpha)))
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[tuple[float, float]]:

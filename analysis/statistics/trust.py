@@ -172,8 +172,8 @@ class Trust:
         inside = dict(zip(self.seeds, self.uncertainties[name].scores, strict=True))
         shared = sorted(set(inside).intersection(*self.ood.scores.values()))
         outside = self.ood.scores[name]
-        strange = np.repeat([False, True], [len(self.before.labels), self.ood.images])
-        found = [influence.of_auroc(np.concatenate([inside[s], outside[s]]), strange) for s in shared]
+        is_ood = np.repeat([False, True], [len(self.before.labels), self.ood.images])
+        found = [influence.of_auroc(np.concatenate([inside[s], outside[s]]), is_ood) for s in shared]
         return np.stack(found) if found else None
 
     @property

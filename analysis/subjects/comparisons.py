@@ -17,7 +17,7 @@ from analysis.evidence import (
     findings,
 )
 from analysis.results import Judged, Results
-from analysis.statistics.comparison import adjusted, compare, resolution, summarise
+from analysis.statistics.comparison import adjusted, compare, power_analysis, summarise
 from analysis.statistics.crossed import MIN_SEEDS, POWER
 from study.records import Predictions
 
@@ -77,9 +77,9 @@ def _judged_facts(results: Results, name: str, judged: Judged) -> Iterator[Fact]
     yield tested.fact(f"p/{name}", judged.p, "p", formats.p_value(judged.p))
     yield tested.fact(f"p-equivalence/{name}", judged.p_equivalence, "p", formats.p_value(judged.p_equivalence))
     yield made.fact(f"margin/{name}", c.margin, "points", f"{formats.percent(c.margin)} points")
-    if judged.resolution:
-        seen = f"{formats.percent(judged.resolution.detectable)} points"
-        yield Origin(resolution, runs).fact(f"detectable/{name}", judged.resolution.detectable, "points", seen)
+    if judged.power:
+        seen = f"{formats.percent(judged.power.detectable)} points"
+        yield Origin(power_analysis, runs).fact(f"detectable/{name}", judged.power.detectable, "points", seen)
 
 
 @findings
@@ -98,7 +98,7 @@ def _about(results: Results, judged: Judged) -> Finding:
 def comparison_finding(name: str, judged: Judged, treated: str, control: str, runs: tuple[str, ...] = ()) -> Finding:
     """Sentence about one comparison of these runs."""
     kinds = ["difference", "difference-interval", "p", "margin", "p-equivalence", "detectable"]
-    rests_on = tuple(f"{kind}/{judged.key}" for kind in kinds if kind != "detectable" or judged.resolution)
+    rests_on = tuple(f"{kind}/{judged.key}" for kind in kinds if kind != "detectable" or judged.power)
     sentence = f"{formats.sentence_case(words(judged, treated, control))}."
     return Finding(name, sentence, judged.verdict, rests_on, claim_of(judged, runs))
 
@@ -135,9 +135,9 @@ def effect(judged: Judged, over: str) -> str:
 def no_difference(judged: Judged) -> str:
     """The words for a comparison that cannot tell its two sides apart, with what it could have seen."""
     seen = ""
-    if judged.resolution:
+    if judged.power:
         seen = (
-            f"; differences below {formats.percent(judged.resolution.detectable)} points had less than "
+            f"; differences below {formats.percent(judged.power.detectable)} points had less than "
             f"{100 * POWER:.0f} % power"
         )
     return f"the comparison is undecided ({_measured(judged)}, {_tested(judged)}){seen}"

@@ -91,7 +91,7 @@ def _row(results: Results, judged: Judged, strip: Strip) -> tuple[str | Strip, .
         strip,
         formats.p_value(judged.p),
         formats.MISSING if judged.verdict == "inconclusive" else judged.verdict,
-        formats.percent(judged.resolution.detectable) if judged.resolution else formats.MISSING,
+        formats.percent(judged.power.detectable) if judged.power else formats.MISSING,
         str(c.seeds),
         _training(results, judged.key),
     )
@@ -141,7 +141,7 @@ def open_facts(results: Results) -> Iterator[Fact]:
 
 
 def _seeds_wanted(judged: Judged) -> int | None:
-    return judged.resolution.matters if judged.resolution else None
+    return judged.power.matters if judged.power else None
 
 
 def few_finding(name: str, undecided: int, compared: int) -> Finding:

@@ -41,7 +41,7 @@ class Task:
 
 
 ERRORS = Task("uncertainty/equal", "ranks its errors", "rank", "them", "on the same predictions, ")
-STRANGE = Task("uncertainty/ood", "tells them from test images", "tell", "them apart")
+OOD = Task("uncertainty/ood", "tells them from test images", "tell", "them apart")
 
 
 def detection(trust: Trust, name: str) -> np.ndarray:
@@ -57,16 +57,16 @@ def detections(trust: Trust) -> dict[str, np.ndarray]:
     return {name: detection(trust, name) for name in trust.uncertainties} if enough else {}
 
 
-def strangeness(trust: Trust) -> dict[str, np.ndarray]:
+def ood_detections(trust: Trust) -> dict[str, np.ndarray]:
     """Contributions (S, N + K) to the AUROC with which each score tells OOD from test images, where it was recorded."""
     found = {name: trust.to_ood(name) for name in trust.uncertainties}
     return {name: each for name, each in found.items() if each is not None}
 
 
-def _judged_strangeness(trust: Trust) -> dict[str, np.ndarray]:
-    """``strangeness``; none where there are too few images of either sort for a test."""
+def _judged_ood(trust: Trust) -> dict[str, np.ndarray]:
+    """``ood_detections``; none where there are too few images of either sort for a test."""
     fewest = min(len(trust.before.labels), trust.ood.images if trust.ood else 0)
-    return strangeness(trust) if fewest >= FEWEST else {}
+    return ood_detections(trust) if fewest >= FEWEST else {}
 
 
 @facts
@@ -76,8 +76,8 @@ def ranking_facts(results: Results) -> Iterator[Fact]:
         runs = trust.runs()
         for name in trust.uncertainties:
             yield Origin(detection, runs).number(f"{ERRORS.name}/auroc-{name}", detection(trust, name).mean())
-        for name, contributions in strangeness(trust).items():
-            yield Origin(Trust.to_ood, runs).number(f"{STRANGE.name}/auroc-{name}", contributions.mean())
+        for name, contributions in ood_detections(trust).items():
+            yield Origin(Trust.to_ood, runs).number(f"{OOD.name}/auroc-{name}", contributions.mean())
 
 
 @facts
@@ -85,7 +85,7 @@ def standing_facts(results: Results) -> Iterator[Fact]:
     """Which scores do better or worse than the network's own entropy by as much as matters, and better than chance."""
     if (trust := results.trust) is not None:
         yield Origin(standing_facts).text("protocol/auroc-margin", formats.setting(MATTERS))
-        for task, contributions in ((ERRORS, detections(trust)), (STRANGE, _judged_strangeness(trust))):
+        for task, contributions in ((ERRORS, detections(trust)), (OOD, _judged_ood(trust))):
             gains = _gains(trust, contributions)
             at_chance = [_called(trust, name) for name, each in contributions.items() if each.mean() <= 0.5]
             for how, sign in (("better", 1), ("worse", -1)):
@@ -102,7 +102,7 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
     if trust is None:
         return
     yield from _ranked(trust, ERRORS, detections(trust))
-    yield from _ranked(trust, STRANGE, _judged_strangeness(trust))
+    yield from _ranked(trust, OOD, _judged_ood(trust))
     yield selective_finding(trust.uncertainties[trust.chosen])
 
 
@@ -216,9 +216,9 @@ def trust(results: Results) -> Table | None:
     if trust is None:
         return None
     measured = trust.ood if trust.ood and trust.ood.scores else None
-    strange, ranked = strangeness(trust), detections(trust)
+    outside, ranked = ood_detections(trust), detections(trust)
     rows = [
-        (*_cells(each, ranked.get(each.name)), *([_auroc(strange.get(each.name))] if measured else []))
+        (*_cells(each, ranked.get(each.name)), *([_auroc(outside.get(each.name))] if measured else []))
         for each in trust.uncertainties.values()
     ]
     caption = join(
@@ -232,8 +232,8 @@ def trust(results: Results) -> Table | None:
     )
     head: tuple[str, ...] = ("Uncertainty", "ECE, %", "NLL, nats", "Brier", "AUROC, same errors", "AURC, %")
     head += ("OOD",) if measured else ()
-    strangers = tuple(each.key for each in results.view.of_kind(OutOfDistribution)) if measured else ()
-    reads = (*trust.sources, *strangers)
+    scorers = tuple(each.key for each in results.view.of_kind(OutOfDistribution)) if measured else ()
+    reads = (*trust.sources, *scorers)
     return Table("trust", caption, head, tuple(rows), "l" + "r" * (len(head) - 1), dense=True, reads=reads)
 
 

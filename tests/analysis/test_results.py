@@ -101,8 +101,8 @@ def test_comparison_of_networks_does_not_change_when_other_runs_come_in(tmp_path
     assert fewer.comparison == more.comparison
     fewer, more = (results.judged["level5/int8-static"] for results in (part, whole))
     assert fewer.comparison == more.comparison and fewer.family < more.family
-    assert fewer.resolution is not None and more.resolution is not None
-    assert fewer.resolution.detectable < more.resolution.detectable, "a larger family asks for stronger evidence"
+    assert fewer.power is not None and more.power is not None
+    assert fewer.power.detectable < more.power.detectable, "a larger family asks for stronger evidence"
 
 
 def test_study_without_runs_has_empty_results(empty: Results) -> None:
@@ -112,7 +112,7 @@ def test_study_without_runs_has_empty_results(empty: Results) -> None:
 
 def test_quantising_needs_no_seeds(results: Results) -> None:
     judged = results.judged["level5/int8-static"]
-    assert judged.resolution is not None and judged.resolution.seeds is None
+    assert judged.power is not None and judged.power.seeds is None
 
 
 def judged(difference: float, half: float, expects: Expectation, p: float = 0.5, within: float = 0.5) -> Judged:

@@ -12,7 +12,7 @@ from analysis.statistics.comparison import (
     difference_squares,
     holm,
     mcnemar,
-    resolution,
+    power_analysis,
 )
 from analysis.statistics.crossed import Chance, assumed, over_networks, over_recipes, seeds_needed
 from analysis.subjects.effects import _seeds_wanted
@@ -90,7 +90,7 @@ def test_detectable_effect_inverts_the_sample_size_formula() -> None:
     assert pairs == pytest.approx(1000, rel=1e-5)
 
 
-def test_full_agreement_is_not_perfect_resolution() -> None:
+def test_full_agreement_is_not_perfect_power() -> None:
     effect = detectable_effect(0.0, 1000)
     changed = generator().binomial(1000, effect, size=4000)
     assert (exact_p(changed, np.zeros_like(changed)) < 0.05).mean() == pytest.approx(0.8, abs=0.05)
@@ -146,7 +146,7 @@ def test_swapping_the_arms_turns_the_sign() -> None:
 
 def test_what_was_trained_once_tells_what_three_trainings_would_detect() -> None:
     treated, control = (side[None] for side in outcomes(240, 210, both=9550))
-    seen = resolution(treated, control, True, None, per_seed=9.0, alpha=0.05 / 17)
+    seen = power_analysis(treated, control, True, None, per_seed=9.0, alpha=0.05 / 17)
     error = np.sqrt((0.045 / 10_000 + 2 * 0.0015**2) / 3)
     nominal = (stats.t.ppf(1 - 0.025 / 17, 18) + stats.norm.ppf(0.8)) * error
     assert seen.detectable == pytest.approx(nominal, rel=0.02)
@@ -155,19 +155,19 @@ def test_what_was_trained_once_tells_what_three_trainings_would_detect() -> None
 
 def test_seeds_are_counted_apart_for_what_matters_and_for_what_was_seen() -> None:
     treated, control = (side[None] for side in outcomes(250, 200, both=9550))
-    seen = resolution(treated, control, True, None, per_seed=9.0, alpha=0.01)
+    seen = power_analysis(treated, control, True, None, per_seed=9.0, alpha=0.01)
     squares = difference_squares(treated, control)
     matters, needed = (seeds_needed(squares, assumed(squares, 9), size, 0.01) for size in (0.003, abs(squares.mean)))
     assert (seen.matters, seen.seeds, seen.equivalent) == (matters, needed, None) and matters != needed
-    assert resolution(control, treated, True, None, per_seed=9.0, alpha=0.01) == seen
-    assert resolution(treated, control, True, None, 9.0, 0.01, margin=squares.mean).matters == needed
-    judged = Judged("treated", "control", compare(treated, control), 0.5, 0.5, True, resolution=seen)
+    assert power_analysis(control, treated, True, None, per_seed=9.0, alpha=0.01) == seen
+    assert power_analysis(treated, control, True, None, 9.0, 0.01, margin=squares.mean).matters == needed
+    judged = Judged("treated", "control", compare(treated, control), 0.5, 0.5, True, power=seen)
     assert _seeds_wanted(judged) == matters
 
 
 def test_seeds_for_equivalence_give_two_one_sided_tests_their_power() -> None:
     treated, control = (side[None] for side in outcomes(101, 99, both=9800))
-    seen = resolution(treated, control, True, None, per_seed=9.0, alpha=0.01, margin=0.0035)
+    seen = power_analysis(treated, control, True, None, per_seed=9.0, alpha=0.01, margin=0.0035)
     seeds = np.arange(3, 1000)
     error, critical = np.sqrt((0.02 / 10_000 + 2 * 0.0015**2) / seeds), stats.t.ppf(1 - 0.01, 9 * (seeds - 1))
     found = [stats.nct.sf(critical, 9 * (seeds - 1), (0.0035 + sign * 0.0002) / error) for sign in (-1, 1)]
@@ -176,9 +176,9 @@ def test_seeds_for_equivalence_give_two_one_sided_tests_their_power() -> None:
 
 def test_what_trains_nothing_asks_for_no_seeds() -> None:
     treated, control = (side[None] for side in outcomes(12, 3, both=985))
-    one = resolution(treated, control, False, None, 1.0, 0.05)
+    one = power_analysis(treated, control, False, None, 1.0, 0.05)
     assert (one.detectable, one.seeds) == (detectable_effect(0.015, 1000), None)
-    three = resolution(*two_sides(3), False, None, 1.0, 0.05)
+    three = power_analysis(*two_sides(3), False, None, 1.0, 0.05)
     expected = over_networks(difference_squares(*two_sides(3))).standard_error * (1.959964 + 0.841621)
     assert three.detectable == pytest.approx(expected)
 

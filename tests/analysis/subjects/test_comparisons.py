@@ -9,7 +9,7 @@ import pytest
 
 from analysis import formats
 from analysis.results import Judged, Results, results_of
-from analysis.statistics.comparison import Comparison, Resolution
+from analysis.statistics.comparison import Comparison, PowerAnalysis
 from analysis.statistics.crossed import About
 from analysis.subjects.comparisons import (
     accuracy_facts,
@@ -34,7 +34,7 @@ def judged(
     about: About = "recipes" if retrained and seeds >= 3 else "networks"
     low, high = difference - 0.0063, difference + 0.0063
     comparison = Comparison(about, "a test", difference, low, high, p, within, 0.003, seeds, 1000)
-    return Judged("level2/a", "level2/b", comparison, p, within, retrained, expects, 17, Resolution(0.009, 5))
+    return Judged("level2/a", "level2/b", comparison, p, within, retrained, expects, 17, PowerAnalysis(0.009, 5))
 
 
 def sentence(each: Judged) -> str:

@@ -40,7 +40,7 @@ from analysis.subjects.trust import (
 from analysis.subjects.uncertainty import (
     ERRORS,
     MATTERS,
-    STRANGE,
+    OOD,
     chance_finding,
     detection,
     detections,
@@ -131,7 +131,7 @@ def test_uncertainty_is_judged_against_the_models_own_entropy(
     assert formats.points(-value - 1.959964 * error) in finding.sentence
 
 
-def test_scores_are_compared_at_finding_errors_and_at_telling_strange_images(results: Results) -> None:
+def test_scores_are_compared_at_finding_errors_and_at_telling_ood_images(results: Results) -> None:
     told, trust = {each.name: each for each in uncertainty_findings(results)}, results.trust
     assert trust is not None and trust.ood is not None
     (seed,), inside = trust.seeds, trust.uncertainties["entropy"].scores[0]
@@ -249,9 +249,9 @@ def test_few_sure_errors_are_judged_by_the_interval_of_a_proportion(seeds: int) 
 
 def test_scores_worse_than_chance_are_told_apart_from_those_not_shown_to_be_better() -> None:
     poor = {"entropy": Estimate(0.3, 0.01, math.inf), "information": Estimate(0.51, 0.1, math.inf)}
-    found = chance_finding(STRANGE, poor, ())
+    found = chance_finding(OOD, poor, ())
     assert found.verdict == "contradicted"
-    assert chance_finding(STRANGE, {"information": poor["information"]}, ()).verdict == "inconclusive"
+    assert chance_finding(OOD, {"information": poor["information"]}, ()).verdict == "inconclusive"
     told = found.sentence
     assert told.startswith("Worse than chance: entropy, 0.300 (95 % CI 0.280 to 0.320). Not shown to ")
     assert "information, 0.510" in told.partition("Not shown")[2]
@@ -280,7 +280,7 @@ def test_summaries_name_the_scores_that_differ_by_what_matters(results: Results,
 def test_a_score_below_chance_is_called_better_than_none(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     poor = {"entropy": rng.normal(0.1, 0.1, (1, 500)), "ensemble-entropy": rng.normal(0.3, 0.1, (1, 500))}
-    monkeypatch.setattr(uncertainty, "strangeness", lambda trust: poor)
+    monkeypatch.setattr(uncertainty, "ood_detections", lambda trust: poor)
     assert not [fact for fact in standing_facts(results) if fact.name == "uncertainty/ood/better"]
     poor["ensemble-entropy"] += 0.3
     assert [fact for fact in standing_facts(results) if fact.name == "uncertainty/ood/better"]
