@@ -19,7 +19,7 @@ from analysis.statistics.comparison import accuracy_of
 from analysis.statistics.deployment import deployment_frame, pareto_front
 from study.kinds import Latency, Quantization, TeacherAnswers
 
-SAME_SPEED = 0.05
+SAME_SPEED, SAME = 0.05, "5 %"  # ratio of latencies up to which two models are equally fast
 LATENCY, SIZE = "Median latency at batch 1, ms", "File size, MB"
 
 
@@ -118,7 +118,7 @@ def latency_finding(speeds: Sequence[Speed]) -> Finding:
     for speed, ratio in zip(speeds, ratios, strict=True):
         words = f"{formats.decimal(max(ratio, 1 / ratio))} times as {'fast' if ratio > 1 else 'slow'}"
         if abs(ratio - 1) <= SAME_SPEED:
-            words = f"equally fast to within {formats.decimal(100 * SAME_SPEED, 0)} %"
+            words = f"equally fast to within {SAME}"
         smaller = formats.decimal(speed.smaller, 1)
         file = "file as large" if smaller == "1.0" else f"file {smaller} times smaller"
         medians = f"median {formats.decimal(speed.int8)} ms against {formats.decimal(speed.full)} ms"
@@ -172,11 +172,12 @@ def pareto(results: Results) -> Figure | None:
     frame = results.deployment
     if frame.empty:
         return None
-    front = frame[pareto_front(frame, "p50_ms")]
-    names = sorted(map(results.view.phrase, front["model"]))
+    beaten = frame[~pareto_front(frame, "p50_ms")]
+    names = [results.view.phrase(key) for key in sorted(beaten["model"])]
     models = formats.plural(len(frame), "timed model")
     caption = join(
-        f"None of {models} is both faster and more accurate than {formats.listing(names, 'or')}.",
+        f"Of {models} {formats.listing(names) or 'none'} {'are' if len(names) > 1 else 'is'} neither faster nor more "
+        "accurate than another one.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
         "Pareto front; circles: float32, squares: static int8, diamonds: dynamic int8.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",

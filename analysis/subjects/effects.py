@@ -14,7 +14,7 @@ from analysis.subjects.transfer import train_seconds
 from study.experiment import Expectation
 from study.kinds import Vote
 
-RECIPES = (1, 2, 3)  # levels that train networks one by one
+RECIPES, DEPLOYMENT = (1, 2, 3), (5,)  # levels that train networks one by one, and make one that can be shipped
 MARGIN = 0.03  # of the strip's width, left free at both ends
 EXPECTED: dict[Expectation, str] = {"gain": "↑", "loss": "↓", "no difference": "="}
 MANY = 3  # comparisons that a sentence names one by one
@@ -105,12 +105,12 @@ def _training(results: Results, key: str) -> str:
 
 
 @findings
-def summaries_of_recipes(results: Results) -> Iterator[Finding]:
-    """What the steps in training and architecture show together."""
-    judged = [each for level in RECIPES for each in results.judged_at(level)]
-    if judged:
-        phrases = [results.view.phrase(each.key) for each in judged]
-        yield summary_finding("summary/recipe", judged, phrases)
+def summaries(results: Results) -> Iterator[Finding]:
+    """What the steps in training and architecture show together, and what those of deployment do."""
+    for name, levels in {"summary/recipe": RECIPES, "summary/deployment": DEPLOYMENT}.items():
+        judged = [each for level in levels for each in results.judged_at(level)]
+        if judged:
+            yield summary_finding(name, judged, [results.view.phrase(each.key) for each in judged])
 
 
 @findings

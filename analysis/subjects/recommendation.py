@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics.contrasts import Contrast, accuracy_contrasts
 from analysis.statistics.deployment import pareto_front
+from analysis.subjects.deployment import SAME, SAME_SPEED
 from analysis.subjects.ensemble import voters
 from study.kinds import Quantization, Training
 
@@ -23,7 +24,8 @@ FASTEST, NEXT, ENSEMBLE = "fastest", "next", "ensemble"
 class Choice:
     """A model for a budget; ``gain`` is over the choice before it, None for the fastest alone.
 
-    ``cost`` says in words what a prediction takes, ``before`` is that choice's key.
+    ``cost`` says in words what a prediction takes, ``before`` is that choice's key, and ``peers`` are timed models that
+    are as fast.
     """
 
     budget: str
@@ -31,15 +33,22 @@ class Choice:
     cost: str
     gain: Contrast | None = None
     before: str = ""
+    peers: tuple[str, ...] = ()
 
 
 def choices(results: Results) -> list[Choice]:
-    """The fastest timed model, each slower one on the front of accuracy and latency, and the ensemble."""
+    """The fastest timed model, each slower one on the front of accuracy and latency, and the ensemble.
+
+    Of models that are equally fast the one with the best validation accuracy counts as the fastest.
+    """
     frame = results.deployment
     if frame.empty:
         return []
-    front = frame[pareto_front(frame, "p50_ms")].sort_values("p50_ms").drop_duplicates("p50_ms")
-    timed = [(FASTEST if n == 0 else NEXT, str(row.model), _cost(row)) for n, row in enumerate(front.itertuples())]
+    equal = frame["p50_ms"] <= (1 + SAME_SPEED) * frame["p50_ms"].min()
+    fastest = sorted(frame[equal].itertuples(), key=lambda row: (-_validated(results, row.model), row.p50_ms))
+    front = frame[pareto_front(frame, "p50_ms") & ~equal].sort_values("p50_ms").drop_duplicates("p50_ms")
+    timed = [(FASTEST, str(fastest[0].model), _cost(fastest[0]))]
+    timed += [(NEXT, str(row.model), _cost(row)) for row in front.itertuples()]
     if results.ensemble:
         timed.append((ENSEMBLE, results.ensemble.best_vote, f"{voters(results.ensemble)} for every prediction"))
     kept, found = timed[:1], dict[str, np.ndarray]()
@@ -49,7 +58,12 @@ def choices(results: Results) -> list[Choice]:
             found[each[1]] = differences
             kept.append(each)
     gains, before = accuracy_contrasts(found), ["", *(key for _, key, _ in kept)]
-    return [Choice(*each, gains.get(each[1]), before[n]) for n, each in enumerate(kept)]
+    first, *others = [Choice(*each, gains.get(each[1]), before[n]) for n, each in enumerate(kept)]
+    return [replace(first, peers=tuple(str(row.model) for row in fastest[1:])), *others]
+
+
+def _validated(results: Results, key: str) -> float:
+    return results.view.metric(key, "validation_accuracy")
 
 
 def _cost(row: object) -> str:
@@ -63,6 +77,8 @@ def recommendation_facts(results: Results) -> Iterator[Fact]:
         made = Origin(choices, results.view.names(choice.key))
         if choice.budget == FASTEST or (choice.budget == ENSEMBLE and choice.gain and choice.gain.sign > 0):
             yield made.text(f"recommendation/{choice.budget}", results.view.phrase(choice.key))
+        if choice.peers:
+            yield made.count("recommendation/fast", 1 + len(choice.peers))
 
 
 @findings
@@ -100,10 +116,14 @@ def _reason(results: Results, choice: Choice) -> str:
     name = results.view.phrase(choice.key)
     reached = f"{formats.percent(results.accuracies[choice.key].mean)} %"
     if choice.gain is None:  # the fastest
-        return (
-            f"Of the models timed, {name} answers soonest ({reached}, {choice.cost}); we recommend it where latency "
-            "counts most."
-        )
+        told = f"Of the models timed, {name} answers soonest ({reached}, {choice.cost}); we recommend it"
+        if choice.peers:
+            all_fast = formats.listing([results.view.phrase(key) for key in (choice.key, *choice.peers)])
+            told = (
+                f"Of the models timed, {all_fast} answer soonest, equally fast to within {SAME}; we recommend the "
+                f"first, which validation prefers ({reached}, {choice.cost}),"
+            )
+        return f"{told} where latency counts most."
     if choice.budget == ENSEMBLE:
         name = f"the ensemble ({results.view.title(choice.key).lower()}), whose latency was not measured,"
     than = f"than {results.view.phrase(choice.before)} ({reached}; {evidence(choice.gain)})."

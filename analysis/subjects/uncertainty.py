@@ -191,7 +191,7 @@ def chance_finding(task: Task, poor: Mapping[str, Estimate], rests_on: tuple[str
 
 def selective_finding(chosen: Uncertainty) -> Finding:
     """What declining the least certain tenth does to the error rate of the rest: numbers, no test."""
-    everything, kept = (_risk(chosen, coverage) for coverage in (1.0, SELECTIVE_COVERAGE))
+    everything, kept = f"{formats.percent(chosen.risk_at(1))} %", _risk(chosen)
     change = chosen.risk_at(SELECTIVE_COVERAGE) - chosen.risk_at(1)
     moves = f"takes the error rate of the answers from {everything} to {kept}"
     sentence = (
@@ -202,9 +202,9 @@ def selective_finding(chosen: Uncertainty) -> Finding:
     return Finding("selective/risk", sentence, "inconclusive", ("selective/risk", "selective/risk-of-all"))
 
 
-def _risk(uncertainty: Uncertainty, coverage: float) -> str:
-    """An error rate with the interval of a proportion of the images answered."""
-    answered, risk = coverage * len(uncertainty.labels), uncertainty.risk_at(coverage)
+def _risk(uncertainty: Uncertainty) -> str:
+    """The error rate of the answers left, with the interval of a proportion of the images answered."""
+    answered, risk = SELECTIVE_COVERAGE * len(uncertainty.labels), uncertainty.risk_at(SELECTIVE_COVERAGE)
     interval = wilson(risk * answered, answered)
     return f"{formats.percent(risk)} % (95 % CI {formats.percent_interval(interval.low, interval.high)})"
 

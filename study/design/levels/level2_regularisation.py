@@ -145,7 +145,7 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
         full,
         name="two-stage-mixup",
         title="MixUp in two stages",
-        phrase="MixUp in two stages",
+        phrase="MixUp with a last stage without it",
         control=control.key,
         differs="training in two stages",
         group="mixup",

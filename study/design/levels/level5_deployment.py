@@ -94,7 +94,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
             "student",
             "MobileNet, distilled",
             "the distilled MobileNetV3-Small",
-            "the best network as teacher",
+            "the best member as teacher",
             one,
         ),
         _taught(
@@ -102,7 +102,7 @@ def mobile_students(preset: Preset) -> tuple[Training, ...]:
             "student-ensemble",
             "MobileNet, several teachers",
             "the MobileNetV3-Small with several teachers",
-            "the best few networks as teacher",
+            "several of the best members as teachers",
             several,
         ),
     )
@@ -123,7 +123,7 @@ def compact_students(preset: Preset) -> tuple[Training, Training]:
         recipe=replace(level3.recipe, fixed_views=how.views, test_views=min(2, level3.recipe.test_views)),
     )
     distillation = Distillation((teachers(preset)[0].key,), weight=how.compact_weight)
-    title, phrase, differs = "CompactCNN, distilled", "the distilled CompactCNN", "the best network as teacher"
+    title, phrase, differs = "CompactCNN, distilled", "the distilled CompactCNN", "the best member as teacher"
     return alone, _taught(alone, "compact-student", title, phrase, differs, distillation)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sklearn.metrics import accuracy_score
@@ -81,6 +82,16 @@ def test_deployment_prints_megabytes_and_milliseconds(results: Results) -> None:
     assert table is not None
     int8 = [row for row in table.rows if row[1] == "int8"]
     assert len(int8) == 3 and {row[4:7] for row in int8} == {("1.60", "0.70 (0.66–0.77)", "0.84")}
+
+
+def test_models_that_another_one_beats_are_named(results: Results) -> None:
+    frame = results.deployment.assign(p50_ms=1.0, accuracy=0.5)
+    frame.loc[1:, "p50_ms"], frame.loc[1:, "accuracy"] = 2.0, 0.6
+    frame.loc[2, "accuracy"] = 0.4
+    figure = pareto(replace(results, deployment=frame))
+    beaten = results.view.phrase(frame["model"][2])
+    assert figure is not None
+    assert figure.caption.startswith(f"Of {len(frame)} timed models {beaten} is neither faster nor more accurate than")
 
 
 def test_deployment_waits_for_its_runs(empty: Results) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.evidence import Strip
 from analysis.results import Results
-from analysis.subjects.effects import drawn, effects, open_finding, open_questions
+from analysis.subjects.effects import drawn, effects, open_finding, open_questions, summaries
 
 
 def test_every_comparison_has_a_row_below_the_head_of_its_level(three_seeds: Results, empty: Results) -> None:
@@ -47,6 +47,13 @@ def test_strips_share_a_scale_that_holds_every_interval_and_zero(three_seeds: Re
 def test_strips_are_filled_where_adjusted_p_is_small(three_seeds: Results) -> None:
     judged = list(three_seeds.judged.values())
     assert [strip.filled for strip in drawn(judged)] == [each.p < 0.05 for each in judged]
+
+
+def test_what_deployment_does_is_summed_up_apart_from_recipes(three_seeds: Results) -> None:
+    recipe, deployment = summaries(three_seeds)
+    assert (recipe.name, deployment.name) == ("summary/recipe", "summary/deployment")
+    assert deployment.sentence.startswith("Of 6 comparisons with a control, ")
+    assert {name.split("/", 1)[1] for name in deployment.facts} == {each.key for each in three_seeds.judged_at(5)}
 
 
 def test_undecided_comparisons_say_how_many_seeds_would_find_what_matters() -> None:

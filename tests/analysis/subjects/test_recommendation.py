@@ -61,6 +61,22 @@ def test_the_fastest_model_is_the_first_recommended(results: Results) -> None:
     assert told.sentence.startswith("Of the models timed, ") and f"{fastest.p50_ms:.2f} ms" in told.sentence
 
 
+def test_of_equally_fast_models_validation_prefers_one(results: Results) -> None:
+    frame = results.deployment.sort_values("p50_ms", ignore_index=True)
+    told = {key: results.view.metric(key, "validation_accuracy") for key in frame["model"]}
+    best = max(told, key=lambda key: told[key])
+    others = [key for key in frame["model"] if key != best]
+    frame["p50_ms"] = [1.04 if key == best else 1.0 if key == others[0] else 9.0 for key in frame["model"]]
+    tied = replace(results, deployment=frame)
+    first, *later = choices(tied)
+    assert (first.key, first.peers) == (best, (others[0],)) and others[0] not in [each.key for each in later]
+    (finding,) = recommendation_findings(tied)
+    one, other = (results.view.phrase(key) for key in (best, others[0]))
+    assert f"Of the models timed, {one} and {other} answer soonest, equally fast to within 5 %; " in finding.sentence
+    facts = {fact.name: fact.value for fact in recommendation_facts(tied)}
+    assert facts["recommendation/fast"] == 2 and facts["recommendation/fastest"] == one
+
+
 def test_every_choice_is_compared_with_the_next_faster_one_and_the_ensemble_comes_last(results: Results) -> None:
     accuracy = {key: each.mean for key, each in results.accuracies.items()}
     first, *later = choices(results)
