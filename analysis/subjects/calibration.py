@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
 from analysis.statistics.trust import Trust, Uncertainty
-from study.metrics.calibration import probabilities
+from analysis.view import StudyView
+from study.metrics.calibration import expected_calibration_error, fit_temperature, probabilities
 from study.metrics.intervals import Interval, wilson
 
 SURE = 0.9
@@ -33,9 +35,11 @@ def confidence_facts(results: Results) -> Iterator[Fact]:
         yield made.count("calibration/sure-answers", sure)
         if compared := _ensemble(results, results.trust):
             of_vote = Origin(ensemble_finding, results.view.names(results.trust.vote))
-            yield of_vote.percent("calibration/ece-ensemble", compared[1])
-            yield of_vote.percent("calibration/ece-members", compared[2])
-            surplus, interval = compared[3], compared[3].interval()
+            yield of_vote.percent("calibration/ece-ensemble", compared.voted)
+            yield of_vote.percent("calibration/ece-members", compared.single)
+            yield of_vote.percent("calibration/ece-ensemble-scaled", compared.voted_scaled)
+            yield of_vote.percent("calibration/ece-members-scaled", compared.single_scaled)
+            surplus, interval = compared.surplus, compared.surplus.interval()
             of_vote = Origin(ensemble_finding, results.trust.runs(results.trust.vote))
             yield of_vote.points("calibration/surplus", surplus.value)
             bounds = f"{formats.points_interval(interval.low, interval.high)} points"
@@ -55,9 +59,9 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     if any(each.sign for each in flattered.values()):
         yield flattered_finding(flattered, phrase(trust.model))
     if compared := _ensemble(results, trust):
-        finding = ensemble_finding(*compared, phrase(trust.vote))
+        finding = ensemble_finding(compared, phrase(trust.vote))
         keys: tuple[str, ...] = (trust.vote, *results.ensemble.members) if results.ensemble else (trust.vote,)
-        tested = claim("z test of calibration errors", compared[0], results, finding.verdict, keys)
+        tested = claim("z test of calibration errors", compared.difference, results, finding.verdict, keys)
         yield replace(finding, claim=replace(tested, expects="loss"))
 
 
@@ -152,29 +156,56 @@ def flattered_finding(gaps: Mapping[str, Contrast], phrase: str) -> Finding:
     return Finding("calibration/flattered", f"{words}.", "contradicted", ("calibration/errors",))
 
 
-def _ensemble(results: Results, trust: Trust) -> tuple[Estimate, float, float, Estimate] | None:
-    """The ensemble's calibration error less the mean of its members', both, and how much too sure it is on average.
+class Averaged(NamedTuple):
+    """Calibration errors of an ensemble (``voted``) and of its members on average (``single``), also after scaling.
 
-    None without its uncertainty.
+    ``difference`` is of the former two, before temperature scaling; ``surplus`` is the mean confidence of the ensemble
+    less its accuracy.
     """
+
+    difference: Estimate
+    voted: float
+    single: float
+    voted_scaled: float
+    single_scaled: float
+    surplus: Estimate
+
+
+def _ensemble(results: Results, trust: Trust) -> Averaged | None:
+    """The ensemble beside its members; None without its uncertainty."""
     ensemble = results.ensemble
     voted = trust.uncertainties.get("ensemble-entropy")
     if ensemble is None or voted is None or not trust.vote:
         return None
-    *members, votes = results.view.paired(*ensemble.members, trust.vote)
+    keys = (*ensemble.members, trust.vote)
+    shared = results.view.restricted_to(results.view.seeds_of(*keys))
+    *members, votes = (
+        [influence.of_ece(probabilities(p.logits), p.labels) for p in each] for each in shared.paired(*keys)
+    )
     if not votes:
         return None
-    of_members = [[influence.of_ece(probabilities(p.logits), p.labels) for p in each] for each in members]
-    of_vote = np.stack([influence.of_ece(probabilities(p.logits), p.labels) for p in votes])
-    single = np.mean(of_members, axis=0)
-    return estimate_of(of_vote - single), float(of_vote.mean()), float(single.mean()), estimate_of(_gap(voted))
+    *apart, together = (_scaled(shared, key) for key in keys)
+    of_vote, single = np.stack(votes), np.mean(members, axis=0)
+    return Averaged(
+        estimate_of(of_vote - single),
+        float(of_vote.mean()),
+        float(single.mean()),
+        together,
+        float(np.mean(apart)),
+        estimate_of(_gap(voted)),
+    )
 
 
-def ensemble_finding(difference: Estimate, voted: float, single: float, surplus: Estimate, phrase: str) -> Finding:
-    """Whether averaging members makes confidence better calibrated than theirs; contradicted where worse.
+def _scaled(view: StudyView, key: str) -> float:
+    """Calibration error after temperature scaling by validation images, the mean over seeds."""
+    pairs = zip(view.predictions(key), view.predictions(key, "validation"), strict=True)
+    scaled = [(probabilities(p.logits, fit_temperature(v.logits, v.labels)), p.labels) for p, v in pairs]
+    return float(np.mean([expected_calibration_error(*each) for each in scaled]))
 
-    ``surplus`` is the mean confidence of the ensemble less its accuracy.
-    """
+
+def ensemble_finding(averaged: Averaged, phrase: str) -> Finding:
+    """Whether averaging members makes confidence better calibrated than theirs; contradicted where worse."""
+    difference, surplus = averaged.difference, averaged.surplus
     interval, excess = difference.interval(), surplus.interval()
     verdict: Verdict = "supported" if interval.high < 0 else "contradicted" if interval.low > 0 else "inconclusive"
     how = {"supported": "better calibrated than", "contradicted": "worse calibrated than"}.get(
@@ -182,11 +213,13 @@ def ensemble_finding(difference: Estimate, voted: float, single: float, surplus:
     )
     sentence = (
         f"The ensemble by {phrase} is {how} its members are on average: its calibration error is "
-        f"{formats.percent(voted)} %, theirs {formats.percent(single)} % "
+        f"{formats.percent(averaged.voted)} %, theirs {formats.percent(averaged.single)} % "
         f"(difference {formats.points(difference.value)} points, 95 % CI "
         f"{formats.points_interval(interval.low, interval.high)}, {formats.p_phrase(difference.p)}). "
         f"Its mean confidence less its accuracy is {formats.points(surplus.value)} points (95 % CI "
-        f"{formats.points_interval(excess.low, excess.high)})."
+        f"{formats.points_interval(excess.low, excess.high)}). Temperature scaling takes the two errors to "
+        f"{formats.percent(averaged.voted_scaled)} and {formats.percent(averaged.single_scaled)} %."
     )
-    names = tuple(f"calibration/{name}" for name in ("ece-ensemble", "ece-members", "surplus", "surplus-interval"))
+    kinds = ("ece-ensemble", "ece-members", "ece-ensemble-scaled", "ece-members-scaled", "surplus", "surplus-interval")
+    names = tuple(f"calibration/{name}" for name in kinds)
     return Finding("calibration/ensemble", sentence, verdict, names)

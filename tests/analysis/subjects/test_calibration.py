@@ -14,13 +14,15 @@ from analysis.results import Results
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import Uncertainty
 from analysis.subjects.calibration import (
+    Averaged,
     confidence_facts,
+    confidence_findings,
     ensemble_finding,
     overconfidence,
     sure_errors,
     surely_wrong_finding,
 )
-from study.metrics.calibration import BINS
+from study.metrics.calibration import BINS, expected_calibration_error, negative_log_likelihood, probabilities
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ from study.metrics.calibration import BINS
 )  # fmt: skip
 def test_a_smaller_calibration_error_is_better(difference: float, verdict: str, words: str) -> None:
     estimate, surplus = Estimate(difference, 0.002, math.inf), Estimate(-0.03, 0.005, math.inf)
-    told = ensemble_finding(estimate, 0.05 + difference, 0.05, surplus, "the mean")
+    told = ensemble_finding(Averaged(estimate, 0.05 + difference, 0.05, 0.01, 0.02, surplus), "the mean")
     assert told.verdict == verdict and words in told.sentence
     assert f"its calibration error is {5 + 100 * difference:.2f} %, theirs 5.00 % (" in told.sentence
     assert "less its accuracy is −3.00 points (95 % CI −3.98 to −2.02)" in told.sentence
@@ -75,3 +77,21 @@ def test_the_ensemble_s_calibration_error_stands_beside_the_mean_of_its_members(
     facts = named(confidence_facts(two_seeds))
     assert facts["calibration/ece-ensemble"].value == pytest.approx(error(vote), abs=1e-6)
     assert facts["calibration/ece-members"].value == pytest.approx(np.mean([error(key) for key in members]), abs=1e-6)
+
+
+def test_both_are_told_after_temperature_scaling_by_validation_images(results: Results, named: Callable) -> None:
+    view, vote = results.view, "level4/soft-probabilities"
+
+    def scaled(key: str) -> float:
+        (test,), (validation,) = view.predictions(key), view.predictions(key, "validation")
+        grid = np.geomspace(0.1, 10, 400)
+        losses = [negative_log_likelihood(probabilities(validation.logits, t), validation.labels).mean() for t in grid]
+        return expected_calibration_error(probabilities(test.logits, grid[int(np.argmin(losses))]), test.labels)
+
+    facts = named(confidence_facts(results))
+    assert facts["calibration/ece-ensemble-scaled"].value == pytest.approx(scaled(vote), abs=2e-3)
+    apart = np.mean([scaled(key) for key in view.experiments[vote].needs])
+    assert facts["calibration/ece-members-scaled"].value == pytest.approx(apart, abs=2e-3)
+    (told,) = (each.sentence for each in confidence_findings(results) if each.name == "calibration/ensemble")
+    both = [facts[f"calibration/ece-{whose}-scaled"].text.removesuffix(" %") for whose in ("ensemble", "members")]
+    assert told.endswith(f"Temperature scaling takes the two errors to {both[0]} and {both[1]} %.")
