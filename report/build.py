@@ -48,11 +48,11 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
     return [folder / name for name in WRITTEN]
 
 
-def stale(study: Path, output: Path | None = None, settings: Path | None = None) -> list[str]:
+def stale(study: Path, settings: Path | None = None) -> list[str]:
     """What changed since the study's report was written; nothing where it is fresh. StudyError as for ``build``."""
     _settings(study, settings)
     made_of = freshness.inputs(study, view_study(study), settings or study / PAPER)
-    return freshness.changes(output or study / "report", made_of)
+    return freshness.changes(study / "report", made_of)
 
 
 def lookup_of(study: Path, settings: Path | None = None) -> Lookup:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -51,10 +49,3 @@ def test_latex_runs_no_commands(tmp_path: Path) -> None:
     source = rf"\documentclass{{article}}\begin{{document}}\immediate\write18{{touch {created}}}x\end{{document}}"
     assert pdf.by_latex({"main.tex": source.encode()}).startswith(b"%PDF")
     assert not created.exists()
-
-
-def test_bandit_finds_nothing_that_is_not_argued() -> None:
-    pytest.importorskip("bandit", reason="bandit comes with the extra dev")
-    flags = ["-q", "-c", "pyproject.toml", "-r", "study", "analysis", "report", "tasks.py"]
-    done = subprocess.run([sys.executable, "-m", "bandit", *flags], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout

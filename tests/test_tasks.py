@@ -17,7 +17,7 @@ import tasks
 from study import records
 from study.design.presets import Preset
 from study.errors import RunsFailed
-from study.running import runner
+from study.running import adding, runner
 from study.running.options import Options
 from tests.evidence_samples import blank_drawing
 from tests.fabricate import experiments, fabricate
@@ -48,6 +48,31 @@ def invoke(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
         return Done(code, *capfd.readouterr())
 
     return run
+
+
+def test_added_predictions_are_handed_on_as_they_are_called(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = fabricate(tmp_path, planned=experiments(1))
+    told: dict[str, object] = {}
+
+    def note(folder: Path, file: Path, title: str, control: str, seed: int | None, vote: str) -> list[str]:
+        told.update(folder=folder, file=file, title=title, control=control, seed=seed, vote=vote)
+        return ["taken"]
+
+    monkeypatch.setattr(adding, "add", note)
+    named = {"title": "Our ViT", "control": "level1/finetuned", "seed": "1", "vote": "level4/hard"}
+    flags = [part for name, value in named.items() for part in (f"--{name}", value)]
+    done = invoke("add", "mine.npz", *flags, "--study", study.name, "--runs", str(study.parent))
+    assert done.returncode == 0 and done.stdout == "taken\n"
+    assert told == named | {"seed": 1, "folder": study, "file": Path("mine.npz")}
+
+
+def test_without_a_name_the_study_that_ran_last_is_meant(invoke: Invoke, tmp_path: Path) -> None:
+    for number, name in enumerate(["later", "earlier"]):
+        study = fabricate(tmp_path / name, planned=experiments(1)).rename(tmp_path / f"{name}-study")
+        os.utime(study / records.STUDY, (1_000_000 - number, 1_000_000 - number))
+    assert "later-study" in invoke("status", "--runs", str(tmp_path)).stdout
 
 
 def test_runs_that_failed_are_one_line_and_exit_code_1(

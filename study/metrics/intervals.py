@@ -49,8 +49,8 @@ def student(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(float(sample.mean() - half), float(sample.mean() + half))
 
 
-def rank_correlation(correlation: float, pairs: int, level: float = 0.95) -> Interval:
-    """Interval of Spearman's rank correlation of so many ``pairs``.
+def rank_correlation(correlation: float, pairs: int) -> Interval:
+    """95 % interval of Spearman's rank correlation of so many ``pairs``.
 
     Fisher's z with the variance of Bonett & Wright 2000, https://doi.org/10.1007/BF02294183. NaN where the correlation
     is, or for fewer than four pairs.
@@ -61,6 +61,6 @@ def rank_correlation(correlation: float, pairs: int, level: float = 0.95) -> Int
         return Interval(math.nan, math.nan)
     if abs(correlation) == 1:
         return Interval(correlation, correlation)
-    half = float(ndtri((1 + level) / 2)) * math.sqrt((1 + correlation**2 / 2) / (pairs - 3))
+    half = float(ndtri(0.975)) * math.sqrt((1 + correlation**2 / 2) / (pairs - 3))
     middle = math.atanh(correlation)
     return Interval(math.tanh(middle - half), math.tanh(middle + half))

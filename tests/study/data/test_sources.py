@@ -4,7 +4,9 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torchvision
 from torchvision.datasets import CIFAR10
 
 from study.data import datasets, sources
@@ -62,6 +64,27 @@ def test_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
     file.write_text("x")
     with pytest.raises(StudyError, match="does not hold CIFAR-10"):
         datasets.load("cifar10", str(file))
+
+
+def test_cifar10_is_read_in_its_own_order_and_keeps_its_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rng = tmp_path / CIFAR10.base_folder, np.random.default_rng(0)
+    folder.mkdir()
+    written = {}
+    for name, _ in CIFAR10.train_list + CIFAR10.test_list:
+        written[name] = rng.integers(0, 256, (20, 3, 32, 32), dtype=np.uint8), rng.permutation(20) % 10
+        data, labels = written[name]
+        (folder / name).write_bytes(pickle.dumps({"data": data.reshape(20, -1), "labels": labels.tolist()}))
+    names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    (folder / CIFAR10.meta["filename"]).write_bytes(pickle.dumps({"label_names": names}))
+    monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *_: True)
+    found = datasets.load("cifar10", str(tmp_path))
+    pixels, labels = (np.concatenate([each[part] for each in written.values()]) for part in (0, 1))
+    assert np.array_equal(found.images.numpy(), pixels) and np.array_equal(found.labels.numpy(), labels)
+    assert found.test.tolist() == list(range(100, 120)) and found.sizes == {"train": 80, "validation": 20, "test": 20}
+    assert sorted([*found.train.tolist(), *found.validation.tolist()]) == list(range(100))
+    assert found.classes == tuple(names)
 
 
 def test_corrupt_cifar10_is_refused(tmp_path: Path) -> None:

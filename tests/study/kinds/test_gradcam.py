@@ -16,6 +16,7 @@ from study.experiment import Architecture
 from study.kinds import GradCam, Training
 from study.kinds.gradcam import ABSENT, activation_maps, choose, road
 from study.machine import Machine
+from study.models import classifier
 from study.models.classifier import Classifier, build, prepare
 from study.records import Outcome, Predictions, Run
 from tests.study.kinds.workshop import Workshop, network
@@ -137,6 +138,25 @@ def test_road_is_the_same_each_time_and_leaves_the_random_state(digits: Dataset)
     first, second = (road(model, 32, images, maps, np.array(targets)) for _ in range(2))
     assert first.shape == (2,) and np.array_equal(first, second)
     assert torch.equal(before, torch.get_rng_state())
+
+
+class Patch(torch.nn.Module):
+    """Sees nothing but the mean of a patch, which speaks for the second class."""
+
+    normalise = torch.nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        seen = x[:, :, 4:12, 4:12].mean(dim=(1, 2, 3)) - 0.5
+        return torch.stack([-20 * seen, 20 * seen], dim=1)
+
+
+def test_road_of_a_map_is_high_where_it_marks_what_the_network_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "prepare", lambda images, size, model: images.float())
+    images, marked = torch.zeros(2, 3, 32, 32), np.random.default_rng(0).random((2, 32, 32)).astype(np.float32) / 10
+    images[:, :, 4:12, 4:12] = 1
+    marked[:, 4:12, 4:12] += 0.9
+    rightly, wrongly = (road(Patch(), 32, images, each, np.array([1, 1])) for each in (marked, 1 - marked))
+    assert (rightly > 0.4).all() and (wrongly < -0.4).all()
 
 
 def test_grad_cam_of_the_study_is_that_of_the_se_head_and_its_control(tiny_study: Path) -> None:
