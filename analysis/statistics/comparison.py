@@ -150,7 +150,7 @@ def detectable_effect(discordant_rate: float, images: int, alpha: float = ALPHA,
     Solves n·d² = (z(1-alpha/2)·sqrt(r) + z(power)·sqrt(r - d²))² for d, with r the fraction of
     discordant images and n the number of images. A discordant rate too low to reach
     the power is raised to the lowest one that can, so that full agreement does not read as perfect
-    resolution; 1 means that no difference could be found.
+    power; 1 means that no difference could be found.
 
     Miettinen 1968, https://doi.org/10.2307/2528039; Connor 1987, https://doi.org/10.2307/2531961
     """

@@ -19,7 +19,8 @@ from analysis.statistics.comparison import accuracy_of
 from analysis.statistics.deployment import deployment_frame, pareto_front
 from study.kinds import Latency, Quantization, TeacherAnswers
 
-SAME_SPEED, SAME = 0.05, "5 %"  # ratio of latencies up to which two models are equally fast
+SAME_SPEED = 0.05  # by which two latencies may differ of models that are equally fast
+SAME = f"{formats.decimal(100 * SAME_SPEED, 0)} %"
 LATENCY, SIZE = "Median latency at batch 1, ms", "File size, MB"
 
 
@@ -176,8 +177,8 @@ def pareto(results: Results) -> Figure | None:
     names = [results.view.phrase(key) for key in sorted(beaten["model"])]
     models = formats.plural(len(frame), "timed model")
     caption = join(
-        f"Of {models} {formats.listing(names) or 'none'} {'are' if len(names) > 1 else 'is'} neither faster nor more "
-        "accurate than another one.",
+        f"Of {models}, beaten by another one that is at least as fast and as accurate: "
+        f"{formats.listing(names) or 'none'}.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
         "Pareto front; circles: float32, squares: static int8, diamonds: dynamic int8.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",

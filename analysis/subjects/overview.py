@@ -179,17 +179,18 @@ def conclusion_finding(path: Mapping[int, tuple[str, float]], steps: Mapping[int
     order: tuple[Verdict, ...] = ("contradicted", "supported", "equivalent", "inconclusive")
     verdict = next(each for each in order if each in [step.verdict for step in steps.values()])
     rests_on = [f"{name}/level{level}" for level in path for name in ("best-phrase", "best-accuracy")]
-    rests_on += [
-        f"{name}/level{level}-over-previous" for level in steps for name in ("difference", "p", "p-equivalence")
-    ]
+    for level, step in steps.items():
+        tested = ["p-equivalence" if step.equivalent else "p"] * step.decidable
+        rests_on += [f"{name}/level{level}-over-previous" for name in ("difference", *tested)]
     return Finding("conclusion", sentence, verdict, tuple(rests_on))
 
 
 def _apart(step: Judged) -> str:
     """How the accuracy of a step differs from that of the level before, and the p that its verdict rests on."""
-    found, p = step.comparison, step.p_equivalence if step.equivalent else step.p
-    interval = formats.points_interval(found.low, found.high)
-    tested = f", adjusted {formats.p_phrase(p)}" * step.decidable
+    found, interval = step.comparison, formats.points_interval(step.comparison.low, step.comparison.high)
+    tested = f", adjusted {formats.p_phrase(step.p)}" * step.decidable
+    if step.equivalent:
+        tested = f", for equivalence adjusted {formats.p_phrase(step.p_equivalence)}"
     return f"{formats.points(found.difference)} points, 95 % CI {interval}{tested}"
 
 

@@ -72,13 +72,14 @@ def _cost(row: object) -> str:
 
 @facts
 def recommendation_facts(results: Results) -> Iterator[Fact]:
-    """The model recommended where latency counts most."""
+    """The models recommended where latency and where accuracy counts most, and how many are as fast as the former."""
     for choice in choices(results):
         made = Origin(choices, results.view.names(choice.key))
         if choice.budget == FASTEST or (choice.budget == ENSEMBLE and choice.gain and choice.gain.sign > 0):
             yield made.text(f"recommendation/{choice.budget}", results.view.phrase(choice.key))
         if choice.peers:
-            yield made.count("recommendation/fast", 1 + len(choice.peers))
+            peers = results.view.names(choice.key, *choice.peers)
+            yield Origin(choices, peers).count("recommendation/fast", 1 + len(choice.peers))
 
 
 @findings
@@ -121,7 +122,7 @@ def _reason(results: Results, choice: Choice) -> str:
             all_fast = formats.listing([results.view.phrase(key) for key in (choice.key, *choice.peers)])
             told = (
                 f"Of the models timed, {all_fast} answer soonest, equally fast to within {SAME}; we recommend the "
-                f"first, which validation prefers ({reached}, {choice.cost}),"
+                f"first, than which none of them is more accurate on validation images ({reached}, {choice.cost}),"
             )
         return f"{told} where latency counts most."
     if choice.budget == ENSEMBLE:

@@ -155,12 +155,12 @@ def uncertainty_finding(trust: Trust, gain: Estimate) -> Finding:
     verdict, interval = _verdict_of_gain(gain), gain.interval()
     whose = f"{chosen.title[0].lower()}{chosen.title[1:]}"
     words = (
-        f"Between declining images by {whose} and the single model declining them by its own no difference in the "
-        "errors left was detected"
+        f"Between declining images by {whose} and the single model declining them by its own entropy no difference "
+        "in the errors left was detected"
     )
     if verdict != "inconclusive":
         more = "fewer" if verdict == "supported" else "more"
-        words = f"Declining images by {whose} leaves {more} errors than the single model, declining by its own, leaves"
+        words = f"Declining images by {whose} leaves {more} errors than the single model leaves by its own entropy"
     bounds = f"95 % CI {formats.points_interval(-interval.high, -interval.low)} points"
     numbers = f"AURC {formats.percent(chosen.aurc)} % against {formats.percent(trust.before.aurc)} %"
     sentence = (

@@ -252,7 +252,8 @@ def _require_every_class(places: dict[str, np.ndarray], labels: np.ndarray, foun
 def splits(labels: np.ndarray, in_test: np.ndarray) -> dict[str, Any]:
     """Train, validation and test indices, as fields of a Dataset.
 
-    Validation is a stratified fifth of what is not ``in_test`` (N,) bool; where nothing is, a sixth is drawn for it.
+    Validation is a stratified fifth of what is not ``in_test`` (N,) bool; where nothing is, a sixth is drawn for
+    testing first.
     """
     indices, _ = drawn(labels, np.where(in_test, "test", ""))
     return _tensors(indices)

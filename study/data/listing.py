@@ -1,4 +1,4 @@
-"""Labelled images as a source lists them, before any is decoded: and what they must fulfil."""
+"""Labelled images as a source lists them, before any is decoded, and what they must fulfil."""
 
 from __future__ import annotations
 

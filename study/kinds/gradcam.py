@@ -25,8 +25,8 @@ ROAD_PERCENTILES = [20, 40, 60, 80]
 ABSENT = -1
 MOST_CLASSES = 40
 BATCH = 20  # images whose activations are kept at a time
-# Nominal: of filling in removed pixels, and forward passes of an image that its map and its scores amount to.
-FILLING_SECONDS, PASSES = 5.0, 40
+# Nominal: of filling in an image's removed pixels, and forward passes that its map and its scores amount to.
+FILLING_SECONDS, PASSES = 0.05, 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class GradCam(Kind):
     """
 
     sources: tuple[str, ...] = reads()
-    road_images: int = 100  # of ten, the interval of a mean score is as wide as the scores are large
+    road_images: int = 10
 
     def carry_out(self, context: Context) -> Outcome:
         from study.data.datasets import evenly
@@ -74,8 +74,8 @@ class GradCam(Kind):
         return Outcome({}, arrays)
 
     def cost(self, scale: Scale) -> float:
-        passes = PASSES * self.road_images
-        return sum(FILLING_SECONDS + scale.forward(key, passes, views=1) for key in self.sources)
+        networks = sum(scale.forward(key, PASSES * self.road_images, views=1) for key in self.sources)
+        return networks + FILLING_SECONDS * self.road_images * len(self.sources)
 
 
 def choose(predictions: Predictions, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,5 +137,5 @@ def road(model: Classifier, size: int, images: Tensor, maps: np.ndarray, targets
     measured = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
     with globally_seeded(0), torch.inference_mode():
         metric = ROADCombined(percentiles=ROAD_PERCENTILES)
-        scores = metric(stored, maps, measured, lambda x: model(resize(x, size)))
+        scores = metric(stored, maps, measured, lambda x: torch.cat([model(resize(p, size)) for p in x.split(BATCH)]))
     return np.asarray(scores, dtype=float)

@@ -20,6 +20,7 @@ from study.kinds import GradCam, Kind, Training
 LEVEL = Level(3, "architecture", step=True)
 DROPOUT = 0.3
 STEM_EPOCHS = 3
+ROAD_IMAGES = 100  # of ten, the interval of a mean score is as wide as the scores are large
 
 
 def scratch_recipe(preset: Preset, epochs: int) -> Recipe:
@@ -131,5 +132,6 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         group="attention",
         architecture=replace(full.architecture, attention="se", dropout=DROPOUT),
     )
-    looked_at = GradCam(level=3, name="grad-cam", title="Grad-CAM", sources=(full.key, attended.key))
+    networks = (full.key, attended.key)
+    looked_at = GradCam(level=3, name="grad-cam", title="Grad-CAM", sources=networks, road_images=ROAD_IMAGES)
     return (attended, scratch(preset), *wider(preset), *multi_task(preset), looked_at)

@@ -89,9 +89,11 @@ def test_models_that_another_one_beats_are_named(results: Results) -> None:
     frame.loc[1:, "p50_ms"], frame.loc[1:, "accuracy"] = 2.0, 0.6
     frame.loc[2, "accuracy"] = 0.4
     figure = pareto(replace(results, deployment=frame))
-    beaten = results.view.phrase(frame["model"][2])
+    beaten, words = results.view.phrase(frame["model"][2]), "that is at least as fast and as accurate"
     assert figure is not None
-    assert figure.caption.startswith(f"Of {len(frame)} timed models {beaten} is neither faster nor more accurate than")
+    assert figure.caption.startswith(f"Of {len(frame)} timed models, beaten by another one {words}: {beaten}. ")
+    equal = pareto(replace(results, deployment=frame.assign(p50_ms=1.0, accuracy=0.5)))
+    assert equal is not None and f"{words}: none. " in equal.caption
 
 
 def test_deployment_waits_for_its_runs(empty: Results) -> None:

@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from study import records
 from study.data.datasets import Dataset, evenly
-from study.experiment import Architecture
+from study.design import levels
+from study.design.presets import by_name
+from study.experiment import Architecture, from_data, to_data
 from study.kinds import GradCam, Training
 from study.kinds.gradcam import ABSENT, activation_maps, choose, road
 from study.machine import Machine
@@ -163,6 +165,13 @@ def test_grad_cam_of_the_study_is_that_of_the_se_head_and_its_control(tiny_study
     run = records.load_run(tiny_study / "level3/grad-cam/seed-0")
     assert run.experiment.needs == ("level2/augmented", "level3/se-head")
     assert len(run.arrays["road"]) == len(run.arrays["maps"]) == 2 and not run.predicts()
+
+
+def test_records_of_before_the_number_of_images_was_a_setting_are_not_current() -> None:
+    (planned,) = (each for each in levels.experiments(by_name("cpu")) if isinstance(each, GradCam))
+    recorded = to_data(planned)
+    assert from_data(recorded) == planned and recorded.pop("road_images") == 100
+    assert from_data(recorded) != planned
 
 
 def test_of_many_classes_evenly_spaced_ones_are_looked_at() -> None:

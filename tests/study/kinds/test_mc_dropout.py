@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from study.data import ood
 from study.data.ood import OodImages
 from study.experiment import Views
 from study.kinds import McDropout
+from study.models import classifier
 from study.models.classifier import build
 from tests.exported_models import random_images
 from tests.study.kinds.workshop import RECIPE, SMALL, Workshop, network
@@ -51,3 +53,16 @@ def test_without_ood_images_none_are_recorded(workshop: Workshop, monkeypatch: p
     record_source(workshop)
     outcome = DROPOUT.carry_out(workshop.context(DROPOUT))
     assert {name.split("_")[0] for name in outcome.arrays} == set(records.SPLITS)
+
+
+def test_a_pass_of_dropout_is_one_network_for_all_views(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = workshop.context(DROPOUT)
+    images = context.images("test")[:20]
+    monkeypatch.setattr(classifier, "views", lambda x, count: [x] * count)
+    one, two = (DROPOUT._samples(record_source(workshop, views), "test", images, context) for views in (1, 2))
+    np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_dropout_of_the_study_was_active(tiny_study: Path) -> None:
+    run = records.load_run(tiny_study / "level5/mc-dropout/seed-0")
+    assert run.arrays["test_mutual_information"].max() > 1e-4
