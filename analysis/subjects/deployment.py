@@ -173,12 +173,13 @@ def pareto(results: Results) -> Figure | None:
     frame = results.deployment
     if frame.empty:
         return None
-    beaten = frame[~pareto_front(frame, "p50_ms")]
-    names = [results.view.phrase(key) for key in sorted(beaten["model"])]
-    models = formats.plural(len(frame), "timed model")
+    ahead = pareto_front(frame, "p50_ms")
+    fewer = ~ahead if 2 * ahead.sum() >= len(frame) else ahead
+    names = [results.view.phrase(key) for key in sorted(frame["model"][fewer])]
+    others = "no other" if fewer is ahead else "another"
     caption = join(
-        f"Of {models}, beaten by another one that is at least as fast and as accurate: "
-        f"{formats.listing(names) or 'none'}.",
+        f"Of {formats.plural(len(frame), 'timed model')}, beaten by {others} one that is at least as fast and as "
+        f"accurate: {formats.listing(names) or 'none'}.",
         "Test accuracy against median latency at batch 1 on one thread (left) and file size (right); dashed: "
         "Pareto front; circles: float32, squares: static int8, diamonds: dynamic int8.",
         counted(results)[:-1] + "; bars: 95 % intervals of accuracy.",

@@ -92,6 +92,9 @@ def test_models_that_another_one_beats_are_named(results: Results) -> None:
     beaten, words = results.view.phrase(frame["model"][2]), "that is at least as fast and as accurate"
     assert figure is not None
     assert figure.caption.startswith(f"Of {len(frame)} timed models, beaten by another one {words}: {beaten}. ")
+    one_ahead = pareto(replace(results, deployment=frame.assign(p50_ms=[1.0, 2.0, 2.0, 2.0, 2.0, 2.0], accuracy=0.5)))
+    ahead = results.view.phrase(frame["model"][0])
+    assert one_ahead is not None and f"beaten by no other one {words}: {ahead}. " in one_ahead.caption
     equal = pareto(replace(results, deployment=frame.assign(p50_ms=1.0, accuracy=0.5)))
     assert equal is not None and f"{words}: none. " in equal.caption
 
