@@ -189,10 +189,8 @@ def scores(world: World, number: int, rng: np.random.Generator) -> dict[str, flo
     ``AURC``: p < 0.05 between two uncertainties that are equally good; ``AUROC`` and ``ECE``: the 95 % interval covers
     the value of very many images; ``T``: p < 0.05 where the temperature that fits is one.
     """
-    truth = np.mean(
-        [_truth(answers(replace(world, images=100_000, seeds=1), rng)) for _ in range(max(4, world.images // 250))],
-        axis=0,
-    )
+    many, draws = replace(world, images=100_000, seeds=1), max(4, world.images // 250)  # 400 times the images seen
+    truth = np.mean([_truth(answers(many, rng)) for _ in range(draws)], axis=0)
     rows = []
     for _ in range(number):
         seen = answers(world, rng)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -198,14 +197,10 @@ def _ensemble(results: Results, trust: Trust) -> Averaged | None:
 
 
 def _scaled(view: StudyView, key: str) -> float:
-    """Calibration error after temperature scaling by validation images, the mean over seeds that have both."""
-    found = []
-    for run in view.runs_of(key):
-        if run.predicts("validation"):
-            test, validation = (run.predictions(split) for split in ("test", "validation"))
-            scaled = probabilities(test.logits, fit_temperature(validation.logits, validation.labels))
-            found.append(expected_calibration_error(scaled, test.labels))
-    return float(np.mean(found)) if found else math.nan
+    """Calibration error after temperature scaling by validation images, which every voter has; the mean over seeds."""
+    pairs = zip(view.predictions(key), view.predictions(key, "validation"), strict=True)
+    scaled = [(probabilities(p.logits, fit_temperature(v.logits, v.labels)), p.labels) for p, v in pairs]
+    return float(np.mean([expected_calibration_error(*each) for each in scaled]))
 
 
 def ensemble_finding(averaged: Averaged, phrase: str) -> Finding:

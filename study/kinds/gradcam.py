@@ -41,7 +41,7 @@ class GradCam(Kind):
     """
 
     sources: tuple[str, ...] = reads()
-    road_images: int = 10
+    road_images: int = 10  # in records of before it was a setting
 
     def carry_out(self, context: Context) -> Outcome:
         from study.data.datasets import evenly

@@ -120,7 +120,8 @@ def test_networks_are_compared_on_images_that_all_of_them_classify_correctly(
     assert outcome.arrays["road"].shape == (2, MEASURED)
 
 
-def test_images_that_no_two_networks_agree_on_have_no_scores(digits: Dataset) -> None:
+def test_of_no_images_there_are_neither_maps_nor_scores(digits: Dataset) -> None:
+    assert not len(evenly(0, 100))
     model, none = build(Architecture("compact_cnn_small"), 10, seed=0).eval(), digits.images[:0]
     maps = activation_maps(model, 32, none, np.empty(0, dtype=int))
     assert maps.shape == (0, 32, 32) and road(model, 32, none, maps, np.empty(0, dtype=int)).shape == (0,)
