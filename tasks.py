@@ -202,13 +202,15 @@ def report(_: Context, study: str = "", runs: str = RUNS, settings: str = "", ch
 @one_line_errors
 def verify(_: Context, study: str = "", runs: str = RUNS, settings: str = "") -> None:
     """Check every number of a study's report, PDF, HTML and LaTeX, against its records; exit code 1 on a difference."""
+    from analysis import formats
     from report.verify import verify as compare
 
     found = compare(_study_folder(study, runs), settings=Path(settings) if settings else None)
     for difference in found[:LINES]:
         print(difference)
     if found:
-        print(f"{len(found)} differences" + (f", of which these are {LINES}" if len(found) > LINES else ""))
+        shown = f", of which these are {LINES}" if len(found) > LINES else ""
+        print(formats.plural(len(found), "difference") + shown)
         raise SystemExit(1)
     print("every number in the report is what the records say")
 

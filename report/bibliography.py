@@ -40,9 +40,13 @@ class Bibliography:
     works: BibliographyData = field(default_factory=_works)
     cited: set[str] = field(default_factory=set)
 
+    def lists(self, key: str) -> bool:
+        """Whether there is such a work."""
+        return key in self.works.entries
+
     def cite(self, key: str) -> Work:
         """The work, counted as cited. StudyError when the file has no such work."""
-        if key not in self.works.entries:
+        if not self.lists(key):
             raise StudyError(f"the templates cite {key!r}, which {REFERENCES.name} does not list")
         self.cited.add(key)
         entry = self.works.entries[key]

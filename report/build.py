@@ -35,6 +35,8 @@ def build(study: Path, output: Path | None = None, settings: Path | None = None)
         return []
     lookup = _lookup(study, view, own)
     _tell_of_missing_fonts(_names(lookup))
+    if (work := view.plan.dataset.description.citation) and not Bibliography().lists(work):
+        print(f"references.bib has no {work!r}, which the data's description cites; it is left out", file=sys.stderr)
     drawings = Drawings(lookup.evidence.figures)
     page, source = (render(kind, lookup, drawings).encode() for kind in ("html", "latex"))
     files = pdf.bundle(source, drawings)

@@ -91,7 +91,8 @@ def part_of(name: str) -> str:
 
 def find(name: str, runs: Path) -> Path:
     """The folder of a study by its name, or of a study or saved report by its path. StudyError when there is none."""
-    for folder in (runs / name, Path(name), Path(name).parent):
+    path = Path(name)
+    for folder in (runs / name, path.parent if path.is_file() else path):
         if any((folder / file).is_file() for file in (STUDY, PROVENANCE)):
             return folder
     raise StudyError(f"{name} is neither a study in {runs} nor a folder with a study or a saved report")

@@ -85,12 +85,18 @@ def macros(kind: str, values: Mapping[str, Any]) -> Macros:
     environment.filters |= {
         "slug": escaping.slug,
         "string": escaping.typst_string,
+        "tex": _tex_in_html,
         "breakable": _breakable,
         "csv_link": csv_link,
         "wrapping_columns": wrapping_columns,
     }
     exported = vars(environment.get_template(f"{kind}.jinja", globals=dict(values)).module)
     return {name: exported[name] for name in exported if isinstance(exported[name], Macro)}
+
+
+def _tex_in_html(text: str) -> Markup:
+    """What stands in a page to be copied into a TeX file."""
+    return escape(str(escaping.latex(escaping.plain(text))))
 
 
 def _breakable(text: str) -> str:

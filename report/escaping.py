@@ -21,6 +21,9 @@ BREAKLESS = re.compile(
 )
 # What TeX does not know, reads as an ordinary character, or takes for a part of a command.
 TEX_OWN = {
+    "'": r"\textquotesingle{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
     "[": "{[}",
     "]": "{]}",
     "\N{ZERO WIDTH SPACE}": r"\allowbreak{}",
@@ -39,6 +42,8 @@ TEX_BLOCKS = (
     ("\u2074", "\u2079"),
     ("\u20a0", "\u22ff"),
 )
+# What the next character would make a dash, or another sign, of.
+LIGATURES = re.compile(r"([-,])(?=\1)")
 TEX_LACKS = frozenset("ŉƕƞΐϒℋℐℒℛℬℰℱℳ⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↜↝⇅⇵∟∯∰∱∻∾≆≋≌≙≛≸≹⊧⊨⊫⊶⊷⊹⊾⋘⋙⋨⋰")
 
 
@@ -63,7 +68,7 @@ def latex(text: str) -> Markup:
     """Escape for LaTeX text mode; characters that pdfLaTeX's fonts lack have their codes."""
     parts = re.split(f"([{re.escape(''.join(TEX_OWN))}])", marked(text, in_latex))
     encoded = "".join(TEX_OWN.get(part) or _encoder().unicode_to_latex(part) for part in parts)
-    return Markup(encoded.replace("--", "-{}-"))  # two hyphens are no dash
+    return Markup(LIGATURES.sub(r"\1{}", encoded))
 
 
 @lru_cache(maxsize=4096)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from markupsafe import Markup
 
-# Private-use characters, which no text holds: the report turns those of data into spaces.
+# Private-use characters, which no text holds: the report prints codes instead of those of data.
 OPEN, NAMED, CLOSE = "\ue000", "\ue001", "\ue002"
 MARK = re.compile(f"{OPEN}([^{NAMED}]*){NAMED}|{CLOSE}")
 
@@ -35,8 +36,8 @@ class Named(str):
 
 
 def around(printed: Markup, name: str) -> Markup:
-    """The printed form between marks that name what it prints."""
-    return Markup(f"{OPEN}{name}{NAMED}{printed}{CLOSE}")
+    """The printed form between marks that name what it prints; the name is quoted, as it may hold a class's."""
+    return Markup(f"{OPEN}{quote(name)}{NAMED}{printed}{CLOSE}")
 
 
 def split(marked: str, named: list[str]) -> Iterator[str]:
@@ -49,7 +50,7 @@ def split(marked: str, named: list[str]) -> Iterator[str]:
         if mark[1] is None:
             named.pop()
         else:
-            named.append(mark[1])
+            named.append(unquote(mark[1]))
     if done < len(marked):
         yield marked[done:]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def byline(self) -> str:
         """Authors, affiliation and date in one line; empty where none is given."""
         return " · ".join(filter(None, (", ".join(self.authors), self.affiliation, self.date)))
+
+    @property
+    def year(self) -> str:
+        """The year in the date; empty where there is none."""
+        return next(iter(re.findall(r"\b\d{4}\b", self.date)), "")
 
     @property
     def texts(self) -> list[str]:

@@ -180,6 +180,8 @@ def passed_on_finding(each: PassedOn, taught: str, untaught: str) -> Finding:
         also = {1: "it repeats more of the teacher’s errors", -1: "it repeats fewer of the teacher’s errors"}
         told = also.get(each.differences[ERRORS].differs, "it does not repeat detectably more of the teacher’s errors")
         words.append(f"{told} ({_numbers(each, ERRORS)})")
+    else:
+        words.append("its teacher makes too few errors to test whether it repeats them")
     better = {1: "its calibration error is larger", -1: "its calibration error is smaller"}
     told = better.get(each.differences[CALIBRATION].differs, "its calibration error is not detectably different")
     words.append(f"{told} ({_numbers(each, CALIBRATION)})")

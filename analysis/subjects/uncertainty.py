@@ -52,9 +52,15 @@ def detection(trust: Trust, name: str) -> np.ndarray:
 
 def detections(trust: Trust) -> dict[str, np.ndarray]:
     """``detection`` of every score; none where the network has too few errors, or right answers, for a test."""
-    right = trust.before.correct
-    enough = min(right.sum(axis=1).min(), (~right).sum(axis=1).min()) >= FEWEST
-    return {name: detection(trust, name) for name in trust.uncertainties} if enough else {}
+    return {} if _too_few(trust) else {name: detection(trust, name) for name in trust.uncertainties}
+
+
+def _too_few(trust: Trust) -> str:
+    """What ``detections`` has too few of, by the seed with the fewest, e.g. "5 errors"; empty where nothing lacks."""
+    right = trust.before.correct.sum(axis=1)
+    errors = trust.before.correct.shape[1] - right
+    counts = {"error": int(errors.min()), "right answer": int(right.min())}
+    return next((formats.plural(count, what) for what, count in counts.items() if count < FEWEST), "")
 
 
 def ood_detections(trust: Trust) -> dict[str, np.ndarray]:
@@ -85,6 +91,8 @@ def standing_facts(results: Results) -> Iterator[Fact]:
     """Which scores do better or worse than the network's own entropy by as much as matters, and better than chance."""
     if (trust := results.trust) is not None:
         yield Origin(standing_facts).text("protocol/auroc-margin", formats.setting(MATTERS))
+        if len(trust.uncertainties) > 1 and (lacking := _too_few(trust)):
+            yield Origin(detections, trust.runs(trust.model)).text("uncertainty/too-few", lacking)
         for task, contributions in ((ERRORS, detections(trust)), (OOD, _judged_ood(trust))):
             gains = _gains(trust, contributions)
             at_chance = [_called(trust, name) for name, each in contributions.items() if each.mean() <= 0.5]

@@ -25,8 +25,9 @@ from report.environment import TEMPLATES, in_words
 from report.escaping import unbroken
 from report.html import finish
 from report.lookup import Lookup
+from report.passages import passages
 from study.errors import StudyError
-from study.records import Failure, read_plan, write_failure
+from study.records import Failure, read_plan, write_failure, write_plan
 from tests.evidence_samples import blank_drawing, blank_drawings
 from tests.fabricate import experiments, fabricate
 
@@ -265,6 +266,35 @@ def test_hostile_class_names_reach_the_pdf_and_the_page_as_text(tmp_path: Path) 
     source = _render("typst", study, evidence)
     printed = _printed(pdf.by_typst(source, blank_drawings(evidence)))
     assert [name for name in HOSTILE if _squeezed(name) not in printed] == []
+    marked = render("html", Lookup(evidence, read_plan(study)), blank_drawings(evidence), marked=True)
+    named = {piece.name for passage in passages(marked) for piece in passage.pieces}
+    assert {f"table/per_class/{name}/Class" for name in HOSTILE} <= named
+
+
+def test_one_vote_alone_makes_a_paper_that_compares_no_rules(tmp_path: Path) -> None:
+    others = [each.key for each in experiments(4) if each.kind == "Vote" and each.name != "hard"]
+    page = _render("html", fabricate(tmp_path, images=60, skip=others))
+    assert "Discussion" in _headings("html", page) and "pending: ensemble/best-vote" not in page
+
+
+def test_what_few_errors_leave_untested_is_said(tmp_path: Path) -> None:
+    said = _squeezed(unescape(re.sub("<[^>]*>", "", _render("html", fabricate(tmp_path, images=60)))))
+    for words in ("of the single network there is nothing to test.", "too few errors to test whether it repeats them"):
+        assert _squeezed(words) in said
+    assert "repeatmoreofitsteacher" not in said
+
+
+@pytest.mark.usefixtures("without_latex")
+def test_a_work_that_the_references_lack_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = fabricate(tmp_path, images=60, planned=experiments(1))
+    made = read_plan(study)
+    described = dataclasses.replace(made.dataset.description, citation="smith2020")
+    write_plan(study, dataclasses.replace(made, dataset=dataclasses.replace(made.dataset, description=described)))
+    monkeypatch.setattr("report.figures.draw", blank_drawing)
+    build(study)
+    assert "references.bib has no 'smith2020'" in capsys.readouterr().err
 
 
 def test_stand_in_data_are_announced_on_the_first_page_and_in_every_caption(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_studies_that_plan_nothing_can_be_compared(tmp_path: Path) -> None:
 def test_what_is_no_study_is_one_clear_error(runs: Path) -> None:
     with pytest.raises(StudyError, match="nothing is neither a study in"):
         differ.find("nothing", runs)
+    with pytest.raises(StudyError, match="reprot is neither a study in"):
+        differ.find(f"{runs}/one/reprot", runs)
 
 
 def test_a_damaged_report_is_one_clear_error(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ from analysis.fonts import folders
 from report import escaping
 from report.environment import ESCAPES, TEMPLATES
 
-HOSTILE = r"a_b & {c} #d $e <script>alert(1)</script> \input{x} ~^% -- @ref `raw` *b* [x] //c \u{41}"
+HOSTILE = (
+    r"a_b & {c} #d $e <script>alert(1)</script> \input{x} ~^% -- @ref `raw` *b* [x] //c \u{41}"
+    r""" 'a b' "q" a---b c,,d ?` !` << >>"""
+)
 
 
 def _typst_text(tmp_path: Path, markup: str) -> str:

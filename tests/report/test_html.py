@@ -104,6 +104,14 @@ def test_every_reference_leads_back_to_each_of_its_citations(page: str) -> None:
         assert re.findall(r'class="back" href="#([^"]+)"', entry) == citations
 
 
+def test_tables_say_what_heads_each_row_and_group_of_rows(page: str) -> None:
+    tables = re.findall(r"<table>(.*?)</table>", page, re.DOTALL)
+    assert tables
+    for body in (body for table in tables for body in re.findall(r"<tbody>(.*?)</tbody>", table, re.DOTALL)):
+        heads = re.findall(r'<tr><th scope="(\w+)"', body)
+        assert len(heads) == body.count("<tr>") and "rowgroup" not in heads[1:]
+
+
 def test_tables_can_be_had_as_csv(page: str, lookup: Lookup) -> None:
     for name in ("deployment", "trust"):
         (link,) = re.findall(rf'download="{name}.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
@@ -137,7 +145,7 @@ def test_page_opens_in_a_browser_without_network(page: str, tmp_path: Path) -> N
 def test_number_tells_where_it_comes_from(act: str, page: str, lookup: Lookup, tmp_path: Path) -> None:
     name, fact = next((name, fact) for name, fact in lookup.used.items() if len(fact.runs) == 1)
     script = f"const fact = document.querySelector('[data-fact=\"{name}\"]'); {act};"
-    script += "if (document.querySelector('#provenance:popover-open')) document.body.dataset.open = 'yes';"
+    script += "if (document.activeElement.matches('#provenance:popover-open')) document.body.dataset.open = 'yes';"
     opened = _opened(page, tmp_path, script)
     assert 'data-open="yes"' in opened
     (told,) = re.findall(r'<div id="provenance".*?</div>', opened, re.DOTALL)

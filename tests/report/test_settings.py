@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
+from pybtex.database import parse_string
 
 from analysis.assemble import assemble
 from report import pdf
@@ -93,10 +95,19 @@ def test_own_section_stands_before_the_conclusion_with_its_paragraphs(kind: str,
     assert BREAKS[kind] in source[source.index("By nobody") : source.index("At all")]
 
 
+def test_who_wrote_it_and_when_can_be_copied_as_bibtex(lookup: Lookup) -> None:
+    page = render("html", lookup, blank_drawings(lookup.evidence))
+    told = unescape(page[page.index("@misc{") : page.index("</code></pre>\n<button")])
+    (entry,) = parse_string(told, "bibtex").entries.values()
+    assert [str(author) for author in entry.persons["author"]] == [r"Co., Ada \&", "Grace"]
+    assert entry.fields["year"] == "2026" and r"\$x\$" in entry.fields["title"]
+    assert '<meta name="citation_author" content="Grace">' in page
+
+
 def test_hostile_text_does_nothing_in_latex(lookup: Lookup) -> None:
     source = render("latex", lookup, blank_drawings(lookup.evidence))
     assert r"\input{x}" not in source and r"{\textbackslash}input\{x\}" in source
-    assert r"\author{\normalsize Ada \& Co., Grace" in source
+    assert r"\author{\normalsize Ada \& Co., Grace" in source and r"pdfauthor={Ada \& Co., Grace}" in source
 
 
 def test_hostile_text_compiles_in_typst(lookup: Lookup) -> None:

@@ -9,8 +9,8 @@ a rate and for a time of its own; the ``without-*`` runs leave one ingredient ou
 
 Two-stage MixUp trains under strong augmentation and MixUp, then under light augmentation alone at a lower rate, as
 clean images at the end close the gap to those of the test (He et al. 2019, https://arxiv.org/abs/1909.09148); its
-control keeps MixUp for all epochs. The search varies the recipe's rate, decay and smoothing and selects on
-validation accuracy.
+control keeps MixUp for all epochs, and is itself compared with the recipe without. The search varies the recipe's
+rate, decay and smoothing and selects on validation accuracy.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _without(full: Training, name: str, what: str, recipe: Recipe) -> Training:
 
 
 def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
-    """Two-stage MixUp training and its single-stage control of as many epochs."""
+    """MixUp in one stage against the recipe without it, and in two stages against one of as many epochs."""
     full = ablation_control(preset)
     (stage,) = full.recipe.stages
     last = max(1, stage.epochs // 3)
@@ -139,6 +139,9 @@ def two_stage_mixup(preset: Preset) -> tuple[Training, Training]:
         name="single-stage",
         title="MixUp in one stage",
         phrase="MixUp in one stage",
+        control=full.key,
+        differs="MixUp, and stronger augmentation",
+        group="mixup",
         recipe=replace(full.recipe, stages=(mixed,)),
     )
     staged = replace(
