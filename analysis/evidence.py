@@ -108,7 +108,8 @@ class Strip:
 class Table:
     """A booktabs table: cells of plain text (the report escapes it) or a strip, alignment per column (l, r, c).
 
-    A row of one cell heads the rows below it. A ``dense`` table is set in smaller type, so that a row stays on a line.
+    A row of one cell heads the rows below it; the first ``leading`` cells of any other are its name. A ``dense`` table
+    is set in smaller type, so that a row stays on a line.
     ``reads`` are keys of experiments that all of it rests on beside those that it names. ``origin`` is where its
     caption comes from, ``row_runs`` the runs behind each row; ``assemble`` finds both.
     """
@@ -120,6 +121,7 @@ class Table:
     align: str
     dense: bool = False
     reads: tuple[str, ...] = ()
+    leading: int = 1
     origin: Origin | None = None
     row_runs: tuple[tuple[str, ...], ...] = ()
 
@@ -130,9 +132,8 @@ class Table:
 
     @cached_property
     def _names(self) -> tuple[list[str], list[str]]:
-        """Rows by the one or two names that lead them, columns by their heads; what comes again is counted."""
-        leading = 2 if self.align.startswith("ll") else 1
-        return _distinct([", ".join(map(str, row[:leading])) for row in self.rows]), _distinct(self.header)
+        """Rows by the names that lead them, columns by their heads; what comes again is counted."""
+        return _distinct([", ".join(map(str, row[: self.leading])) for row in self.rows]), _distinct(self.header)
 
     def cell_name(self, row: int, column: int) -> str:
         """What the fact that a cell prints is called."""

@@ -32,14 +32,17 @@ def outlook(folder: Path) -> list[str]:
     open_ones = [judged for judged in retrained if judged.verdict == "inconclusive"]
     decided = f"{len(retrained) - len(open_ones)} of {len(retrained)} comparisons of recipes are decided"
     lines = [f"{decided} with {formats.plural(seeds, 'seed')}; if differences and variances are as they look now,"]
-    return lines + _by_milestone(results, open_ones, seeds)
+    return lines + _by_milestone(results, open_ones)
 
 
-def _by_milestone(results: Results, open_ones: Sequence[Judged], seeds: int) -> list[str]:
-    """What each milestone would likely decide that the one before would not, and what none would."""
+def _by_milestone(results: Results, open_ones: Sequence[Judged]) -> list[str]:
+    """What each milestone would likely decide that the one before would not, and what none would.
+
+    The first is beyond the comparison with the fewest seeds: a study may have more of some runs than of others.
+    """
     needed = {judged.key: _needed(judged) for judged in open_ones}
-    lines, before = [], seeds
-    for milestone in (each for each in MILESTONES if each > seeds):
+    lines, before = [], min((judged.comparison.seeds for judged in open_ones), default=MILESTONES[-1])
+    for milestone in (each for each in MILESTONES if each > before):
         named = [key for key, number in needed.items() if number and before < number <= milestone]
         lines.append(f"  {milestone} seeds would likely decide {_named(results, named)}")
         before = milestone

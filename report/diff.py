@@ -16,11 +16,11 @@ from report.build import CLAIMS, PROVENANCE
 from study.errors import StudyError
 from study.records import STUDY
 
-# Facts that say how a study was made, by name or the first part of it, and what they are about.
+# Facts and cells that say how a study was made, by name or the first parts of it, and what they are about.
 MADE_OF = {
     "study/commit": "code", "study/fingerprint": "data", "study/seed-list": "seeds", "study/device": "machine",
-    "study/threads": "machine", "study": "study", "version": "software", "recipe": "recipe", "setting": "recipe",
-    "answers": "recipe", "protocol": "statistics", "pass-mark": "challenge",
+    "study/threads": "machine", "table/environment": "machine", "study": "study", "version": "software",
+    "recipe": "recipe", "setting": "recipe", "answers": "recipe", "protocol": "statistics", "pass-mark": "challenge",
 }  # fmt: skip
 DATASET = "study/dataset"
 SIDES = ("first", "second")
@@ -86,7 +86,8 @@ class Side:
 
 def part_of(name: str) -> str:
     """What part of a study's making a fact is about; empty for one that is a result."""
-    return MADE_OF.get(name) or MADE_OF.get(name.partition("/")[0], "")
+    parts = name.split("/")
+    return next((MADE_OF[each] for each in (name, "/".join(parts[:2]), parts[0]) if each in MADE_OF), "")
 
 
 def find(name: str, runs: Path) -> Path:
@@ -106,9 +107,9 @@ def diff(first: Path, second: Path) -> Diff:
         raise StudyError(f"{first} is of {of[0]} and {second} of {of[1]}; only studies of one dataset can be compared")
     facts = list(_changes(one.facts, other.facts, one.facts.keys() | other.facts.keys()))
     # A saved report holds only the cells of the tables in it.
-    cells = list(_changes(one.cells, other.cells, one.cells.keys() & other.cells.keys()))
-    made_of = [change for change in facts if part_of(change.name)]
-    numbers = [change for change in facts if change not in made_of] + cells
+    changes = facts + list(_changes(one.cells, other.cells, one.cells.keys() & other.cells.keys()))
+    made_of = [change for change in changes if part_of(change.name)]
+    numbers = [change for change in changes if change not in made_of]
     # A saved report holds only the findings that it tells.
     flips = list(_flips(one.verdicts, other.verdicts, one.verdicts.keys() & other.verdicts.keys()))
     told = one.sentences.keys() & other.sentences.keys() - {flip.name for flip in flips}

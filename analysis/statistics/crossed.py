@@ -206,7 +206,7 @@ def prior_degrees(seen: Sequence[Chance]) -> float:
     halves = np.array([each.degrees / 2 for each in seen])
     logs = np.log([max(each.overdispersion, TINY) for each in seen]) - special.digamma(halves) + np.log(halves)
     excess = float(logs.var(ddof=1) - special.polygamma(1, halves).mean()) if len(seen) > 1 else 0.0
-    if excess <= 0:
+    if excess <= TINY:
         return math.inf
     return 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - excess, TINY, 1 / TINY))
 

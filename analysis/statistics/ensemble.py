@@ -76,10 +76,9 @@ def ensemble_of(view: StudyView) -> Ensemble | None:
 
 
 def _weights(view: StudyView, vote: Vote) -> dict[str, float]:
-    """Weight of each member of a vote, averaged over seeds; a member left out of a seed weighs nothing."""
-    runs = [run.metrics for run in view.runs_of(vote.key)]
-    by_run = pd.DataFrame([dict(zip(each["members"], each["weights"], strict=True)) for each in runs])
-    return by_run.fillna(0).mean().to_dict()
+    """Weight of each member of a vote, averaged over seeds."""
+    weights = np.mean([run.metrics["weights"] for run in view.runs_of(vote.key)], axis=0)
+    return dict(zip(vote.members, weights.tolist(), strict=True))
 
 
 def _voters(view: StudyView, vote: str) -> tuple[int, int]:

@@ -81,8 +81,10 @@ def of_log_temperature(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Contributions to the logarithm of the temperature fitted to logits (N, C) and labels (N,).
 
     The score of each image at the optimum over the mean curvature: Huber 1967 (the sandwich),
-    https://projecteuclid.org/euclid.bsmsp/1200512988
+    https://projecteuclid.org/euclid.bsmsp/1200512988. Zero where there is no error, so that none is fitted.
     """
+    if (logits.argmax(axis=1) == labels).all():
+        return np.zeros(len(labels))
     temperature = fit_temperature(logits, labels)
     scaled = np.asarray(logits, dtype=float) / temperature
     probs = probabilities(scaled)

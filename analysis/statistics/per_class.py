@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -72,12 +73,27 @@ def balanced_accuracy(predictions: Sequence[Predictions]) -> Accuracy:
 
     Brodersen et al. 2010, https://doi.org/10.1109/ICPR.2010.764
     """
-    return accuracy_of(np.stack([influence.of_mean_recall(seed.labels, seed.predicted) for seed in predictions]))
+    found = accuracy_of(np.stack([influence.of_mean_recall(seed.labels, seed.predicted) for seed in predictions]))
+    return _no_surer_than_its_classes(found, predictions, "recall")
 
 
 def macro_f1(predictions: Sequence[Predictions]) -> Accuracy:
     """The mean F1 of the classes that are labels or predictions; a class never met rightly has 0."""
-    return accuracy_of(np.stack([influence.of_macro_f1(seed.labels, seed.predicted) for seed in predictions]))
+    found = accuracy_of(np.stack([influence.of_macro_f1(seed.labels, seed.predicted) for seed in predictions]))
+    return _no_surer_than_its_classes(found, predictions, "f1")
+
+
+def _no_surer_than_its_classes(found: Accuracy, predictions: Sequence[Predictions], score: str) -> Accuracy:
+    """The mean of a score over classes with its interval at least as wide as those of the classes make it.
+
+    A small class that is all right shows no variance. Squared distances of independent bounds add up: Zou & Donner
+    2008, https://doi.org/10.1002/sim.3095
+    """
+    classes = scores(predictions, [str(label) for label in range(predictions[0].logits.shape[1])]).dropna()
+    below, above = (
+        math.sqrt(((classes[score] - classes[f"{score}_{end}"]) ** 2).sum()) / len(classes) for end in ("low", "high")
+    )
+    return replace(found, low=min(found.low, found.mean - below), high=max(found.high, found.mean + above))
 
 
 def top_accuracy(predictions: Sequence[Predictions], top: int = TOP) -> Accuracy:

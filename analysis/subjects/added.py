@@ -106,7 +106,7 @@ def added_overlap(results: Results) -> Table | None:
         one_seed(results, min(seeds)) if len(seeds) == 1 else "Counts are those of the first seed that both have.",
     )
     head = ("Predictions", "Model", *DIVERSITY)
-    return Table("added_overlap", caption, head, tuple(rows), "llrrrrr")
+    return Table("added_overlap", caption, head, tuple(rows), "llrrrrr", leading=2)
 
 
 def _overlap(pair: dict[str, Predictions]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def averages(results: Results) -> Iterator[tuple[str, Table | None]]:
         f"Top-{TOP}: the label is among the {TOP} classes that the model finds likeliest." if many else "",
         accuracy_interval(results),
     )
-    yield "averages", Table("averages", caption, head, rows, "llr" + "rlrl" * sized + "rl" * many)
+    yield "averages", Table("averages", caption, head, rows, "llr" + "rlrl" * sized + "rl" * many, leading=2)
 
 
 def _row(results: Results, key: str, sized: bool, many: bool) -> tuple[str, ...]:

@@ -178,7 +178,7 @@ def _ensemble(results: Results, trust: Trust) -> Averaged | None:
     if ensemble is None or voted is None or not trust.vote:
         return None
     keys = (*ensemble.members, trust.vote)
-    shared = results.view.restricted_to(results.view.seeds_of(*keys))
+    shared = results.view.restricted_to(trust.seeds)
     *members, votes = (
         [influence.of_ece(probabilities(p.logits), p.labels) for p in each] for each in shared.paired(*keys)
     )

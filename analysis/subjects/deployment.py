@@ -81,7 +81,8 @@ def agreement_facts(results: Results) -> Iterator[Fact]:
 class Speed(NamedTuple):
     """Median latencies (ms, batch 1, one thread) of a network in float32 and in its int8 form ``key``, ``title``.
 
-    ``smaller`` says how many times the file shrinks.
+    ``smaller`` says how many times the file shrinks, ``apart`` whether the 95 % intervals of the medians are known and
+    have nothing in common.
     """
 
     key: str
@@ -89,6 +90,7 @@ class Speed(NamedTuple):
     full: float
     int8: float
     smaller: float
+    apart: bool
 
 
 def int8_speeds(results: Results) -> list[Speed]:
@@ -99,7 +101,9 @@ def int8_speeds(results: Results) -> list[Speed]:
         key = str(row.model)
         same = frame["model"] == sources[key]
         for full in frame[same & (frame["precision"] == "float32")].itertuples():
-            speeds.append(Speed(key, phrase(key), float(full.p50_ms), float(row.p50_ms), full.bytes / row.bytes))
+            apart = full.p50_low_ms > row.p50_high_ms or full.p50_high_ms < row.p50_low_ms
+            medians = float(full.p50_ms), float(row.p50_ms)
+            speeds.append(Speed(key, phrase(key), *medians, full.bytes / row.bytes, bool(apart)))
     return speeds
 
 
@@ -113,19 +117,22 @@ def latency_findings(results: Results) -> Iterator[Finding]:
 def latency_finding(speeds: Sequence[Speed]) -> Finding:
     """Whether each int8 model answers sooner than its float32 form; 5 % either way is a draw.
 
-    Supported when all do, contradicted when one answers later, else inconclusive.
+    Supported when all do, contradicted when one answers later, else inconclusive, as where intervals overlap.
     """
     told, ratios = [], [speed.full / speed.int8 for speed in speeds]
     for speed, ratio in zip(speeds, ratios, strict=True):
         words = f"{formats.decimal(max(ratio, 1 / ratio))} times as {'fast' if ratio > 1 else 'slow'}"
         if abs(ratio - 1) <= SAME_SPEED:
             words = f"equally fast to within {SAME}"
+        elif not speed.apart:
+            words = "not shown to differ in speed"
         smaller = formats.decimal(speed.smaller, 1)
         file = "file as large" if smaller == "1.0" else f"file {smaller} times smaller"
         medians = f"median {formats.decimal(speed.int8)} ms against {formats.decimal(speed.full)} ms"
         told.append(f"{words} ({medians}, {file}) for {speed.title}")
-    verdict: Verdict = "supported" if min(ratios) > 1 + SAME_SPEED else "inconclusive"
-    if min(ratios) < 1 - SAME_SPEED:
+    told_apart = [ratio if speed.apart else 1.0 for speed, ratio in zip(speeds, ratios, strict=True)]
+    verdict: Verdict = "supported" if min(told_apart) > 1 + SAME_SPEED else "inconclusive"
+    if min(told_apart) < 1 - SAME_SPEED:
         verdict = "contradicted"
     names = tuple(name for speed in speeds for name in (f"latency/{speed.key}/speedup", f"size/{speed.key}/ratio"))
     return Finding("latency/int8", f"Against float32, int8 at batch 1 is {formats.listing(told)}.", verdict, names)
@@ -158,7 +165,7 @@ def deployment(results: Results) -> Table | None:
         counted(results),
     )
     head = ("Model", "Precision", "Accuracy, %", "95 % CI", "Size, MB", "p50, ms", "p95, ms", "Images/s")
-    return Table("deployment", caption, head, rows, "llrlrrrr", dense=True, reads=_timing(results))
+    return Table("deployment", caption, head, rows, "llrlrrrr", dense=True, reads=_timing(results), leading=2)
 
 
 def _median(middle: float, low: float, high: float) -> str:

@@ -51,7 +51,7 @@ def effects(results: Results) -> Table | None:
         counted(results),
         f"Each interval is of one comparison{networks}; p is adjusted for all {len(results.judged)}.",
     )
-    return Table("effects", caption, HEAD, tuple(rows), "llclcrlrrr", dense=True)
+    return Table("effects", caption, HEAD, tuple(rows), "llclcrlrrr", dense=True, leading=2)
 
 
 def takeaway(results: Results) -> str:

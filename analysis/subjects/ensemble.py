@@ -279,7 +279,7 @@ def diversity(results: Results) -> Table | None:
         one_seed(results, ensemble.seed),
     )
     head = ("Member", "Member", *DIVERSITY)
-    return Table("diversity", caption, head, rows, "llrrrrr")
+    return Table("diversity", caption, head, rows, "llrrrrr", leading=2)
 
 
 @figure

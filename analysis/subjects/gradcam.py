@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from analysis import formats, style
-from analysis.captions import evidence, join
+from analysis.captions import TOO_FEW, evidence, join
 from analysis.evidence import Fact, Figure, Finding, Origin, Verdict, facts, figure, findings
 from analysis.results import Results
 from analysis.statistics.comparison import Accuracy, accuracy_of
@@ -146,12 +146,14 @@ def _attention(results: Results, experiment: GradCam, run: Run) -> Iterator[Find
     if not ours:
         return
     changed = changes(results, experiment)
-    reseeded = None
+    beside = None
     if len(theirs) > 1:  # each seed beside the next one
         reseeded = np.stack([a.predicted != b.predicted for a, b in zip(theirs, theirs[1:] + theirs[:1], strict=True)])
+        more = contrasts({"": changed - reseeded}, {"": ("attention", (treated, control))})[""]
+        beside = float(reseeded.mean()), more
     yield attention_finding(
         accuracy_of(changed),
-        None if reseeded is None else (float(reseeded.mean()), contrasts({"": changed - reseeded})[""]),
+        beside,
         likeness(run),
         (results.view.phrase(treated), results.view.phrase(control)),
     )
@@ -174,8 +176,10 @@ def attention_finding(
     else:
         share, contrast = reseeded
         verdict = "supported" if contrast.sign > 0 else "contradicted" if contrast.sign < 0 else "inconclusive"
-        more = {1: "more than", -1: "less than", 0: "which is not detectably different from"}[contrast.sign]
+        more = {1: "more than", -1: "less than", 0: "which is not detectably different from"}[contrast.differs]
         words += f", {more} the {formats.percent(share)} % between two seeds of {control} ({evidence(contrast)})"
+        if contrast.differs and not contrast.decidable:
+            words += f"; {TOO_FEW}"
     mean, bounds = float(alike.mean()), student(alike.tolist()) if len(alike) > 1 else Interval(math.nan, math.nan)
     maps = f"over the {len(alike)} images looked at, their maps correlate by {formats.decimal(mean)} on average"
     maps += f" (95 % CI {formats.decimal(bounds.low)} to {formats.decimal(bounds.high)})"

@@ -157,21 +157,17 @@ def human_agreement(counts: np.ndarray, probs: np.ndarray) -> dict[str, float]:
 
     ``same-choice``: the fraction of images whose most likely class is the one most people chose, any of them where
     they tie; ``entropy-correlation``: Spearman's rank correlation of the model's entropy with people's (NaN when either
-    never varies); ``cross-entropy`` (nats): of the probabilities under the human label distribution; ``human-entropy``:
-    its lower bound. Peterson et al. 2019, https://arxiv.org/abs/1908.07086. StudyError when the shapes differ.
+    never varies). Peterson et al. 2019, https://arxiv.org/abs/1908.07086. StudyError when the shapes differ.
     """
     from scipy.stats import spearmanr
 
     if counts.shape != probs.shape:
         raise StudyError(f"human counts {counts.shape} do not match {probs.shape}; use a file for this test set")
     people = counts / counts.sum(axis=1, keepdims=True)
-    likely = np.log(np.maximum(probs, np.finfo(float).tiny))
     choice = np.take_along_axis(counts, probs.argmax(axis=1)[:, None], axis=1)[:, 0]
     ours, theirs = entropy(probs), entropy(people)
     varied = np.ptp(ours) > 0 and np.ptp(theirs) > 0
     return {
         "same-choice": float((choice == counts.max(axis=1)).mean()),
         "entropy-correlation": float(spearmanr(ours, theirs).statistic) if varied else float("nan"),
-        "cross-entropy": float(-(people * likely).sum(axis=1).mean()),
-        "human-entropy": float(theirs.mean()),
     }

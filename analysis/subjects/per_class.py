@@ -208,7 +208,7 @@ def _shown(scored: pd.DataFrame) -> list[int]:
     if len(scored) <= MANY_CLASSES:
         return list(range(len(scored)))
     order = scored["recall"].dropna().sort_values(kind="stable").index
-    return [*order[:WORST], *order[-BEST:]]
+    return list(order) if len(order) <= WORST + BEST else [*order[:WORST], *order[-BEST:]]
 
 
 def _left_out(scored: pd.DataFrame) -> str:

@@ -197,7 +197,7 @@ def experiments(results: Results) -> Table | None:
         "Epochs and image size (px, largest stage) as planned; time is the mean total per run on this device.",
     )
     head = ("Level", "Experiment", "Control: what differs", "Epochs", "Size, px", "Time")
-    return Table("experiments", caption, head, tuple(rows), "lllrrr")
+    return Table("experiments", caption, head, tuple(rows), "lllrrr", leading=2)
 
 
 @table

@@ -52,10 +52,11 @@ def calibration_facts(results: Results) -> Iterator[Fact]:
     yield Origin(expected_calibration_error, model).percent("calibration/ece-after", after.ece)
     yield Origin(negative_log_likelihood, model).number("calibration/nll-before", before.losses.mean())
     yield Origin(negative_log_likelihood, model).number("calibration/nll-after", after.losses.mean())
-    yield Origin(fit_temperature, model).number("calibration/temperature", trust.temperature, 2)
-    low, high = _temperatures(trust)
-    text = f"{formats.decimal(low)} to {formats.decimal(high)}"
-    yield Origin(of_log_temperature, model).fact("calibration/temperature-interval", [low, high], "number", text)
+    if trust.validation_errors:
+        yield Origin(fit_temperature, model).number("calibration/temperature", trust.temperature, 2)
+        low, high = _temperatures(trust)
+        text = f"{formats.decimal(low)} to {formats.decimal(high)}"
+        yield Origin(of_log_temperature, model).fact("calibration/temperature-interval", [low, high], "number", text)
 
 
 def _temperatures(trust: Trust) -> tuple[float, float]:
@@ -101,8 +102,12 @@ def trust_findings(results: Results) -> Iterator[Finding]:
     trust = results.trust
     if trust is None:
         return
-    yield calibration_finding(trust)
-    yield temperature_finding(trust)
+    if trust.validation_errors:
+        yield calibration_finding(trust)
+        yield temperature_finding(trust)
+    else:
+        words = "As the network has all validation images right, they tell no temperature."
+        yield Finding("calibration/reading", words, "inconclusive", ("calibration/errors",))
     errors = (~trust.uncertainties[name].correct for name in ("entropy", trust.chosen))
     if trust.gain is not None and min(wrong.sum(axis=1).min() for wrong in errors) >= FEWEST:
         yield uncertainty_finding(trust, trust.gain)

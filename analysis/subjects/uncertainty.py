@@ -80,8 +80,8 @@ def ranking_facts(results: Results) -> Iterator[Fact]:
     """How well each score finds the errors of one network, and tells OOD from test images."""
     if (trust := results.trust) is not None:
         runs = trust.runs()
-        for name in trust.uncertainties:
-            yield Origin(detection, runs).number(f"{ERRORS.name}/auroc-{name}", detection(trust, name).mean())
+        for name, contributions in detections(trust).items():
+            yield Origin(detection, runs).number(f"{ERRORS.name}/auroc-{name}", contributions.mean())
         for name, contributions in ood_detections(trust).items():
             yield Origin(Trust.to_ood, runs).number(f"{OOD.name}/auroc-{name}", contributions.mean())
 

@@ -86,13 +86,16 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     ``logits`` (N, C), ``labels`` (N,) integers. Fit it on validation images, never on the images it is
     judged by. Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599. The log-likelihood is concave
-    in 1/T, so the bounded search finds its only maximum. StudyError when there are no images.
+    in 1/T, so the bounded search finds its only maximum. Without an error there is none, and T is 1: the logits stay
+    as they are. StudyError when there are no images.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
 
     if not len(labels):
         raise StudyError("a temperature needs validation predictions, and there are none")
+    if (logits.argmax(axis=1) == labels).all():
+        return 1.0
     logits, rows = np.asarray(logits, dtype=np.float64), np.arange(len(labels))
 
     def mean_loss(log_temperature: float) -> float:

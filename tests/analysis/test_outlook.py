@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,14 @@ from analysis.view import view_study
 from study import records
 from tests.fabricate import experiments, fabricate
 
+BETTER = {"level3/se-head": 0.985, "level2/augmented": 0.90, "level1/finetuned": 0.90}
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One seed, in which one recipe is far better than its control and another a little."""
-    better = {"level3/se-head": 0.985, "level2/augmented": 0.90, "level1/finetuned": 0.90}
     folder = tmp_path_factory.mktemp("study")
-    return fabricate(folder, images=2000, accuracies=better, planned=experiments(1, 2, 3))
+    return fabricate(folder, images=2000, accuracies=BETTER, planned=experiments(1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,16 @@ def test_every_comparison_of_recipes_is_named(results: Results, lines: list[str]
         results.view.title(judged.key) in "\n".join(lines) for judged in results.judged.values() if judged.retrained
     ]
     assert len(named) > 10 and all(named)
+
+
+def test_comparisons_with_fewer_seeds_than_others_are_named_too(tmp_path: Path) -> None:
+    """Five seeds of the first level and one of the others, as an interrupted study leaves."""
+    study = fabricate(tmp_path, seeds=range(5), images=2000, accuracies=BETTER, planned=experiments(1, 2, 3))
+    for run in [run for level in ("level2", "level3") for run in (study / level).glob("*/seed-[1-4]")]:
+        shutil.rmtree(run)
+    first, three, *_ = outlook(study)
+    assert first.endswith("with 5 seeds; if differences and variances are as they look now,")
+    assert three.startswith("  3 seeds would likely decide") and "SE head" in three
 
 
 def test_without_records_it_says_when_there_will_be_an_outlook(tmp_path: Path) -> None:

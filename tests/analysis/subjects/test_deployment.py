@@ -60,17 +60,19 @@ def test_latencies_are_those_of_the_processor_that_timed_them(results: Results, 
 
 
 @pytest.mark.parametrize(
-    ("full", "int8", "verdict"),
-    [(2.0, 1.0, "supported"), (1.0, 2.0, "contradicted"), (1.0, 1.01, "inconclusive")],
-)
-def test_speed_of_int8_is_judged_by_median_latency(full: float, int8: float, verdict: str) -> None:
-    finding = latency_finding([Speed("level5/int8", "Student", full, int8, 3.75)])
+    ("full", "int8", "apart", "verdict"),
+    [(2.0, 1.0, True, "supported"), (1.0, 2.0, True, "contradicted"), (1.0, 1.01, True, "inconclusive"),
+     (2.0, 1.0, False, "inconclusive"), (1.0, 2.0, False, "inconclusive")],
+)  # fmt: skip
+def test_speed_of_int8_is_judged_by_median_latency(full: float, int8: float, apart: bool, verdict: str) -> None:
+    finding = latency_finding([Speed("level5/int8", "Student", full, int8, 3.75, apart)])
+    assert ("not shown to differ in speed" in finding.sentence) == (not apart)
     assert finding.verdict == verdict
     assert "Student" in finding.sentence and "file 3.8 times smaller" in finding.sentence
 
 
 def test_one_slower_int8_model_contradicts_and_each_is_named() -> None:
-    finding = latency_finding([Speed("a", "One", 2.0, 1.0, 4.0), Speed("b", "Two", 1.0, 2.0, 1.0)])
+    finding = latency_finding([Speed("a", "One", 2.0, 1.0, 4.0, True), Speed("b", "Two", 1.0, 2.0, 1.0, True)])
     assert finding.verdict == "contradicted"
     assert "2.00 times as fast" in finding.sentence and "2.00 times as slow" in finding.sentence
     assert "file as large" in finding.sentence

@@ -88,6 +88,13 @@ def test_attention_is_compared_with_what_another_seed_changes(
     assert told.verdict == verdict and words in told.sentence
 
 
+def test_two_seeds_decide_nothing_about_a_recipe_s_attention() -> None:
+    few = Contrast(0.01, 0, 0, 0.01, decidable=False)
+    told = attention_finding(Accuracy(0.06, None, 0, 0.1, 2, 100), (0.05, few), np.array([0.4, 0.6]), ("this", "that"))
+    assert told.verdict == "inconclusive" and "more than the 5.00 %" in told.sentence
+    assert "as a verdict on recipes takes 3 seeds or more" in told.sentence
+
+
 def test_one_seed_leaves_open_what_another_would_change(results: Results) -> None:
     told = {finding.name: finding for finding in gradcam_findings(results)}
     assert (

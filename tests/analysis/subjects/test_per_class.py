@@ -89,6 +89,13 @@ def test_of_many_classes_the_worst_and_the_best_are_shown_and_the_others_counted
     assert "the other 85 have a recall of" in table.caption
 
 
+def test_no_class_is_shown_twice_where_few_of_many_have_test_images(fabricated: Callable[..., Results]) -> None:
+    names = [f"class {number}" for number in range(25)]
+    results = fabricated(classes=names, shares=[1] * 12 + [0] * 13, images=120, planned=experiments(1, 2, 3))
+    table = per_class(results)
+    assert table is not None and sorted(row[0] for row in table.rows) == sorted(names[:12])
+
+
 def test_of_many_classes_the_most_frequent_confusions_are_drawn(many: Results) -> None:
     figure = errors(many)
     assert figure is not None and "The 15 confusions shown of" in figure.caption

@@ -77,6 +77,13 @@ def test_of_equally_fast_models_validation_prefers_one(results: Results) -> None
     assert facts["recommendation/fast"] == 2 and facts["recommendation/fastest"] == one
 
 
+def test_what_is_recommended_is_chosen_on_validation_images(results: Results) -> None:
+    """Test accuracies in the order opposite to those of validation change nothing but what is told."""
+    chosen = [choice.key for choice in choices(results)]
+    turned = replace(results, deployment=results.deployment.assign(accuracy=range(len(results.deployment), 0, -1)))
+    assert [choice.key for choice in choices(turned)] == chosen
+
+
 def test_every_choice_is_compared_with_the_next_faster_one_and_the_ensemble_comes_last(results: Results) -> None:
     accuracy = {key: each.mean for key, each in results.accuracies.items()}
     first, *later = choices(results)

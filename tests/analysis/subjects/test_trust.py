@@ -14,7 +14,7 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis import formats
-from analysis.results import Results
+from analysis.results import Results, results_of
 from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import OodScores, Uncertainty
@@ -153,8 +153,11 @@ def test_runs_of_seeds_that_not_all_sources_have_are_not_named(two_seeds: Result
         assert finding.claim is not None and {run.rpartition("/")[2] for run in finding.claim.runs} == {"seed-1"}
 
 
-def test_every_score_ranks_the_errors_of_the_single_network_seed_by_seed(two_seeds: Results, named: Callable) -> None:
-    facts, trust = named(ranking_facts(two_seeds)), two_seeds.trust
+def test_every_score_ranks_the_errors_of_the_single_network_seed_by_seed(
+    fabricated: Callable[..., Results], named: Callable
+) -> None:
+    found = fabricated(seeds=(0, 1), images=400)
+    facts, trust = named(ranking_facts(found)), found.trust
     assert trust is not None
     for name, each in trust.uncertainties.items():
         pairs = zip(~trust.before.correct, each.scores, strict=True)
@@ -179,6 +182,20 @@ def test_words_of_a_ranking_follow_its_tests(differences: dict[str, float], verd
     assert told.sentence.startswith(
         "The network’s own entropy ranks its errors with an AUROC of 0.800 (95 % CI 0.780 to"
     )
+
+
+def test_validation_without_an_error_tells_no_temperature(
+    fabricated: Callable[..., Results], named: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = fabricated(images=100).view
+    for run in view.runs_of("level3/se-head"):
+        sure = 40.0 * np.eye(10, dtype=np.float32)[run.arrays["validation_labels"]]
+        monkeypatch.setitem(run.arrays, "validation_logits", sure)
+    found = results_of(view)
+    told = {finding.name: finding.sentence for finding in trust_findings(found)}
+    assert "they tell no temperature" in told["calibration/reading"] and "calibration/temperature" not in told
+    assert "calibration/temperature" not in named(calibration_facts(found))
+    assert found.trust is not None and found.trust.temperature == 1
 
 
 def test_too_few_errors_carry_no_test_of_confidence(results: Results) -> None:
