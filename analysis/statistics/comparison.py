@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.statistics.crossed import (
-    ALPHA,
     MIN_SEEDS,
     POWER,
     About,
@@ -144,10 +143,10 @@ def holm(p: Sequence[float] | np.ndarray, at_most: int | None = None) -> np.ndar
     return adjusted
 
 
-def detectable_effect(discordant_rate: float, images: int, alpha: float = ALPHA, power: float = POWER) -> float:
-    """Smallest true difference in accuracy (a fraction) of two networks that McNemar's test finds with ``power``.
+def detectable_effect(discordant_rate: float, images: int, alpha: float) -> float:
+    """Smallest true difference in accuracy (a fraction) of two networks that McNemar's test finds with power 0.8.
 
-    Solves n·d² = (z(1-alpha/2)·sqrt(r) + z(power)·sqrt(r - d²))² for d, with r the fraction of
+    Solves n·d² = (z(1-alpha/2)·sqrt(r) + z(0.8)·sqrt(r - d²))² for d, with r the fraction of
     discordant images and n the number of images. A discordant rate too low to reach
     the power is raised to the lowest one that can, so that full agreement does not read as perfect
     power; 1 means that no difference could be found.
@@ -156,7 +155,7 @@ def detectable_effect(discordant_rate: float, images: int, alpha: float = ALPHA,
     """
     from scipy.special import ndtri
 
-    n, (a, b) = images, ndtri([1 - alpha / 2, power]).tolist()
+    n, (a, b) = images, ndtri([1 - alpha / 2, POWER]).tolist()
     root = math.sqrt(max(0.0, n + b**2 - a**2))
     agreeing = max(0.0, (math.sqrt(n) * root - a * b) / (n + b**2))
     rate = max(discordant_rate, 1 - agreeing**2)

@@ -137,11 +137,11 @@ class Estimate:
         """
         return self._tail(margin - abs(self.value))
 
-    def detectable(self, alpha: float = ALPHA) -> float:
+    def detectable(self, alpha: float) -> float:
         """The true mean that a two-sided test at ``alpha`` finds with power 0.8."""
         return _noncentrality(self.degrees, alpha) * self.standard_error
 
-    def power_of_equivalence(self, margin: float, alpha: float = ALPHA) -> float:
+    def power_of_equivalence(self, margin: float, alpha: float) -> float:
         """How likely both one-sided tests at ``alpha`` are to find the mean within ``margin``, if it is this one.
 
         A lower bound, as it counts each test's failures by itself; never below 0.
@@ -240,7 +240,7 @@ def planned(squares: MeanSquares, chance: Chance, seeds: int) -> Estimate:
     return over_recipes(squares.with_seeds(seeds), chance.with_seeds(seeds))
 
 
-def seeds_needed(squares: MeanSquares, chance: Chance, size: float, alpha: float = ALPHA) -> int | None:
+def seeds_needed(squares: MeanSquares, chance: Chance, size: float, alpha: float) -> int | None:
     """Seeds, at least ``MIN_SEEDS``, with which a test at ``alpha`` would find a mean of ``size`` with power 0.8.
 
     None where ``MANY_SEEDS`` would not on these images, as for a size of zero.
@@ -248,7 +248,7 @@ def seeds_needed(squares: MeanSquares, chance: Chance, size: float, alpha: float
     return _least(lambda seeds: planned(squares, chance, seeds).detectable(alpha) <= size)
 
 
-def seeds_for_equivalence(squares: MeanSquares, chance: Chance, margin: float, alpha: float = ALPHA) -> int | None:
+def seeds_for_equivalence(squares: MeanSquares, chance: Chance, margin: float, alpha: float) -> int | None:
     """The same for two one-sided tests to find that the mean is within ``margin``, if it is what was seen."""
     return _least(lambda seeds: planned(squares, chance, seeds).power_of_equivalence(margin, alpha) >= POWER)
 

@@ -76,16 +76,14 @@ def sure_errors(uncertainty: Uncertainty) -> tuple[int, int, int, int]:
     return int(wrong.sum()), int((wrong & sure).sum()), int(sure.sum()), len(wrong)
 
 
-def overconfidence(uncertainty: Uncertainty) -> tuple[float, Interval] | None:
-    """By how much the confidence of answers given surely exceeds their accuracy, with its 95 % interval.
+def overconfidence(uncertainty: Uncertainty) -> tuple[float, Interval]:
+    """By how much the confidence of answers given surely, of which there are some, exceeds their accuracy.
 
-    None without such answers. With fewer than ``FEWEST`` of them right, or wrong, in a seed, the interval is Wilson's
+    With its 95 % interval: with fewer than ``FEWEST`` of them right, or wrong, in a seed, the interval is Wilson's
     of the accuracy at the counts of one seed: the seeds share their images.
     """
     confidence, right = uncertainty.probs.max(axis=2), uncertainty.correct
     sure = confidence >= SURE
-    if not sure.any():
-        return None
     if _fewest(sure & right, sure & ~right) >= FEWEST:
         excess = estimate_of(influence.of_ratio(_gap(uncertainty), sure))
         return excess.value, excess.interval()
@@ -95,18 +93,18 @@ def overconfidence(uncertainty: Uncertainty) -> tuple[float, Interval] | None:
 
 
 def surely_wrong_finding(
-    wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: tuple[float, Interval] | None
+    wrong: int, surely: int, sure: int, seeds: int, phrase: str, excess: tuple[float, Interval]
 ) -> Finding:
     """How many of the errors a threshold on confidence would let pass, and whether such confidence is too high.
 
     Counts are over all seeds; the seeds share their images, so intervals are those of one seed's mean counts.
     ``excess`` is by how much such confidence exceeds the accuracy of the answers: contradicted where it does,
-    supported where it falls short, inconclusive where no answer has such confidence.
+    supported where it falls short.
     """
     shares = []
     for total in (wrong, sure):
-        interval = wilson(surely / seeds, max(1, total) / seeds)
-        bounds = formats.percent_interval(interval.low, interval.high)
+        share = wilson(surely / seeds, max(1, total) / seeds)
+        bounds = formats.percent_interval(share.low, share.high)
         shares.append(f"{formats.percent(surely / max(1, total))} %, 95 % CI {bounds}")
     among = "" if seeds == 1 else ", all seeds together"
     words = (
@@ -115,12 +113,10 @@ def surely_wrong_finding(
         f"{formats.decimal(100 * SURE, 0)} % or more; of the {formats.plural(sure, 'answer')} given with such "
         f"confidence that is {shares[1]}"
     )
-    verdict: Verdict = "inconclusive"
-    if excess:
-        surplus, interval = excess
-        verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
-        bounds = formats.points_interval(interval.low, interval.high)
-        words += f", and their confidence less their accuracy is {formats.points(surplus)} points (95 % CI {bounds})"
+    surplus, interval = excess
+    verdict: Verdict = "contradicted" if interval.low > 0 else "supported" if interval.high < 0 else "inconclusive"
+    bounds = formats.points_interval(interval.low, interval.high)
+    words += f", and their confidence less their accuracy is {formats.points(surplus)} points (95 % CI {bounds})"
     facts = tuple(f"calibration/{name}" for name in ("errors", "sure-errors", "sure-answers"))
     return Finding("calibration/surely-wrong", f"{words}.", verdict, facts)
 
@@ -175,15 +171,13 @@ def _ensemble(results: Results, trust: Trust) -> Averaged | None:
     """The ensemble beside its members; None without its uncertainty."""
     ensemble = results.ensemble
     voted = trust.uncertainties.get("ensemble-entropy")
-    if ensemble is None or voted is None or not trust.vote:
+    if ensemble is None or voted is None:
         return None
     keys = (*ensemble.members, trust.vote)
     shared = results.view.restricted_to(trust.seeds)
     *members, votes = (
         [influence.of_ece(probabilities(p.logits), p.labels) for p in each] for each in shared.paired(*keys)
     )
-    if not votes:
-        return None
     *apart, together = (_scaled(shared, key) for key in keys)
     of_vote, single = np.stack(votes), np.mean(members, axis=0)
     return Averaged(

@@ -95,7 +95,7 @@ def _about(results: Results, judged: Judged) -> Finding:
     return comparison_finding(name, judged, phrase(judged.key), phrase(judged.control), runs)
 
 
-def comparison_finding(name: str, judged: Judged, treated: str, control: str, runs: tuple[str, ...] = ()) -> Finding:
+def comparison_finding(name: str, judged: Judged, treated: str, control: str, runs: tuple[str, ...]) -> Finding:
     """Sentence about one comparison of these runs."""
     kinds = ["difference", "difference-interval", "p", "margin", "p-equivalence", "detectable"]
     rests_on = tuple(f"{kind}/{judged.key}" for kind in kinds if kind != "detectable" or judged.power)

@@ -266,10 +266,8 @@ def draw(arrays: Mapping[str, Any], classes: Sequence[str], titles: Sequence[str
 def mosaic(arrays: Mapping[str, Any], rows: Sequence[int] | np.ndarray) -> np.ndarray:
     """Tiles (rows, columns) of TILE px with white gaps as one RGB image: each image above its heat maps."""
     images, maps, pitch = arrays["images"].transpose(0, 2, 3, 1), arrays["maps"], TILE + GAP
-    canvas = np.full(((1 + len(maps)) * pitch - GAP, max(1, len(rows)) * pitch - GAP, 3), 255, dtype=np.uint8)
+    canvas = np.full(((1 + len(maps)) * pitch - GAP, len(rows) * pitch - GAP, 3), 255, dtype=np.uint8)
     for column, chosen in enumerate(rows):
-        if chosen == ABSENT:
-            continue
         for row, tile in enumerate([enlarged(images[chosen]), *(_overlay(images[chosen], m[chosen]) for m in maps)]):
             canvas[row * pitch : row * pitch + TILE, column * pitch : column * pitch + TILE] = tile
     return canvas

@@ -90,7 +90,7 @@ def pass_marks(results: Results) -> Iterator[Finding]:
             yield pass_mark_finding(level, results.view.phrase(key), results.accuracies[key], mark, runs)
 
 
-def pass_mark_finding(level: int, phrase: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...] = ()) -> Finding:
+def pass_mark_finding(level: int, phrase: str, accuracy: Accuracy, mark: float, runs: tuple[str, ...]) -> Finding:
     """Whether the level's model meets its mark: with its whole interval, not at all, or undecided."""
     reached = "{} % (95 % CI {})".format(*accuracy_cells(accuracy))
     target = f"the level {level} pass mark of {formats.percent(mark)} %"

@@ -128,7 +128,7 @@ def _ranked(trust: Trust, task: Task, contributions: Mapping[str, np.ndarray]) -
 def _gains(trust: Trust, contributions: Mapping[str, np.ndarray]) -> dict[str, Contrast]:
     """By how much each score's AUROC exceeds that of the network's own entropy, by title; empty without the latter."""
     own = contributions.get("entropy")
-    if own is None or np.isnan(own).any():
+    if own is None:
         return {}
     return contrasts({_called(trust, name): each - own for name, each in contributions.items() if name != "entropy"})
 

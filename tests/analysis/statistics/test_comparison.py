@@ -85,19 +85,19 @@ def test_detectable_effect_is_found_with_the_promised_power(rate: float, images:
 
 
 def test_detectable_effect_inverts_the_sample_size_formula() -> None:
-    effect, za, zb = detectable_effect(0.08, 1000, alpha=0.01, power=0.9), 2.575829, 1.281552
+    effect, za, zb = detectable_effect(0.08, 1000, alpha=0.01), 2.575829, 0.841621
     pairs = (za * np.sqrt(0.08) + zb * np.sqrt(0.08 - effect**2)) ** 2 / effect**2
     assert pairs == pytest.approx(1000, rel=1e-5)
 
 
 def test_full_agreement_is_not_perfect_power() -> None:
-    effect = detectable_effect(0.0, 1000)
+    effect = detectable_effect(0.0, 1000, 0.05)
     changed = generator().binomial(1000, effect, size=4000)
     assert (exact_p(changed, np.zeros_like(changed)) < 0.05).mean() == pytest.approx(0.8, abs=0.05)
 
 
 def test_a_handful_of_images_detects_nothing_less_than_everything() -> None:
-    assert detectable_effect(0.5, 1) == 1.0
+    assert detectable_effect(0.5, 1, 0.05) == 1.0
 
 
 def test_one_seed_is_compared_by_mcnemar_and_says_nothing_of_recipes() -> None:
@@ -177,7 +177,7 @@ def test_seeds_for_equivalence_give_two_one_sided_tests_their_power() -> None:
 def test_what_trains_nothing_asks_for_no_seeds() -> None:
     treated, control = (side[None] for side in outcomes(12, 3, both=985))
     one = power_analysis(treated, control, False, None, 1.0, 0.05)
-    assert (one.detectable, one.seeds) == (detectable_effect(0.015, 1000), None)
+    assert (one.detectable, one.seeds) == (detectable_effect(0.015, 1000, 0.05), None)
     three = power_analysis(*two_sides(3), False, None, 1.0, 0.05)
     expected = over_networks(difference_squares(*two_sides(3))).standard_error * (1.959964 + 0.841621)
     assert three.detectable == pytest.approx(expected)

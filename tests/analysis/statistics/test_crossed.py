@@ -163,13 +163,13 @@ def test_seeds_needed_is_the_least_number_with_enough_power() -> None:
 
 def test_no_number_of_seeds_makes_up_for_too_few_images() -> None:
     of_images = MeanSquares(0.004, 3.0, 0.09, 0.045, 3, 1000)
-    assert seeds_needed(of_images, of_images.own, 0.004) is None
-    assert seeds_needed(of_images, of_images.own, 0.0) is None
+    assert seeds_needed(of_images, of_images.own, 0.004, 0.05) is None
+    assert seeds_needed(of_images, of_images.own, 0.0, 0.05) is None
 
 
 def test_three_seeds_are_needed_however_large_the_effect() -> None:
     squares = MeanSquares(0.4, 0.045, 0.045, 0.045, 3, 10_000)
-    assert seeds_needed(squares, Chance(1.0, 12.0, 6.0), 0.4) == MIN_SEEDS < MANY_SEEDS
+    assert seeds_needed(squares, Chance(1.0, 12.0, 6.0), 0.4, 0.05) == MIN_SEEDS < MANY_SEEDS
 
 
 def test_networks_never_repeated_are_assumed_to_vary_as_published() -> None:

@@ -38,7 +38,7 @@ def judged(
 
 
 def sentence(each: Judged) -> str:
-    return comparison_finding("f", each, "A", "B").sentence
+    return comparison_finding("f", each, "A", "B", ()).sentence
 
 
 def test_gain_improves_accuracy_and_says_by_how_much() -> None:

@@ -136,9 +136,9 @@ def test_maps_of_the_last_network_are_compared_with_the_first_one_s_image_by_ima
 
 
 def test_mosaic_shows_each_image_above_its_maps_and_leaves_gaps_white(arrays: dict[str, np.ndarray]) -> None:
-    pixels = mosaic(arrays, [-1, 4])
+    pixels = mosaic(arrays, [2, 4])
     assert pixels.shape == (3 * TILE + 2 * GAP, 2 * TILE + GAP, 3)
-    assert (pixels[:, :TILE] == 255).all() and (pixels[TILE : TILE + GAP] == 255).all()
+    assert (pixels[:, TILE : TILE + GAP] == 255).all() and (pixels[TILE : TILE + GAP] == 255).all()
     shown = pixels[:TILE, TILE + GAP :].reshape(TILE // 3, 3, TILE // 3, 3, 3)[:, 1, :, 1]
     assert np.abs(shown.astype(int) - arrays["images"][4].transpose(1, 2, 0)).max() <= 1
 

@@ -61,7 +61,7 @@ def test_pass_mark_is_met_only_with_the_whole_interval(low: float, high: float, 
 
 
 def test_pass_mark_of_several_seeds_is_about_the_recipe() -> None:
-    finding = pass_mark_finding(2, "Augmented", Accuracy(0.92, 0.001, 0.91, 0.93, 3, 1000), 0.90)
+    finding = pass_mark_finding(2, "Augmented", Accuracy(0.92, 0.001, 0.91, 0.93, 3, 1000), 0.90, ())
     assert finding.claim is not None and finding.claim.about == "recipes"
 
 
