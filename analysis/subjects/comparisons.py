@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from analysis import formats
@@ -18,17 +18,10 @@ from analysis.evidence import (
 )
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import adjusted, compare, power_analysis, summarise
-from analysis.statistics.crossed import MIN_SEEDS, POWER
+from analysis.statistics.crossed import POWER
 from study.records import Predictions
 
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "equivalent", "inconclusive")
-
-# What is said of one, and of several, that end so.
-OUTCOMES = {
-    "lower": ("lowers accuracy", "lower accuracy"),
-    "higher": ("improves accuracy", "improve accuracy"),
-    "equivalent": ("makes no difference that matters", "make no difference that matters"),
-}
 
 
 @facts
@@ -167,54 +160,3 @@ def _measured(judged: Judged) -> str:
 
 def _tested(judged: Judged) -> str:
     return f"adjusted {formats.p_phrase(judged.p)}"
-
-
-def summary_finding(name: str, judged: Sequence[Judged], titles: Sequence[str]) -> Finding:
-    """How many of several comparisons improve, lower, do nothing that matters, or are undecided, naming the decided.
-
-    It is contradicted when one of them is, else supported or equivalent when one of them is. Where none may be decided,
-    it tells how far apart the networks are.
-    """
-    verdicts = {each.verdict for each in judged}
-    order: tuple[Verdict, ...] = ("contradicted", "supported", "equivalent", "inconclusive")
-    verdict = next(v for v in order if v in verdicts)
-    rests_on = tuple(f"{kind}/{j.key}" for j in judged for kind in ("difference", "p"))
-    if not any(each.decidable for each in judged):
-        return Finding(name, _range(dict(zip(titles, judged, strict=True))), verdict, rests_on)
-    by_outcome: dict[str, list[str]] = {}
-    for each, title in zip(judged, titles, strict=True):
-        by_outcome.setdefault(_outcome(each), []).append(title)
-    parts = [
-        f"{len(named)} {verbs[len(named) > 1]} ({formats.listing(named)})"
-        for outcome, verbs in OUTCOMES.items()
-        if (named := by_outcome.get(outcome, []))
-    ]
-    if few := len(by_outcome.get("too few seeds", [])):
-        parts.append(f"{few} {'have' if few > 1 else 'has'} fewer than {MIN_SEEDS} seeds and no verdict")
-    if silent := len(by_outcome.get("undecided", [])):
-        parts.append(f"{silent} {'are' if silent > 1 else 'is'} undecided")
-    return Finding(
-        name,
-        f"Of {formats.plural(len(judged), 'comparison')} with a control, {formats.listing(parts)}.",
-        verdict,
-        rests_on,
-    )
-
-
-def _range(judged: Mapping[str, Judged]) -> str:
-    """How far apart the networks of comparisons without a verdict are, by phrase, as a sentence."""
-    ordered = sorted(judged.items(), key=lambda item: item[1].comparison.difference)
-    ends = [f"{formats.points(each.comparison.difference)} points ({name})" for name, each in ordered]
-    seeds = formats.plural(max(each.comparison.seeds for each in judged.values()), "seed")
-    if len(ends) == 1:
-        return f"With {seeds} no recipe has a verdict; the network differs from its control by {ends[0]}."
-    reach = f"the differences of networks from their controls reach from {ends[0]} to {ends[-1]}"
-    return f"With {seeds} no recipe has a verdict; {reach}."
-
-
-def _outcome(judged: Judged) -> str:
-    if not judged.decidable:
-        return "too few seeds"
-    if judged.equivalent:
-        return "equivalent"
-    return {1: "higher", -1: "lower", 0: "undecided"}[judged.change]

@@ -1,190 +1,146 @@
-"""How far the models can be believed: calibration, errors found by uncertainty, out-of-distribution images."""
+"""The table and the figure of trust: calibration, error detection and what declining to answer buys."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from typing import Any
 
-from analysis import formats
-from analysis.evidence import (
-    Claim,
-    Fact,
-    Finding,
-    Origin,
-    Verdict,
-    facts,
-    findings,
-)
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from analysis import formats, style
+from analysis.captions import counted, join, over
+from analysis.evidence import Figure, Table, figure, table
 from analysis.results import Results
-from analysis.statistics.comparison import PAIRED
-from analysis.statistics.crossed import ALPHA, FEWEST, Estimate
-from analysis.statistics.influence import of_log_temperature
-from analysis.statistics.trust import Trust, ood_of, sampled, trust_of
-from study.kinds import McDropout, OutOfDistribution
-from study.metrics import uncertainty as scores
-from study.metrics.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
+from analysis.statistics.crossed import Estimate, estimate_of
+from analysis.statistics.trust import Trust, Uncertainty
+from analysis.subjects.uncertainty import detections, ood_detections
+from study.kinds import OutOfDistribution
+from study.metrics.calibration import BINS
+from study.metrics.calibration import reliability as binned
 
-SELECTIVE_COVERAGE = 0.9
-
-
-@facts
-def plan_facts(results: Results) -> Iterator[Fact]:
-    """Passes of MC dropout."""
-    for dropout in results.view.planned(McDropout):
-        yield Origin(plan_facts).count(f"mc-dropout/{dropout.key}/passes", dropout.passes)
+POINTS = 400  # coverages drawn, so that a vector file stays small
+MOST = 40.0  # points², the area of a reliability diagram's fullest bin
 
 
-@facts
-def calibration_facts(results: Results) -> Iterator[Fact]:
-    """Calibration before and after temperature scaling."""
+@table
+def trust(results: Results) -> Table | None:
+    """Calibration and error detection of each source of confidence."""
     trust = results.trust
     if trust is None:
-        return
-    model, before, after = trust.runs(trust.model), trust.before, trust.after
-    yield Origin(trust_of, model).text("calibration/model", results.view.phrase(trust.model))
-    dropout = any(isinstance(results.view.experiments[key], McDropout) for key in trust.sources)
-    needed, best = (
-        "which has the dropout that one of the uncertainties needs",
-        "the most accurate one on validation images",
+        return None
+    measured = trust.ood if trust.ood and trust.ood.scores else None
+    outside, ranked = ood_detections(trust), detections(trust)
+    rows = [
+        (*_cells(each, ranked.get(each.name)), *([_auroc(outside.get(each.name))] if measured else []))
+        for each in trust.uncertainties.values()
+    ]
+    caption = join(
+        "Calibration and error detection of each uncertainty, ± half of its 95 % interval over test images.",
+        f"Single model: {results.view.title(trust.model)}, its temperature fitted on validation.",
+        f"Ensemble: {results.view.title(trust.vote)}." if trust.vote else "",
+        f"ECE: {BINS} bins; its interval allows for what chance adds to it. AUROC: of the single model's errors, the "
+        "same for every row; AURC: of each row's own predictions.",
+        f"OOD: AUROC of test images against {formats.count(measured.images)} of {measured.title}." if measured else "",
+        counted(results, over(len(trust.seeds))),
     )
-    yield Origin(trust_of, model).text("calibration/reason", needed if dropout else best)
-    yield Origin(expected_calibration_error, model).percent("calibration/ece-before", before.ece)
-    yield Origin(expected_calibration_error, model).percent("calibration/ece-after", after.ece)
-    yield Origin(negative_log_likelihood, model).number("calibration/nll-before", before.losses.mean())
-    yield Origin(negative_log_likelihood, model).number("calibration/nll-after", after.losses.mean())
-    if trust.validation_errors:
-        yield Origin(fit_temperature, model).number("calibration/temperature", trust.temperature, 2)
-        low, high = _temperatures(trust)
-        text = f"{formats.decimal(low)} to {formats.decimal(high)}"
-        yield Origin(of_log_temperature, model).fact("calibration/temperature-interval", [low, high], "number", text)
+    head: tuple[str, ...] = ("Uncertainty", "ECE, %", "NLL, nats", "Brier", "AUROC, same errors", "AURC, %")
+    head += ("OOD",) if measured else ()
+    scorers = tuple(each.key for each in results.view.of_kind(OutOfDistribution)) if measured else ()
+    reads = (*trust.sources, *scorers)
+    return Table("trust", caption, head, tuple(rows), "l" + "r" * (len(head) - 1), dense=True, reads=reads)
 
 
-def _temperatures(trust: Trust) -> tuple[float, float]:
-    """Interval of the temperature."""
-    interval = trust.log_temperature.interval()
-    return math.exp(interval.low), math.exp(interval.high)
+def _cells(uncertainty: Uncertainty, ranking: np.ndarray | None) -> tuple[str, ...]:
+    return (
+        uncertainty.title,
+        _within_bounds(uncertainty),
+        _margin(estimate_of(uncertainty.losses), 3),
+        _margin(estimate_of(uncertainty.squared_errors), 3),
+        _auroc(ranking),
+        _margin(uncertainty.aurc_estimate, 2, 100),
+    )
 
 
-@facts
-def uncertainty_facts(results: Results) -> Iterator[Fact]:
-    """What refusing by the uncertainty chosen, and by the model's own, leaves of the errors."""
-    trust, view = results.trust, results.view
-    if trust is None:
-        return
-    runs = trust.runs()
-    selective = Origin(scores.risk_coverage, runs)
-    for name in dict.fromkeys(("entropy", trust.chosen)):
-        yield Origin(scores.aurc, runs).percent(f"uncertainty/aurc-{name}", trust.uncertainties[name].aurc)
-    if trust.vote:
-        yield Origin(sampled, trust.runs(trust.vote)).text("uncertainty/vote", view.phrase(trust.vote))
-    chosen = trust.uncertainties[trust.chosen]
-    yield selective.percent("selective/risk", chosen.risk_at(SELECTIVE_COVERAGE))
-    yield selective.percent("selective/risk-of-all", chosen.risk_at(1))
+def _within_bounds(uncertainty: Uncertainty) -> str:
+    """ECE with its interval, which has no middle."""
+    interval = uncertainty.ece_interval
+    ece, low, high = (formats.percent(each) for each in (uncertainty.ece, interval.low, interval.high))
+    return f"{ece} ({low}–{high})"
 
 
-@facts
-def ood_facts(results: Results) -> Iterator[Fact]:
-    """Which second dataset there is, or why there is none."""
-    trust, view = results.trust, results.view
-    if trust is None or trust.ood is None:
-        return
-    made = Origin(ood_of, view.names(*(experiment.key for experiment in view.of_kind(OutOfDistribution))))
-    if trust.ood.skipped:
-        yield made.text("ood/skipped", trust.ood.skipped)
-    else:
-        yield made.text("ood/title", trust.ood.title)
-        yield made.count("ood/images", trust.ood.images)
+def _auroc(contributions: np.ndarray | None) -> str:
+    return formats.MISSING if contributions is None else _margin(estimate_of(contributions), 3)
 
 
-@findings
-def trust_findings(results: Results) -> Iterator[Finding]:
-    """What temperature scaling and the uncertainty chosen on validation do."""
+def _margin(estimate: Estimate, digits: int, scale: float = 1.0) -> str:
+    interval = estimate.interval()
+    return formats.margin(scale * estimate.value, scale * (interval.high - interval.low) / 2, digits)
+
+
+@figure
+def confidence(results: Results) -> Figure | None:
+    """Calibration beside what declining the least certain images buys; None before a network is trained."""
     trust = results.trust
     if trust is None:
-        return
-    if trust.validation_errors:
-        yield calibration_finding(trust)
-        yield temperature_finding(trust)
-    else:
-        words = "As the network has all validation images right, they tell no temperature."
-        yield Finding("calibration/reading", words, "inconclusive", ("calibration/errors",))
-    errors = (~trust.uncertainties[name].correct for name in ("entropy", trust.chosen))
-    if trust.gain is not None and min(wrong.sum(axis=1).min() for wrong in errors) >= FEWEST:
-        yield uncertainty_finding(trust, trust.gain)
-
-
-def temperature_finding(trust: Trust) -> Finding:
-    """Whether the network was too sure or too modest, judged by the temperature fitted on validation images."""
-    estimate, (low, high) = trust.log_temperature, _temperatures(trust)
-    if trust.validation_errors < FEWEST:
-        verdict: Verdict = "inconclusive"
-        reading = "So few errors on validation images do not tell whether the network is too sure or too modest"
-    elif math.isnan(estimate.p) or estimate.p >= ALPHA:
-        verdict = "inconclusive"
-        reading = "The network is not detectably too sure or too modest"
-    elif estimate.value < 0:
-        verdict, reading = "supported", "The network is too modest"
-    else:
-        verdict, reading = "supported", "The network is too sure"
-    fitted = f"fitted temperature {formats.decimal(trust.temperature)}, 95 % CI {formats.decimal(low)} to "
-    fitted += f"{formats.decimal(high)}, {formats.p_phrase(estimate.p)} against one"
-    claim = Claim(
-        "z test of the fitted temperature", "networks", "number", trust.validation_images, len(trust.seeds),
-        trust.temperature, low, high, estimate.p, verdict, trust.runs(trust.model), null=1.0,
-    )  # fmt: skip
-    names = ("calibration/temperature", "calibration/temperature-interval")
-    return Finding("calibration/reading", f"{reading} ({fitted}).", verdict, names, claim)
-
-
-def calibration_finding(trust: Trust) -> Finding:
-    """Whether temperature scaling makes the probabilities better, judged by the negative log-likelihood."""
-    before, after, gain = trust.before, trust.after, trust.nll_gain
-    verdict, interval = _verdict_of_gain(gain), gain.interval()
-    verb = {"supported": "lowers", "contradicted": "raises", "inconclusive": "does not detectably change"}[verdict]
-    bounds = f"95 % CI {formats.signed(-interval.high, 3)} to {formats.signed(-interval.low, 3)}"
-    sentence = (
-        f"Temperature scaling {verb} the negative log-likelihood "
-        f"(change {formats.signed(-gain.value, 3)} nats, {bounds}, {formats.p_phrase(gain.p)}); the calibration "
-        f"error goes from {formats.percent(before.ece)} % to {formats.percent(after.ece)} %."
+        return None
+    seeds = len(trust.seeds)
+    together = f", predictions of {seeds} seeds together" if seeds > 1 else ""
+    caption = join(
+        "How far confidence holds, and how the error rate changes when the least certain images are declined.",
+        f"Left: accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins, areas by number "
+        f"of images{together}, as trained and after temperature scaling; dashed: perfect calibration. Right: error "
+        f"rate of the images answered, {over(seeds)}; dashed: mutual information (MI).",
+        counted(results),
     )
-    names = tuple(
-        f"calibration/{name}" for name in ("temperature", "ece-before", "ece-after", "nll-before", "nll-after")
+    alt = "Accuracy against confidence before and after temperature scaling; error rate against coverage by uncertainty"
+    risks = {each.title: each.risk.tolist() for each in trust.uncertainties.values()}
+    data = {"images answered": list(range(1, len(next(iter(risks.values()))) + 1))} | risks
+    return Figure("confidence", caption, lambda: _draw(results, trust), alt, data)
+
+
+def _draw(results: Results, trust: Trust) -> Canvas:
+    canvas = style.canvas(1.85)
+    left, right = canvas.subplots(1, 2, width_ratios=[1, 1.35])
+    shade = style.colour(results.view, trust.model)
+    left.plot([0, 100], [0, 100], "--", color=style.GREY, lw=0.8)
+    _draw_reliability(left, trust.before, shade, "as trained", filled=True)
+    _draw_reliability(left, trust.after, shade, f"T = {formats.decimal(trust.temperature)}", filled=False)
+    left.legend(loc="upper left", handletextpad=0.1, borderaxespad=0)
+    left.set(xlabel="Confidence, %", ylabel="Accuracy, %", xlim=(0, 102), ylim=(0, 102))
+    _draw_risks(results, right, trust)
+    return canvas
+
+
+def _draw_reliability(axes: Axes, uncertainty: Uncertainty, shade: str, label: str, filled: bool) -> None:
+    bins = binned(uncertainty.pooled_probs, uncertainty.pooled_labels)
+    shown = bins.count > 0
+    areas = 6 + MOST * bins.count[shown] / bins.count.max()
+    look: dict[str, Any] = {"facecolors": shade if filled else "white", "edgecolors": shade, "linewidths": 1.0}
+    axes.scatter(
+        100 * bins.confidence[shown], 100 * bins.accuracy[shown], areas, label=label, zorder=2, clip_on=False, **look
     )
-    claim = _claim(trust, gain, "number", verdict, trust.model)
-    return Finding("calibration/temperature", sentence, verdict, names, claim)
 
 
-def uncertainty_finding(trust: Trust, gain: Estimate) -> Finding:
-    """Whether refusing by the uncertainty chosen on validation leaves fewer errors than by the model's own entropy."""
-    chosen = trust.uncertainties[trust.chosen]
-    verdict, interval = _verdict_of_gain(gain), gain.interval()
-    whose = f"{chosen.title[0].lower()}{chosen.title[1:]}"
-    words = (
-        f"Between declining images by {whose} and the single model declining them by its own entropy no difference "
-        "in the errors left was detected"
-    )
-    if verdict != "inconclusive":
-        more = "fewer" if verdict == "supported" else "more"
-        words = f"Declining images by {whose} leaves {more} errors than the single model leaves by its own entropy"
-    bounds = f"95 % CI {formats.points_interval(-interval.high, -interval.low)} points"
-    numbers = f"AURC {formats.percent(chosen.aurc)} % against {formats.percent(trust.before.aurc)} %"
-    sentence = (
-        f"{words} ({numbers}; difference {formats.points(-gain.value)} points, {bounds}, {formats.p_phrase(gain.p)})."
-    )
-    names = (f"uncertainty/aurc-{trust.chosen}", "uncertainty/aurc-entropy")
-    return Finding("uncertainty/gain", sentence, verdict, names, _claim(trust, gain, "points", verdict))
+def _draw_risks(results: Results, axes: Axes, trust: Trust) -> None:
+    """One curve per uncertainty, named at its right end; mutual information dashed."""
+    shades = {"entropy": style.colour(results.view, trust.model), "mc-dropout": style.COLOURS[6], "ensemble": style.INK}
+    ends = []
+    for uncertainty in trust.uncertainties.values():
+        images, name = len(uncertainty.risk), uncertainty.name
+        answered = np.arange(1, images + 1)[max(1, images // POINTS) - 1 :: max(1, images // POINTS)]
+        source = next((prefix for prefix in ("mc-dropout", "ensemble") if name.startswith(prefix)), "entropy")
+        line = ":" if name.startswith("temperature") else "--" if name.endswith("information") else "-"
+        look: dict[str, Any] = {"color": shades[source], "ls": line}
+        axes.plot(100 * answered / images, 100 * uncertainty.risk[answered - 1], lw=1.3, **look)
+        ends.append((100.0, 100 * uncertainty.risk_at(1), _short(uncertainty.title), look))
+    axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))
+    axes.set_ylim(bottom=0)
+    style.grid(axes, "y")
+    style.label_ends(axes, ends)
 
 
-def _claim(trust: Trust, gain: Estimate, unit: formats.Unit, verdict: Verdict, *keys: str) -> Claim:
-    """A gain over these networks as data: how far a score of these sources, or of all, falls where less is better."""
-    interval, images = gain.interval(), len(trust.before.labels)
-    return Claim(
-        PAIRED, "networks", unit, images, len(trust.seeds), gain.value, interval.low, interval.high, gain.p, verdict,
-        trust.runs(*keys),
-    )  # fmt: skip
-
-
-def _verdict_of_gain(gain: Estimate) -> Verdict:
-    if math.isnan(gain.p) or gain.p >= ALPHA:
-        return "inconclusive"
-    return "supported" if gain.value > 0 else "contradicted"
+def _short(title: str) -> str:
+    for long, short in (("Mutual information", "MI"), (" of the single model", ""), (" of the ensemble", ", ensemble")):
+        title = title.replace(long, short)
+    return title.replace(" under MC dropout", ", MC dropout").replace(" after temperature scaling", ", scaled")

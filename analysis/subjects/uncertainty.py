@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 
-from analysis import formats, style
-from analysis.captions import counted, join, over
-from analysis.evidence import Fact, Figure, Finding, Origin, Table, Verdict, facts, figure, findings, table
+from analysis import formats
+from analysis.evidence import Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics import influence
 from analysis.statistics.contrasts import Contrast, contrasts
 from analysis.statistics.crossed import FEWEST, Estimate, estimate_of
-from analysis.statistics.trust import Trust, Uncertainty
-from analysis.subjects.trust import SELECTIVE_COVERAGE
-from study.kinds import OutOfDistribution
-from study.metrics.calibration import BINS
-from study.metrics.calibration import reliability as binned
+from analysis.statistics.trust import Trust, Uncertainty, ood_of, sampled
+from analysis.subjects.calibration import claim_of_gain, verdict_of_gain
+from study.kinds import McDropout, OutOfDistribution
 from study.metrics.intervals import wilson
+from study.metrics.uncertainty import aurc, risk_coverage
 
-POINTS = 400  # coverages drawn, so that a vector file stays small
+SELECTIVE_COVERAGE = 0.9  # of the images, answered where the least certain are declined
 MATTERS = 0.01  # the smallest difference in AUROC that a summary speaks of
-MOST = 40.0  # points², the area of a reliability diagram's fullest bin
 
 
 @dataclass(frozen=True)
@@ -76,6 +70,44 @@ def _judged_ood(trust: Trust) -> dict[str, np.ndarray]:
 
 
 @facts
+def plan_facts(results: Results) -> Iterator[Fact]:
+    """Passes of MC dropout."""
+    for dropout in results.view.planned(McDropout):
+        yield Origin(plan_facts).count(f"mc-dropout/{dropout.key}/passes", dropout.passes)
+
+
+@facts
+def uncertainty_facts(results: Results) -> Iterator[Fact]:
+    """What refusing by the uncertainty chosen, and by the model's own, leaves of the errors."""
+    trust, view = results.trust, results.view
+    if trust is None:
+        return
+    runs = trust.runs()
+    selective = Origin(risk_coverage, runs)
+    for name in dict.fromkeys(("entropy", trust.chosen)):
+        yield Origin(aurc, runs).percent(f"uncertainty/aurc-{name}", trust.uncertainties[name].aurc)
+    if trust.vote:
+        yield Origin(sampled, trust.runs(trust.vote)).text("uncertainty/vote", view.phrase(trust.vote))
+    chosen = trust.uncertainties[trust.chosen]
+    yield selective.percent("selective/risk", chosen.risk_at(SELECTIVE_COVERAGE))
+    yield selective.percent("selective/risk-of-all", chosen.risk_at(1))
+
+
+@facts
+def ood_facts(results: Results) -> Iterator[Fact]:
+    """Which second dataset there is, or why there is none."""
+    trust, view = results.trust, results.view
+    if trust is None or trust.ood is None:
+        return
+    made = Origin(ood_of, view.names(*(experiment.key for experiment in view.of_kind(OutOfDistribution))))
+    if trust.ood.skipped:
+        yield made.text("ood/skipped", trust.ood.skipped)
+    else:
+        yield made.text("ood/title", trust.ood.title)
+        yield made.count("ood/images", trust.ood.images)
+
+
+@facts
 def ranking_facts(results: Results) -> Iterator[Fact]:
     """How well each score finds the errors of one network, and tells OOD from test images."""
     if (trust := results.trust) is not None:
@@ -112,6 +144,17 @@ def uncertainty_findings(results: Results) -> Iterator[Finding]:
     yield from _ranked(trust, ERRORS, detections(trust))
     yield from _ranked(trust, OOD, _judged_ood(trust))
     yield selective_finding(trust.uncertainties[trust.chosen])
+
+
+@findings
+def gain_findings(results: Results) -> Iterator[Finding]:
+    """Whether the uncertainty chosen on validation leaves fewer errors, where there are errors enough for a test."""
+    trust = results.trust
+    if trust is None or trust.gain is None:
+        return
+    errors = (~trust.uncertainties[name].correct for name in ("entropy", trust.chosen))
+    if min(wrong.sum(axis=1).min() for wrong in errors) >= FEWEST:
+        yield uncertainty_finding(trust, trust.gain)
 
 
 def _ranked(trust: Trust, task: Task, contributions: Mapping[str, np.ndarray]) -> Iterator[Finding]:
@@ -197,6 +240,27 @@ def chance_finding(task: Task, poor: Mapping[str, Estimate], rests_on: tuple[str
     return Finding(f"{task.name}-chance", " ".join(told), "contradicted" if worse else "inconclusive", rests_on)
 
 
+def uncertainty_finding(trust: Trust, gain: Estimate) -> Finding:
+    """Whether refusing by the uncertainty chosen on validation leaves fewer errors than by the model's own entropy."""
+    chosen = trust.uncertainties[trust.chosen]
+    verdict, interval = verdict_of_gain(gain), gain.interval()
+    whose = f"{chosen.title[0].lower()}{chosen.title[1:]}"
+    words = (
+        f"Between declining images by {whose} and the single model declining them by its own entropy no difference "
+        "in the errors left was detected"
+    )
+    if verdict != "inconclusive":
+        more = "fewer" if verdict == "supported" else "more"
+        words = f"Declining images by {whose} leaves {more} errors than the single model leaves by its own entropy"
+    bounds = f"95 % CI {formats.points_interval(-interval.high, -interval.low)} points"
+    numbers = f"AURC {formats.percent(chosen.aurc)} % against {formats.percent(trust.before.aurc)} %"
+    sentence = (
+        f"{words} ({numbers}; difference {formats.points(-gain.value)} points, {bounds}, {formats.p_phrase(gain.p)})."
+    )
+    names = (f"uncertainty/aurc-{trust.chosen}", "uncertainty/aurc-entropy")
+    return Finding("uncertainty/gain", sentence, verdict, names, claim_of_gain(trust, gain, "points", verdict))
+
+
 def selective_finding(chosen: Uncertainty) -> Finding:
     """What declining the least certain tenth does to the error rate of the rest: numbers, no test."""
     everything, kept = f"{formats.percent(chosen.risk_at(1))} %", _risk(chosen)
@@ -215,126 +279,3 @@ def _risk(uncertainty: Uncertainty) -> str:
     answered, risk = SELECTIVE_COVERAGE * len(uncertainty.labels), uncertainty.risk_at(SELECTIVE_COVERAGE)
     interval = wilson(risk * answered, answered)
     return f"{formats.percent(risk)} % (95 % CI {formats.percent_interval(interval.low, interval.high)})"
-
-
-@table
-def trust(results: Results) -> Table | None:
-    """Calibration and error detection of each source of confidence."""
-    trust = results.trust
-    if trust is None:
-        return None
-    measured = trust.ood if trust.ood and trust.ood.scores else None
-    outside, ranked = ood_detections(trust), detections(trust)
-    rows = [
-        (*_cells(each, ranked.get(each.name)), *([_auroc(outside.get(each.name))] if measured else []))
-        for each in trust.uncertainties.values()
-    ]
-    caption = join(
-        "Calibration and error detection of each uncertainty, ± half of its 95 % interval over test images.",
-        f"Single model: {results.view.title(trust.model)}, its temperature fitted on validation.",
-        f"Ensemble: {results.view.title(trust.vote)}." if trust.vote else "",
-        f"ECE: {BINS} bins; its interval allows for what chance adds to it. AUROC: of the single model's errors, the "
-        "same for every row; AURC: of each row's own predictions.",
-        f"OOD: AUROC of test images against {formats.count(measured.images)} of {measured.title}." if measured else "",
-        counted(results, over(len(trust.seeds))),
-    )
-    head: tuple[str, ...] = ("Uncertainty", "ECE, %", "NLL, nats", "Brier", "AUROC, same errors", "AURC, %")
-    head += ("OOD",) if measured else ()
-    scorers = tuple(each.key for each in results.view.of_kind(OutOfDistribution)) if measured else ()
-    reads = (*trust.sources, *scorers)
-    return Table("trust", caption, head, tuple(rows), "l" + "r" * (len(head) - 1), dense=True, reads=reads)
-
-
-def _cells(uncertainty: Uncertainty, ranking: np.ndarray | None) -> tuple[str, ...]:
-    return (
-        uncertainty.title,
-        _within_bounds(uncertainty),
-        _margin(estimate_of(uncertainty.losses), 3),
-        _margin(estimate_of(uncertainty.squared_errors), 3),
-        _auroc(ranking),
-        _margin(uncertainty.aurc_estimate, 2, 100),
-    )
-
-
-def _within_bounds(uncertainty: Uncertainty) -> str:
-    """ECE with its interval, which has no middle."""
-    interval = uncertainty.ece_interval
-    ece, low, high = (formats.percent(each) for each in (uncertainty.ece, interval.low, interval.high))
-    return f"{ece} ({low}–{high})"
-
-
-def _auroc(contributions: np.ndarray | None) -> str:
-    return formats.MISSING if contributions is None else _margin(estimate_of(contributions), 3)
-
-
-def _margin(estimate: Estimate, digits: int, scale: float = 1.0) -> str:
-    interval = estimate.interval()
-    return formats.margin(scale * estimate.value, scale * (interval.high - interval.low) / 2, digits)
-
-
-@figure
-def confidence(results: Results) -> Figure | None:
-    """Calibration beside what declining the least certain images buys; None before a network is trained."""
-    trust = results.trust
-    if trust is None:
-        return None
-    seeds = len(trust.seeds)
-    together = f", predictions of {seeds} seeds together" if seeds > 1 else ""
-    caption = join(
-        "How far confidence holds, and how the error rate changes when the least certain images are declined.",
-        f"Left: accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins, areas by number "
-        f"of images{together}, as trained and after temperature scaling; dashed: perfect calibration. Right: error "
-        f"rate of the images answered, {over(seeds)}; dashed: mutual information (MI).",
-        counted(results),
-    )
-    alt = "Accuracy against confidence before and after temperature scaling; error rate against coverage by uncertainty"
-    risks = {each.title: each.risk.tolist() for each in trust.uncertainties.values()}
-    data = {"images answered": list(range(1, len(next(iter(risks.values()))) + 1))} | risks
-    return Figure("confidence", caption, lambda: _draw(results, trust), alt, data)
-
-
-def _draw(results: Results, trust: Trust) -> Canvas:
-    canvas = style.canvas(1.85)
-    left, right = canvas.subplots(1, 2, width_ratios=[1, 1.35])
-    shade = style.colour(results.view, trust.model)
-    left.plot([0, 100], [0, 100], "--", color=style.GREY, lw=0.8)
-    _draw_reliability(left, trust.before, shade, "as trained", filled=True)
-    _draw_reliability(left, trust.after, shade, f"T = {formats.decimal(trust.temperature)}", filled=False)
-    left.legend(loc="upper left", handletextpad=0.1, borderaxespad=0)
-    left.set(xlabel="Confidence, %", ylabel="Accuracy, %", xlim=(0, 102), ylim=(0, 102))
-    _draw_risks(results, right, trust)
-    return canvas
-
-
-def _draw_reliability(axes: Axes, uncertainty: Uncertainty, shade: str, label: str, filled: bool) -> None:
-    bins = binned(uncertainty.pooled_probs, uncertainty.pooled_labels)
-    shown = bins.count > 0
-    areas = 6 + MOST * bins.count[shown] / bins.count.max()
-    look: dict[str, Any] = {"facecolors": shade if filled else "white", "edgecolors": shade, "linewidths": 1.0}
-    axes.scatter(
-        100 * bins.confidence[shown], 100 * bins.accuracy[shown], areas, label=label, zorder=2, clip_on=False, **look
-    )
-
-
-def _draw_risks(results: Results, axes: Axes, trust: Trust) -> None:
-    """One curve per uncertainty, named at its right end; mutual information dashed."""
-    shades = {"entropy": style.colour(results.view, trust.model), "mc-dropout": style.COLOURS[6], "ensemble": style.INK}
-    ends = []
-    for uncertainty in trust.uncertainties.values():
-        images, name = len(uncertainty.risk), uncertainty.name
-        answered = np.arange(1, images + 1)[max(1, images // POINTS) - 1 :: max(1, images // POINTS)]
-        source = next((prefix for prefix in ("mc-dropout", "ensemble") if name.startswith(prefix)), "entropy")
-        line = ":" if name.startswith("temperature") else "--" if name.endswith("information") else "-"
-        look: dict[str, Any] = {"color": shades[source], "ls": line}
-        axes.plot(100 * answered / images, 100 * uncertainty.risk[answered - 1], lw=1.3, **look)
-        ends.append((100.0, 100 * uncertainty.risk_at(1), _short(uncertainty.title), look))
-    axes.set(xlabel="Coverage, %", ylabel="Error rate, %", xlim=(0, 100))
-    axes.set_ylim(bottom=0)
-    style.grid(axes, "y")
-    style.label_ends(axes, ends)
-
-
-def _short(title: str) -> str:
-    for long, short in (("Mutual information", "MI"), (" of the single model", ""), (" of the ensemble", ", ensemble")):
-        title = title.replace(long, short)
-    return title.replace(" under MC dropout", ", MC dropout").replace(" after temperature scaling", ", scaled")

@@ -31,7 +31,7 @@ FROM_THE_PLAN = {"experiments", "recipes"}
 SUBJECT = '''
 """A subject of its own."""
 from analysis.evidence import Finding, Origin, Table, facts, figure, findings, table
-from analysis.subjects.transfer import accuracies  # another subject's, which must not count twice
+from analysis.subjects.training import accuracies  # another subject's, which must not count twice
 
 @facts
 def weather_facts(results):

@@ -17,8 +17,8 @@ from analysis.subjects.comparisons import (
     comparison_finding,
     comparison_findings,
     effect,
-    summary_finding,
 )
+from analysis.subjects.effects import summary_finding
 from study.experiment import Expectation
 from tests.fabricate import experiments
 

@@ -15,7 +15,7 @@ from analysis.subjects.deployment import deployment
 from analysis.subjects.ensemble import diversity, members
 from analysis.subjects.per_class import per_class
 from analysis.subjects.reproducibility import runs
-from analysis.subjects.transfer import accuracies
+from analysis.subjects.training import accuracies
 from study.files import read_json
 from study.records import LATENCY
 

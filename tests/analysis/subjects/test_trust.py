@@ -20,6 +20,12 @@ from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import OodScores, Uncertainty
 from analysis.subjects import uncertainty
 from analysis.subjects.calibration import (
+    calibration_facts,
+    calibration_finding,
+    calibration_findings,
+    temperature_finding,
+)
+from analysis.subjects.confidence import (
     FEWEST,
     flattered_finding,
     flattering,
@@ -27,16 +33,7 @@ from analysis.subjects.calibration import (
     sure_errors,
     surely_wrong_finding,
 )
-from analysis.subjects.trust import (
-    calibration_facts,
-    calibration_finding,
-    ood_facts,
-    plan_facts,
-    temperature_finding,
-    trust_findings,
-    uncertainty_facts,
-    uncertainty_finding,
-)
+from analysis.subjects.trust import trust
 from analysis.subjects.uncertainty import (
     ERRORS,
     MATTERS,
@@ -44,18 +41,22 @@ from analysis.subjects.uncertainty import (
     chance_finding,
     detection,
     detections,
+    gain_findings,
+    ood_facts,
+    plan_facts,
     ranking_facts,
     ranking_finding,
     selective_finding,
     standing_facts,
-    trust,
+    uncertainty_facts,
+    uncertainty_finding,
     uncertainty_findings,
 )
 
 
 def test_passes_are_known_before_any_run(empty: Results) -> None:
     assert {fact.name: fact.text for fact in plan_facts(empty)} == {"mc-dropout/level5/mc-dropout/passes": "30"}
-    assert list(calibration_facts(empty)) == list(uncertainty_facts(empty)) == list(trust_findings(empty)) == []
+    assert list(calibration_facts(empty)) == list(uncertainty_facts(empty)) == list(calibration_findings(empty)) == []
 
 
 def test_calibration_and_uncertainty_are_reported_for_the_test_images(results: Results, named: Callable) -> None:
@@ -149,7 +150,7 @@ def test_runs_of_seeds_that_not_all_sources_have_are_not_named(two_seeds: Result
     changed = replace(two_seeds, trust=trust)
     told = named([*calibration_facts(changed), *uncertainty_facts(changed)])
     assert {run.rpartition("/")[2] for fact in told.values() for run in fact.runs} == {"seed-1"}
-    for finding in (each for each in trust_findings(changed) if each.claim):
+    for finding in (each for each in calibration_findings(changed) if each.claim):
         assert finding.claim is not None and {run.rpartition("/")[2] for run in finding.claim.runs} == {"seed-1"}
 
 
@@ -192,7 +193,7 @@ def test_validation_without_an_error_tells_no_temperature(
         sure = 40.0 * np.eye(10, dtype=np.float32)[run.arrays["validation_labels"]]
         monkeypatch.setitem(run.arrays, "validation_logits", sure)
     found = results_of(view)
-    told = {finding.name: finding.sentence for finding in trust_findings(found)}
+    told = {finding.name: finding.sentence for finding in calibration_findings(found)}
     assert "they tell no temperature" in told["calibration/reading"] and "calibration/temperature" not in told
     assert "calibration/temperature" not in named(calibration_facts(found))
     assert found.trust is not None and found.trust.temperature == 1
@@ -227,7 +228,7 @@ def test_too_few_errors_of_a_seed_carry_no_test_of_declining(results: Results) -
         probs = np.where(wrong[..., None], [0.0, 1.0], [1.0, 0.0])
         made = replace(chosen, probs=probs, scores=np.ones((2, 100)), labels=np.zeros(100, dtype=int))
         uncertainties = results.trust.uncertainties | {chosen.name: made}
-        told = trust_findings(replace(results, trust=replace(results.trust, uncertainties=uncertainties)))
+        told = gain_findings(replace(results, trust=replace(results.trust, uncertainties=uncertainties)))
         found.append("uncertainty/gain" in {each.name for each in told})
     assert found == [True, False]
 

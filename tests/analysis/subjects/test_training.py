@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.results import Results
-from analysis.subjects.transfer import accuracies, cost_facts, curves
+from analysis.subjects.training import accuracies, cost_facts, curves
 
 
 def test_accuracies_of_all_experiments_stand_beside_what_they_cost(results: Results, empty: Results) -> None:

@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from analysis.results import Results
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import Uncertainty
-from analysis.subjects.calibration import (
+from analysis.subjects.confidence import (
     Averaged,
     confidence_facts,
     confidence_findings,

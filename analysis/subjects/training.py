@@ -1,4 +1,4 @@
-"""What training costs, level 1's networks beside what they cost, and their learning curves."""
+"""What every training reached and cost, and the course of it at level 1."""
 
 from __future__ import annotations
 
