@@ -18,6 +18,7 @@ from analysis.subjects.uncertainty import detections, ood_detections
 from study.kinds import OutOfDistribution
 from study.metrics.calibration import BINS
 from study.metrics.calibration import reliability as binned
+from study.metrics.intervals import wilson
 
 POINTS = 400  # coverages drawn, so that a vector file stays small
 MOST = 40.0  # points², the area of a reliability diagram's fullest bin
@@ -89,7 +90,8 @@ def confidence(results: Results) -> Figure | None:
     caption = join(
         "How far confidence holds, and how the error rate changes when the least certain images are declined.",
         f"Left: accuracy against mean confidence of {results.view.title(trust.model)} in {BINS} bins, areas by number "
-        f"of images{together}, as trained and after temperature scaling; dashed: perfect calibration. Right: error "
+        f"of images{together}, as trained (lines: 95 % Wilson intervals, by the images of one seed) and after "
+        "temperature scaling; dashed: perfect calibration. Right: error "
         f"rate of the images answered, {over(seeds)}; dashed: mutual information (MI).",
         counted(results),
     )
@@ -106,7 +108,7 @@ def _draw(results: Results, trust: Trust) -> Canvas:
     left.plot([0, 100], [0, 100], "--", color=style.GREY, lw=0.8)
     _draw_reliability(left, trust.before, shade, "as trained", filled=True)
     _draw_reliability(left, trust.after, shade, f"T = {formats.decimal(trust.temperature)}", filled=False)
-    left.legend(loc="upper left", handletextpad=0.1, borderaxespad=0)
+    left.legend(loc="lower right", handletextpad=0.1, borderaxespad=0)
     left.set(xlabel="Confidence, %", ylabel="Accuracy, %", xlim=(0, 102), ylim=(0, 102))
     _draw_risks(results, right, trust)
     return canvas
@@ -117,9 +119,12 @@ def _draw_reliability(axes: Axes, uncertainty: Uncertainty, shade: str, label: s
     shown = bins.count > 0
     areas = 6 + MOST * bins.count[shown] / bins.count.max()
     look: dict[str, Any] = {"facecolors": shade if filled else "white", "edgecolors": shade, "linewidths": 1.0}
-    axes.scatter(
-        100 * bins.confidence[shown], 100 * bins.accuracy[shown], areas, label=label, zorder=2, clip_on=False, **look
-    )
+    x, y = 100 * bins.confidence[shown], 100 * bins.accuracy[shown]
+    axes.scatter(x, y, areas, label=label, zorder=2, clip_on=False, **look)
+    if filled:
+        seen = bins.count[shown] / len(uncertainty.probs)  # of one seed: all seeds share their images
+        ends = [wilson(rate * images, images) for rate, images in zip(bins.accuracy[shown], seen, strict=True)]
+        axes.vlines(x, *(100 * np.array([(end.low, end.high) for end in ends]).T), color=shade, lw=0.8, zorder=1)
 
 
 def _draw_risks(results: Results, axes: Axes, trust: Trust) -> None:
