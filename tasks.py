@@ -141,11 +141,13 @@ def _flags() -> tuple[dict[str, str], inspect.Signature]:
 
 def _images(text: str) -> list[Path]:
     """The files that names separated by commas, or patterns such as ``photos/*.png``, stand for."""
-    names = [text] if Path(text).exists() else text.split(",")
-    return [Path(found) for name in names for found in (sorted(glob(name)) or [name])]
+    if os.path.exists(text):  # noqa: PTH110 - which a path as long as several names makes fail
+        return [Path(text)]
+    return [Path(found) for name in text.split(",") for found in (sorted(glob(name)) or [name])]
 
 
 STUDY_HELP, STUDY_SIGNATURE = _flags()
+JUST_RUN: list[Path] = []  # by this program: `invoke study report` is about one study
 
 
 @one_line_errors
@@ -155,6 +157,7 @@ def study(_: Context, **flags: Any) -> None:  # noqa: ANN401 - the fields of Opt
 
     options = _options(flags)
     folder = runner.run(options)
+    JUST_RUN.append(folder)
     if options.dry_run:
         from analysis.outlook import outlook
 
@@ -165,12 +168,14 @@ study.__signature__ = STUDY_SIGNATURE  # type: ignore[attr-defined]
 
 
 def _study_folder(study: str, runs: str) -> Path:
-    """The named study, or the one that ran last, to be read. StudyError when there is none."""
+    """The named study, or the one that this program or, last, any other ran. StudyError when there is none."""
     from study import kinds  # noqa: F401 - whose files make known what records are read back as
     from study.files import inside
 
     if study:
         return inside(Path(runs), study)
+    if JUST_RUN and runs == RUNS:
+        return JUST_RUN[-1]
     plans = sorted(Path(runs).glob("*/study.json"), key=lambda path: path.stat().st_mtime)
     if not plans:
         raise StudyError(f"no study in {runs}; run `invoke study` first")

@@ -235,9 +235,10 @@ class Experiment:
     group: str = _shown()
 
     kinds: ClassVar[dict[str, type[Experiment]]] = {}
-    # Whether a run needs the whole machine, and whether it reads the out-of-distribution images.
+    # Whether a run needs the whole machine, reads the out-of-distribution images, and holds the names of the classes.
     alone: ClassVar[bool] = False
     reads_ood: ClassVar[bool] = False
+    names_classes: ClassVar[bool] = False
     # Whether its runs were made elsewhere, so that a study can record them but not carry them out.
     elsewhere: ClassVar[bool] = False
 

@@ -69,7 +69,7 @@ def resolve(device: str = "auto", compile: bool = False, deterministic: bool = F
     try:
         resolved = torch.device(name)
         torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         raise StudyError(f"device {device!r} is not available here; use --device cpu or auto") from error
     if resolved.type == "meta":
         raise StudyError("device 'meta' computes nothing; use --device cpu or auto")

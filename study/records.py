@@ -78,7 +78,8 @@ class Failure:
 class Spec:
     """What decides a run's result: the experiment, the seed, the data, and the results it builds on, by key.
 
-    ``ood`` is the fingerprint of the out-of-distribution images where the experiment reads them.
+    ``ood`` is the fingerprint of the out-of-distribution images where the experiment reads them, ``classes`` are their
+    names where its result holds them.
     """
 
     experiment: Experiment
@@ -88,6 +89,7 @@ class Spec:
     splits: str
     upstream: dict[str, str]
     ood: str = ""
+    classes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -132,7 +134,8 @@ class Plan:
         upstream = {key: run.digest for key, run in inputs.items() if run}
         data = self.dataset
         ood = data.ood if experiment.reads_ood else ""
-        return Spec(experiment, seed, self.preset, data.fingerprint, data.splits, upstream, ood)
+        classes = data.classes if experiment.names_classes else ()
+        return Spec(experiment, seed, self.preset, data.fingerprint, data.splits, upstream, ood, classes)
 
 
 class OtherVersion(StudyError):

@@ -75,6 +75,24 @@ def test_without_a_name_the_study_that_ran_last_is_meant(invoke: Invoke, tmp_pat
     assert "later-study" in invoke("status", "--runs", str(tmp_path)).stdout
 
 
+def test_what_this_program_ran_is_meant_before_what_ran_last(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another study may have begun since, or be in another folder."""
+    ours = fabricate(tmp_path / "ours", planned=experiments(1))
+    monkeypatch.setattr(tasks, "JUST_RUN", [ours])
+    assert invoke("status").stdout.startswith(f"{ours}\n")
+    fabricate(tmp_path / "runs/other", planned=experiments(1))
+    assert "other" in invoke("status", "--runs", str(tmp_path / "runs")).stdout
+
+
+def test_many_images_may_be_named(tmp_path: Path) -> None:
+    names = [f"IMG_{number:04}.jpg" for number in range(60)]
+    assert tasks._images(",".join(names)) == [Path(name) for name in names]
+    (photo := tmp_path / "photo[1],2.png").touch()
+    assert tasks._images(str(photo)) == [photo]
+
+
 def test_runs_that_failed_are_one_line_and_exit_code_1(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

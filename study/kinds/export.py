@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from study.experiment import reads
 from study.kinds.kind import Context, Kind, Scale
@@ -16,6 +17,8 @@ class Export(Kind):
     The run's folder holds both as ONNX files, export.json and a model card, README.md. ``built_on`` are the candidates'
     networks and the answers of these networks' teachers.
     """
+
+    names_classes: ClassVar[bool] = True
 
     candidates: tuple[str, ...] = reads()
     built_on: tuple[str, ...] = reads()

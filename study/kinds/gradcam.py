@@ -59,7 +59,8 @@ class GradCam(Kind):
         maps, scores = [], []
         for run in runs:
             model, setting = context.network(run)
-            maps.append(activation_maps(model.cpu(), setting.size, images, targets))
+            model = model.cpu()  # where it stays: ROAD fills pixels in by SciPy
+            maps.append(activation_maps(model, setting.size, images, targets))
             marked = activation_maps(model, setting.size, measured, truth)
             scores.append(road(model, setting.size, measured, marked, truth))
         arrays = {

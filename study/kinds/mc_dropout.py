@@ -56,7 +56,10 @@ class McDropout(Kind):
             batches = (views(prepare(part, setting.size, model), setting.views)[view] for part in parts)
             return evaluation.mc_dropout(model, batches, self.passes, seed, embedding)
 
-        return np.mean([sample(view) for view in range(setting.views)], axis=0)
+        total = sample(0)
+        for view in range(1, setting.views):
+            total += sample(view)
+        return total / setting.views
 
     def cost(self, scale: Scale) -> float:
         return scale.forward(self.source, scale.evaluated + scale.images[records.OOD])

@@ -135,7 +135,11 @@ def soft_labels(distillation: Distillation, context: Context) -> SoftLabels:
     from study.kinds.teacher_answers import ANSWERS
     from study.training.objective import SoftLabels
 
-    answers = np.mean([context.run(key).arrays[ANSWERS] for key in distillation.answers], axis=0)
+    first, *others = distillation.answers
+    answers = context.run(first).arrays[ANSWERS]
+    for key in others:
+        answers = answers + context.run(key).arrays[ANSWERS]
+    answers = answers / np.float32(len(distillation.answers))
     return SoftLabels(torch.from_numpy(answers).to(context.machine.device), distillation)
 
 

@@ -82,6 +82,7 @@ def place(nodes: Sequence[Node], alone: bool, tried: Collection[str] = ()) -> No
     if alone:
         (usual, _), *_ = Counter(each.report.processor for each in able).most_common(1)
         able = [each for each in able if each.report.processor == usual]
+        able = [each for each in able if not each.running]
     able = [each for each in able if each.id not in tried] or able
-    found = max(able, key=lambda each: each.free)
-    return found if found.free > 0 and not (alone and found.running) else None
+    found = max(able, key=lambda each: each.free, default=None)
+    return found if found and found.free > 0 else None

@@ -69,12 +69,7 @@ def theirs(recipe: Recipe, dataset: Dataset, where: Machine, seed: int) -> Lap:
 
 
 def race(epochs: int, dataset: Dataset, where: Machine, seeds: Sequence[int] = (0,)) -> Iterator[Lap]:
-    """Laps as they are finished, each seed's: ours for so many epochs, then the baseline's.
-
-    StudyError for less than one epoch.
-    """
-    if epochs < 1:
-        raise StudyError(f"a race takes at least one epoch, not {epochs}")
+    """Laps as they are finished, each seed's: ours for so many epochs, then the baseline's."""
     recipe = level3_architecture.scratch_recipe(CPU, epochs)
     return (side(recipe, dataset, where, seed) for seed in seeds for side in (ours, theirs))
 
@@ -109,7 +104,11 @@ def main(epochs: int = CPU.scratch.epochs, images: int | None = None, seeds: Seq
     epoch, or images that are too few.
     """
     laps = []
+    if epochs < 1:
+        raise StudyError(f"a race takes at least one epoch, not {epochs}")
     dataset = datasets.load(subset=Subset(images, images))
+    if images and len(dataset.train) != images:
+        raise StudyError(f"a race of this dataset cannot be on {images} training images, but on {len(dataset.train)}")
     running = race(epochs, dataset, machine.resolve(), seeds)
     if dataset.notice:
         print(dataset.notice, file=sys.stderr)

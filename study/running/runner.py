@@ -103,6 +103,12 @@ def _current(study: Study) -> dict[str, Run]:
             f"{study.folder} holds a study of preset {before.preset} on {before.dataset.title}; "
             "choose another name with --study"
         )
+    told = [each.dataset.description for each in (before, study.plan) if each]
+    if len({(each.mean, each.std) for each in told}) > 1:
+        raise StudyError(
+            f"the networks in {study.folder} see images with another mean and std than the description has now; "
+            "choose another name with --study"
+        )
     return records.current_runs(study.folder, study.plan)
 
 

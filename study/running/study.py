@@ -163,9 +163,9 @@ class Study:
 
     @cached_property
     def earlier_seeds(self) -> set[int]:
-        """Seeds of earlier calls."""
+        """Seeds of earlier calls with which a run is complete: one that was mistyped and interrupted is forgotten."""
         if self.recorded:
-            return set(self.recorded.seeds)
+            return {seed for seed in self.recorded.seeds if any(self.folder.glob(f"*/*/seed-{seed}/{records.RESULT}"))}
         return {spec.seed for spec in readable_specs(self.folder, "level*")}
 
     @property
@@ -183,6 +183,8 @@ def prepare(options: Options) -> Study:
         raise StudyError(f"unknown executor {options.executor!r}; choose one of {', '.join(EXECUTORS)}")
     if options.address and options.executor != "ray":
         raise StudyError("--address is that of a Ray cluster; add --executor ray")
+    if options.executor == "ray" and ":" in options.device:
+        raise StudyError(f"Ray hands out GPUs itself: use CUDA_VISIBLE_DEVICES instead of --device {options.device}")
     preset = presets.by_name(_default_preset(options.device) if options.preset == "auto" else options.preset)
     if options.study:
         inside(options.runs, options.study)

@@ -12,8 +12,8 @@ import os
 import platform
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import RLock, Thread
@@ -22,9 +22,8 @@ import torch
 from tqdm import tqdm
 
 from study.errors import StudyError
-from study.running.options import Options
 from study.running.recording import Finished, attempt
-from study.running.study import Job, Study, prepare
+from study.running.study import Job, Study
 
 POLL_SECONDS = 0.25
 TIDY_SECONDS = 10
@@ -39,11 +38,11 @@ class Worker:
     pipe: Connection
 
     @classmethod
-    def start(cls, options: Options, threads: int) -> Worker:
-        """One that ends at the latest when this process does."""
+    def start(cls, study: Study, threads: int) -> Worker:
+        """One for a study with nothing left to find, that ends at the latest when this process does."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(options, threads, theirs), daemon=True)
+        process = context.Process(target=work, args=(study, threads, theirs), daemon=True)
         process.start()
         theirs.close()  # or its end would not show here
         return cls(process, ours)
@@ -102,10 +101,14 @@ class Processes:
 
     def _hand_over(self, job: Job) -> None:
         self.idle = [worker for worker in self.idle if worker.process.is_alive()]
-        worker = self.idle.pop() if self.idle else Worker.start(self.study.decided, self.study.threads)
+        worker = self.idle.pop() if self.idle else self._worker()
         with contextlib.suppress(OSError):  # should it have died, polling will tell
             worker.pipe.send(job)
         self.busy[worker.pipe] = worker, job
+
+    def _worker(self) -> Worker:
+        """A new one, for the study as it began: the data may have changed since."""
+        return Worker.start(replace(self.study, options=self.study.decided), self.study.threads)
 
     def _runs_here(self, job: Job) -> bool:
         return self.study.workers == 1 or job.experiment.alone
@@ -126,8 +129,8 @@ class Processes:
         return said
 
 
-def work(options: Options, threads: int, pipe: Connection) -> None:
-    """Be a worker process: carry out each job that the pipe brings, with these threads.
+def work(study: Study, threads: int, pipe: Connection) -> None:
+    """Be a worker process: carry out each job of the study that the pipe brings, with these threads.
 
     Ctrl-C reaches every process of a terminal; the one that started the workers decides what it means.
     """
@@ -135,12 +138,11 @@ def work(options: Options, threads: int, pipe: Connection) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     tqdm.set_lock(RLock())  # the usual one of torch's bars outlives a worker that is killed, of which Python warns
-    study = cache(partial(prepare, options))
     with contextlib.suppress(EOFError):
         while True:
             job = pipe.recv()
             try:
-                said: object = attempt(study(), job, lambda images, resumed=False: pipe.send((images, resumed)))
+                said: object = attempt(study, job, lambda images, resumed=False: pipe.send((images, resumed)))
             except StudyError as error:
                 said = error
             pipe.send(said)

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from study.data.descriptions import shipped
 from study.errors import StudyError, printable
 from study.experiment import Subset
 
@@ -121,7 +122,7 @@ def stamp(dataset: str, root: Path, *wanted: Subset | int | str) -> str:
     files = sorted(root.glob(pattern)) if pattern else []
     if pattern and not files:
         return ""
-    return digest_of([*files, *sorted(root.glob(OOD_FILES))], dataset, *wanted)
+    return digest_of([*files, *sorted(root.glob(OOD_FILES))], dataset, shipped(dataset), *wanted)
 
 
 def digest_of(files: list[Path], *more: object) -> str:

@@ -71,6 +71,9 @@ def test_what_is_alone_gets_an_idle_node_and_keeps_others_out() -> None:
     assert place([idle], alone=False) is None and place([busy, idle], alone=True) is None
     idle.end("latency")
     assert place([idle], alone=True) is idle
+    large = node("large", CPU=8.0)
+    large.begin("other", alone=False)
+    assert place([large, idle], alone=True) is idle, "even where the other has more room"
 
 
 def test_what_is_alone_is_measured_on_the_most_frequent_kind_of_node() -> None:

@@ -67,6 +67,9 @@ def test_both_sides_train_their_own_schedule_on_the_same_images(cpu: Machine) ->
         assert lap.seconds > 0 and 0 <= lap.validation_accuracy <= 1
 
 
-def test_a_race_of_no_epoch_is_refused(digits: Dataset, cpu: Machine) -> None:
+def test_a_race_that_cannot_be_is_refused(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StudyError, match="at least one epoch, not 0"):
-        race.race(0, digits, cpu)
+        race.main(0)
+    monkeypatch.setattr(race.datasets, "load", lambda subset: digits)
+    with pytest.raises(StudyError, match=f"cannot be on 5 training images, but on {len(digits.train)}"):
+        race.main(1, 5)

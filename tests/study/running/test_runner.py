@@ -170,6 +170,12 @@ def test_new_titles_reach_the_plan_without_a_run(copied: Options, tiny_study: Pa
     assert (study / records.STUDY).read_bytes() == (tiny_study / records.STUDY).read_bytes()
 
 
+def test_a_renamed_class_has_what_is_shipped_made_again(tiny_study: Path) -> None:
+    plan, runs = records.read_plan(tiny_study), records.current_runs(tiny_study, records.read_plan(tiny_study))
+    renamed = replace(plan, dataset=replace(plan.dataset, classes=("nought", *plan.dataset.classes[1:])))
+    assert runs.keys() - records.current_runs(tiny_study, renamed).keys() == {"level5/export/seed-0"}
+
+
 def test_refused_command_leaves_the_plan_alone(copied: Options, tiny_study: Path) -> None:
     plan = copied.runs / tiny_study.name / records.STUDY
     before = plan.read_bytes()

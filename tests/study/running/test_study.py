@@ -31,6 +31,7 @@ SMALL = Options(preset="quick", dataset="digits", device="cpu", levels=(1,))
         ({"study": ".hidden"}, "must be a plain name"),
         ({"workers": 0}, "--workers takes a number from 1 upwards, not 0"),
         ({"executor": "spark"}, "unknown executor 'spark'; choose one of processes, ray"),
+        ({"executor": "ray", "device": "cuda:1"}, "use CUDA_VISIBLE_DEVICES instead of --device cuda:1"),
         ({"address": "auto"}, "--address is that of a Ray cluster; add --executor ray"),
         ({"only": ("level9/*",)}, "no experiment is called 'level9/"),
     ],
@@ -92,6 +93,10 @@ def test_plan_holds_every_level_and_the_seeds_of_earlier_calls(tmp_path: Path) -
     first = prepare(options)
     assert first.plan.seeds == (2,) and {e.level for e in first.plan.experiments} == {1, 2, 3, 4, 5}
     records.write_plan(first.folder, first.plan)
+    assert prepare(replace(options, seeds=(0,))).plan.seeds == (0,), "nothing is complete with the seed of before"
+    result = first.folder / "level1/head-only/seed-2" / records.RESULT
+    result.parent.mkdir(parents=True)
+    result.touch()
     later = prepare(replace(options, seeds=(0,)))
     assert later.plan.seeds == (0, 2) and {job.seed for job in later.jobs} == {0}
 
@@ -160,6 +165,22 @@ def test_unchanged_files_are_not_read_again(disk: Disk, options: Options) -> Non
 def test_touched_files_are_read_again(disk: Disk, options: Options) -> None:
     disk.touch()
     assert prepare(options).data.fingerprint == disk.dataset.fingerprint and disk.reads == 2
+
+
+def test_a_description_that_changed_with_this_package_is_read_again(
+    disk: Disk, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.data.sources.shipped", lambda name: Description(title="Renamed"))
+    prepare(options)
+    assert disk.reads == 2
+
+
+def test_networks_that_see_images_with_another_mean_are_not_mixed(disk: Disk, options: Options) -> None:
+    channels = (0.5, 0.5, 0.5)
+    disk.dataset = replace(disk.dataset, description=Description(title="CIFAR-10", mean=channels, std=channels))
+    disk.touch()
+    with pytest.raises(StudyError, match="see images with another mean and std.*choose another name"):
+        runner.run(options)
 
 
 @pytest.mark.parametrize("changes", [{"preset": "cpu"}, {"study": "other"}])

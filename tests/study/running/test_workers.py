@@ -28,6 +28,7 @@ from study.running.options import Options
 from study.running.recording import Finished
 from study.running.study import Job, Study, prepare
 from study.running.workers import DIED, Processes, Worker
+from tests.study.data.albums import album, picture
 from tests.waiting import until
 
 SMALL = Options(preset="quick", dataset="digits", device="cpu", levels=(1,))
@@ -118,6 +119,21 @@ def test_workers_carry_out_report_fail_and_die(study: Study) -> None:
         executor.stop()
 
 
+@pytest.mark.slow
+def test_a_worker_that_starts_later_refuses_images_that_changed(tmp_path: Path) -> None:
+    """Each finds the images by itself, but what they should be is what the study found as it began."""
+    folder = album(tmp_path / "data")
+    study = prepare(Options(preset="quick", dataset=str(folder), device="cpu", workers=2, runs=tmp_path / "runs"))
+    executor = Processes(study, lambda *_: None)
+    picture(folder / "cat" / "late.png", 999)
+    try:
+        executor.submit(Job(Obedient(name="late"), 0))
+        with pytest.raises(StoppingError, match="changed under the study; run it again"):
+            ended(executor)
+    finally:
+        executor.stop()
+
+
 @pytest.mark.parametrize(("workers", "kind"), [(1, Obedient), (2, ObedientAlone)])
 def test_one_worker_and_what_is_alone_run_in_this_process(study: Study, workers: int, kind: type[Kind]) -> None:
     chosen = replace(study, options=replace(study.options, workers=workers))
@@ -143,18 +159,19 @@ def test_workers_have_room_for_so_many_runs_and_for_one_alone_when_they_rest(
 
 
 def test_workers_are_told_what_was_decided(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[Options, int]] = []
+    told: list[tuple[Study, int]] = []
     ours, _theirs = multiprocessing.Pipe()
 
-    def start(options: Options, threads: int) -> Worker:
-        told.append((options, threads))
+    def start(told_of: Study, threads: int) -> Worker:
+        told.append((told_of, threads))
         return Worker(multiprocessing.Process(), ours)
 
     monkeypatch.setattr(Worker, "start", start)
     undecided = replace(study.options, preset="auto", dataset="auto", device="auto")
     Processes(replace(study, options=undecided), lambda *_: None).submit(study.jobs[0])
     device = str(machine.resolve("auto").device)
-    assert told == [(replace(study.options, preset="quick", dataset="digits", device=device), study.threads)]
+    decided = replace(study.options, preset="quick", dataset="digits", device=device)
+    assert told == [(replace(study, options=decided), study.threads)]
 
 
 def _children(process: int) -> list[int]:
