@@ -45,7 +45,8 @@ class Description:
     of each coarse class to its classes. ``human_labels`` and ``label_audit`` are files beside the data about the
     test images in the source's own order, in which they begin at ``test_begins``. ``mean`` and ``std`` of the
     training pixels in [0, 1] are measured where they are not given. ``notice`` accompanies stand-in data. Images
-    that are not ``printable`` are shown in no figure.
+    that are not ``printable`` are shown in no figure. Without ``flip`` a mirror image may be of another class, as of an
+    arrow or a digit, and networks see none.
     """
 
     title: str = ""
@@ -66,6 +67,7 @@ class Description:
     std: Channels | None = None
     notice: str = ""
     printable: bool = True
+    flip: bool = True
 
     def coarse(self, classes: Sequence[str]) -> tuple[int, ...]:
         """Number of the super-class of each class, in the order in which classes meet them; empty where there are none.

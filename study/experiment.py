@@ -27,8 +27,9 @@ ADDED = "added"  # where experiments of no level live
 SIZE_STEP = 4
 LENGTHS_FOR = 32
 FEWEST_OF_A_CLASS = (8, 3, 5)  # training, validation and test images in a subset
-# What no recipe varies. Muon's momentum, its Newton-Schulz iterations, and the share of its rate that heads, norms and
-# biases have, which follow by NAdamW (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+# What no recipe varies. Muon's momentum and Newton-Schulz iterations are those of airbench94's Muon variant
+# (https://github.com/KellerJordan/cifar10-airbench); heads, norms and biases follow by NAdamW, as in timm, at a share
+# of its rate that is this project's own.
 MUON_MOMENTUM, MUON_ITERATIONS, MUON_REST = 0.6, 3, 0.05
 # A rotated copy of this fraction of each batch trains the rotation head; the classifier's loss sees upright images
 # only, the batch statistics see both.
@@ -151,13 +152,13 @@ class Recipe:
     ``auxiliary_weight`` is the factor of the auxiliary head's loss, ``precision`` the autocast type
     requested; a device without fast support for it computes in float32 and the run says so. At test the
     logits of ``test_views`` of an image are averaged (test-time augmentation): itself; its mirror image; both also
-    shifted (the six of Jordan 2024, weighed alike). Images are augmented afresh in every epoch, or, with
+    shifted (the six of Jordan 2024, which weighs them otherwise). Images are augmented afresh in every epoch, or, with
     ``fixed_views`` K, as K random views of each image that epochs take in turn.
 
     With ``layer_decay`` each layer of a pretrained backbone has that share of the next one's rate, 0 for the same
     rate everywhere (Howard & Ruder 2018, https://arxiv.org/abs/1801.06146). With ``averaging``, the decay per step of
     an exponential moving average of the weights, that average is the network that is evaluated and kept, 0 for
-    none (Polyak & Juditsky 1992, https://doi.org/10.1137/0330046).
+    none (after Polyak & Juditsky 1992, https://doi.org/10.1137/0330046, who weigh all steps alike).
     """
 
     stages: tuple[Stage, ...]

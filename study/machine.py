@@ -79,6 +79,8 @@ def resolve(device: str = "auto", compile: bool = False, deterministic: bool = F
         torch.backends.cudnn.benchmark = False
     elif resolved.type == "cuda":
         torch.backends.cudnn.benchmark = True
+    if resolved.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # float32 is what recipes, records and the shipped model mean
     if resolved.type == "cpu":
         _keep_freed_memory()
     return Machine(resolved, compile, deterministic)

@@ -93,8 +93,8 @@ def accuracy_of(correct: np.ndarray) -> Accuracy:
     """Accuracy over seeds and images that were classified correctly, (S, N) bool; so, too, any score in [0, 1] whose
     contributions (S, N) are given (``analysis.statistics.influence``).
 
-    The interval is Wilson's with the number of images that would vary as much as seeds and images do here: Korn &
-    Graubard 1998, https://www150.statcan.gc.ca/n1/en/catalogue/12-001-X19980024356. StudyError when there are no
+    The interval is Wilson's with the effective number of images, which would vary as much as seeds and images do here:
+    Korn & Graubard 1998, https://www150.statcan.gc.ca/n1/en/catalogue/12-001-X19980024356. StudyError when there are no
     images.
     """
     seeds, images = correct.shape

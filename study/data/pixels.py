@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from study.errors import StudyError, printable
 
-# Reading PostScript runs Ghostscript on it, which no image to classify is worth.
-REFUSED_FORMATS = frozenset({"EPS"})
+# Reading PostScript runs Ghostscript on it, which no image to classify is worth; of the others Pillow knows the names.
+REFUSED_FORMATS = frozenset({"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
 LYING = 5  # orientations from which on EXIF means an image turned by a quarter
 DRAFT = 2  # a JPEG is decoded at no less than this multiple of the size wanted, which saves most of the work
 
@@ -56,9 +57,12 @@ def complaint(error: Exception) -> str:
         return str(error)
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         return f"has more than {Image.MAX_IMAGE_PIXELS} pixels; reduce it first"
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be read: {error.strerror}"
     return "cannot be read as an image: damaged, or an unknown format"
 
 
+@cache
 def _formats() -> list[str]:
     Image.init()
     return [name for name in Image.OPEN if name not in REFUSED_FORMATS]
@@ -66,7 +70,8 @@ def _formats() -> list[str]:
 
 def is_image_name(name: str) -> bool:
     """Whether a file's name ends like that of an image."""
-    return Image.registered_extensions().get(Path(name).suffix.lower(), "EPS") not in REFUSED_FORMATS
+    kind = Image.registered_extensions().get(Path(name).suffix.lower(), "EPS")
+    return kind in _formats() or kind == "MPO"  # which Pillow opens as a JPEG
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -86,20 +91,30 @@ def files_below(folder: Path) -> list[Path]:
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Width and height in px as the image is to be seen, which a camera's note of its orientation may exchange."""
     width, height = image.size
-    return (height, width) if image.getexif().get(ExifTags.Base.Orientation, 1) >= LYING else (width, height)
+    exchanged = _orientation(image) >= LYING and image.format != "TIFF"  # whose size Pillow gives as it is seen
+    return (height, width) if exchanged else (width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The camera's note, from 1 (upright) to 8; 1 where there is none that can be read."""
+    try:
+        noted = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow raises what its parser stumbles over, in a note that the pixels do not need
+        return 1
+    return noted if isinstance(noted, int) else 1
 
 
 def squared(image: Image.Image, size: int) -> np.ndarray:
     """Pixels (3, size, size) uint8. StudyError for pixels of unknown range."""
     image.draft("RGB", (DRAFT * size, DRAFT * size))
-    upright = ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
     square = ImageOps.fit(_rgb(upright), (size, size), Image.Resampling.BILINEAR)
     return np.asarray(square).transpose(2, 0, 1)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB; what is transparent becomes white, 16-bit grey keeps its upper byte."""
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise StudyError("has 32-bit pixels of unknown range; convert it to 8 bits per channel")

@@ -43,15 +43,20 @@ def quantize_static(fp32: Path, int8: Path, calibration_images: np.ndarray) -> i
 
     ``calibration_images`` (N, 3, H, W), of the type that the model takes, must come from the training
     split. Weights are signed and scaled per output channel, which MobileNets need (Nagel et al. 2021,
-    https://arxiv.org/abs/2106.08295); activations are unsigned, for which x86 has the faster instructions.
-    Resizing and normalising stay in float. Returns the number of convolutions and matrix products that now
-    run on integers; StudyError when there is none.
+    https://arxiv.org/abs/2106.08295); activations are unsigned, for which x86 has the faster instructions. Their ranges
+    are the mean over batches of each batch's, so that no single image sets one. Resizing and normalising stay in
+    float, and so do the logits, which eight bits would tie. Returns the number of convolutions and matrix products
+    that now run on integers; StudyError when there is none.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     if not len(calibration_images):
         raise StudyError("static quantisation needs at least one training image to calibrate on")
-    how = {"quant_format": QuantFormat.QDQ, "activation_type": QuantType.QUInt8}
+    how = {
+        "quant_format": QuantFormat.QDQ,
+        "activation_type": QuantType.QUInt8,
+        "extra_options": {"CalibMovingAverage": True, "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+    }
     return _write(fp32, int8, quantize_static, calibration_data_reader=Calibration(calibration_images), **how)
 
 

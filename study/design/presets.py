@@ -100,7 +100,8 @@ class Preset:
 
     ``partners`` are extra pretrained architectures for level 4, and ``wider`` is a sibling of level 3's network ("" for
     none). ``ablations`` trains what level 2 compares ingredients, MixUp and a search on: long enough to overfit.
-    ``coarse`` is the super-class of each class, none where they are not known.
+    ``coarse`` is the super-class of each class, none where they are not known; without ``flip`` no network sees mirror
+    images, in training or at test.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Preset:
     partners: tuple[str, ...] = ()
     wider: str = ""
     coarse: tuple[int, ...] = ()
+    flip: bool = True
 
     @property
     def largest(self) -> int:
@@ -255,7 +257,7 @@ class _Scaling:
         )
 
 
-def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Preset:
+def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int], flip: bool = True) -> Preset:
     """The preset for that many training images stored at ``size`` px: itself for those that it is made for."""
     scaled, side = _Scaling(preset.made_for, images, size), min(size, preset.scratch.largest)
     tuned, search, tasks, student = preset.transfer, preset.search, preset.multi_task, preset.mobile_student
@@ -263,6 +265,7 @@ def adapted(preset: Preset, images: int, size: int, coarse: Sequence[int]) -> Pr
     return replace(
         preset,
         coarse=tuple(coarse),
+        flip=flip,
         transfer=replace(
             tuned,
             stage=scaled.stage(tuned.stage),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Method = Literal["dynamic", "static"]
 # Training images on which the ranges of activations are observed before static quantisation.
-CALIBRATION_IMAGES = 512
+CALIBRATION_IMAGES = 640
 EXPORT_SECONDS = 12.0
 HELD_IMAGES = 1_000  # images in memory at a time
 

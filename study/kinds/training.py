@@ -124,7 +124,8 @@ def fit_to_training(model: Classifier, setting: Setting, context: Context) -> di
 
     chosen = slice(None, None, max(1, len(context.dataset.train) // FITTED_IMAGES))
     labels = context.labels("train")[chosen]
-    scores = evaluation.logits(model, context.images("train")[chosen], setting, context.machine).numpy()
+    images = context.dataset.at(context.dataset.train[chosen])
+    scores = evaluation.logits(model, images, setting, context.machine).numpy()
     return {"train_accuracy": float((scores.argmax(1) == labels).mean()), "fitted_images": len(labels)}
 
 

@@ -191,7 +191,8 @@ def prepare(options: Options) -> Study:
     # Described super-classes can only add experiments, so what is unknown with them is so whatever the data are.
     levels.selected(replace(preset, coarse=(0, 1)), options.levels, options.only)
     data = _unchanged(options, preset) or _loaded(options, preset)
-    preset = presets.adapted(preset, data.sizes["train"], data.image_size, data.description.coarse(data.classes))
+    told = data.description
+    preset = presets.adapted(preset, data.sizes["train"], data.image_size, told.coarse(data.classes), told.flip)
     chosen = levels.selected(preset, options.levels, options.only)
     study = Study(options, preset, data, _folder(options, preset, data.name), chosen)
     if options.device not in ("auto", "cpu"):

@@ -156,6 +156,10 @@ class Trainer:
             raise StudyError(
                 f"the teacher answered for {len(soft_labels.probabilities)} views, not {recipe.fixed_views}"
             )
+        if any(stage.mixup for stage in recipe.stages) and (
+            soft_labels or model.architecture.auxiliary == "superclass"
+        ):
+            raise StudyError("MixUp mixes labels alone, not a teacher's answers or coarse classes; train without it")
         self.soft_labels = soft_labels
         how = soft_labels.how if soft_labels else None
         self.objective = Objective(model, self.network, recipe, machine, how)

@@ -56,6 +56,8 @@ def _read(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise StudyError(f"{where} cannot be read as a table: {str(error).splitlines()[0]}") from error
     table.columns = table.columns.str.strip().str.lower()
+    if again := table.columns[table.columns.duplicated()].tolist():
+        raise StudyError(f"{where} has the column {some(again)} more than once; upper and lower case are the same")
     if missing := [name for name in ("file", "label") if name not in table]:
         raise StudyError(f"{where} lacks the column {some(missing)}; its header must be file,label or file,label,split")
     if table.empty:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from study.description import Description, Level, Target
 from study.design.presets import Preset
 from study.errors import StudyError
+from study.experiment import Augmentation, Recipe
 from study.kinds import Kind
 
 
@@ -44,7 +47,21 @@ def experiments(preset: Preset, levels: Sequence[int] | None = None) -> tuple[Ki
     unknown = [level for level in chosen if level not in numbers]
     if unknown:
         raise StudyError(f"unknown level {unknown[0]}; levels are {numbers[0]} to {numbers[-1]}, e.g. --levels 1,2")
-    return tuple(experiment for level in chosen for experiment in _modules()[level].experiments(preset))
+    found = tuple(experiment for level in chosen for experiment in _modules()[level].experiments(preset))
+    return found if preset.flip else _without_mirror_images(found)
+
+
+def _without_mirror_images(value: Any) -> Any:  # noqa: ANN401 - experiments, and all that they are made of
+    """The same with no augmentation that flips, and images tested as they are."""
+    if isinstance(value, tuple):
+        return tuple(map(_without_mirror_images, value))
+    if not is_dataclass(value):
+        return value
+    assert not isinstance(value, type)
+    changed = replace(value, **{each.name: _without_mirror_images(getattr(value, each.name)) for each in fields(value)})
+    if isinstance(changed, Augmentation):
+        return replace(changed, flip=False)
+    return replace(changed, test_views=1) if isinstance(changed, Recipe) else changed
 
 
 def selected(preset: Preset, levels: Sequence[int] | None, only: Sequence[str]) -> tuple[Kind, ...]:

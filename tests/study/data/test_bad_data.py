@@ -112,6 +112,7 @@ BAD: list[tuple[str, Harm, str]] = [
         r"folders of splits \(test, train, val\) beside others \(cat, dog\)",
     ),
     ("loop", _loop, "again is a link to a folder above it; remove the loop"),
+    ("a column twice", _csv(lambda lines: lines, "file,label,Label"), "has the column label more than once"),
     ("no column", _csv(lambda lines: lines, "path,label"), "lacks the column file; its header must be file,label"),
     ("empty table", _csv(lambda lines: []), "has no line below its header"),
     ("outside", _csv(lambda lines: [*lines, "../secret.png,cat"]), r"outside its folder in line 28 \(../secret.png\)"),

@@ -13,7 +13,8 @@ from PIL import Image
 
 from study.data import datasets, sources
 from study.data.datasets import Dataset
-from study.data.pixels import read_image
+from study.data.pixels import is_image_name, opened, read_image, upright_size
+from study.description import Description
 from tests.study.data.albums import COUNTS, album, picture, rows, split_album, table
 
 
@@ -136,7 +137,38 @@ def test_mean_and_deviation_are_those_of_the_training_pixels(tmp_path: Path) -> 
     mean, deviation = dataset.statistics
     assert mean == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-4)
     assert deviation[0] == pytest.approx(pixels[:, 0].std(correction=0).item(), abs=1e-4)
-    assert datasets.load("digits").statistics[0] == (0.4914, 0.4822, 0.4465), "as described"
+    described = replace(dataset, description=Description(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)))
+    assert described.statistics == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), "as described"
+
+
+def test_a_note_of_the_orientation_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    file, one_text = tmp_path / "a.jpg", b"\0\1" + b"\x01\x12" + b"\0\2" + b"\0\0\0\4" + b"six\0"
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + one_text + b"\0\0\0\0"
+    Image.new("RGB", (60, 40), "red").save(file, exif=exif)
+    with opened(file) as image:
+        assert image.getexif()[0x0112] == "six"
+    assert read_image(file, 8).shape == (3, 8, 8)
+    with opened(file) as image:
+        assert upright_size(image) == (60, 40)
+
+
+def test_a_tiff_that_lies_on_its_side_is_as_large_as_it_is_seen(tmp_path: Path) -> None:
+    exif, file = Image.Exif(), tmp_path / "a.tiff"
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40), "red").save(file, exif=exif)
+    with opened(file) as image:
+        assert upright_size(image) == (40, 60)
+
+
+def test_sixteen_bits_of_grey_keep_the_upper_byte(tmp_path: Path) -> None:
+    (file := tmp_path / "a.pgm").write_bytes(b"P5 2 2 65535 " + bytes([200, 0] * 4))
+    assert (read_image(file, 2) == 200).all()
+
+
+@pytest.mark.parametrize(("name", "known"), [("a.PNG", True), ("b.mpo", True), ("c.pdf", False), ("d.h5", False),
+                                             ("e.eps", False), ("notes.txt", False)])  # fmt: skip
+def test_a_file_is_an_image_where_pillow_can_read_what_its_name_says(name: str, known: bool) -> None:
+    assert is_image_name(name) == known
 
 
 def test_the_stamp_of_a_folder_changes_with_its_files(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def _begin(study: Path, experiment: Experiment, seed: int) -> Path:
     folder = study / run_name(experiment.key, seed)
     current = records.current_runs(study, replace(plan(), seeds=(seed,)))
     upstream = {key: current[run_name(key, seed)].digest for key in experiment.needs if run_name(key, seed) in current}
-    records.write_spec(folder, Spec(experiment, seed, "quick", "f" * 64, "s" * 64, upstream))
+    classes = CLASSES if experiment.names_classes else ()
+    records.write_spec(folder, Spec(experiment, seed, "quick", "f" * 64, "s" * 64, upstream, classes=classes))
     return folder
 
 

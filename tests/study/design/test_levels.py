@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from study.design import levels, presets
 from study.design.levels import level4_ensemble
 from study.design.presets import Preset
 from study.errors import StudyError
-from study.experiment import Augmentation, Distillation
+from study.experiment import Augmentation, Distillation, Recipe
 from study.kinds import Export, Kind, Quantization, Search, TeacherAnswers, Training, Vote
 
 PRESETS = [presets.QUICK, presets.CPU, presets.OVERNIGHT, presets.PAPER]
@@ -161,6 +163,23 @@ def test_students_train_on_the_views_that_their_teachers_answered_for(preset: Pr
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_has_all_five_levels(preset: Preset) -> None:
     assert {experiment.level for experiment in levels.experiments(preset)} == {1, 2, 3, 4, 5}
+
+
+def _parts(value: Any) -> Iterator[Any]:  # noqa: ANN401
+    yield value
+    parts = value if isinstance(value, tuple) else ()
+    parts = [getattr(value, each.name) for each in fields(value)] if is_dataclass(value) else parts
+    for part in parts:
+        yield from _parts(part)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_no_network_sees_mirror_images_where_they_may_be_of_another_class(preset: Preset) -> None:
+    usual, without = (levels.experiments(replace(preset, flip=flip)) for flip in (True, False))
+    seen = [part for each in without for part in _parts(each)]
+    assert not any(part.flip for part in seen if isinstance(part, Augmentation))
+    assert {part.test_views for part in seen if isinstance(part, Recipe)} == {1}
+    assert [each.key for each in usual] == [each.key for each in without] and usual != without
 
 
 def test_selected_experiments_bring_what_they_need() -> None:

@@ -215,6 +215,13 @@ def test_answers_for_another_number_of_views_are_refused(digits: Dataset, cpu: M
         Trainer(build(SMALL, 10, 0), Recipe((HEAD,), 20, fixed_views=2), digits, cpu, 0, soft)
 
 
+def test_mixup_of_a_teachers_answers_is_refused(digits: Dataset, cpu: Machine) -> None:
+    soft = SoftLabels(torch.full((2, 80, 10), 0.1), Distillation(()))
+    recipe = Recipe((Stage(1, 0.01, 32, mixup=0.2),), 20, fixed_views=2)
+    with pytest.raises(StudyError, match="MixUp mixes labels alone"):
+        Trainer(build(SMALL, 10, 0), recipe, digits, cpu, 0, soft)
+
+
 def test_same_seed_gives_bit_identical_weights(digits: Dataset, cpu: Machine) -> None:
     first, second = (trainer(TWO_STAGES, digits, cpu) for _ in range(2))
     first.fit(), second.fit()
