@@ -129,7 +129,7 @@ def test_a_new_level_has_a_section_and_is_counted(tmp_path: Path, add: Add) -> N
     told = part(page, "level6")
     assert re.search("The full recipe with larger images improves accuracy by [0-9.]+ points against the full", told)
     for table in ("effects", "accuracies"):
-        assert ">Full recipe, larger images</td>" in page.split(f'id="tab-{table}"')[1].split("</table>")[0]
+        assert ">Full recipe, larger images</th>" in page.split(f'id="tab-{table}"')[1].split("</table>")[0]
 
 
 def test_a_new_kind_is_carried_out_recorded_and_read_back(tmp_path: Path, add: Add) -> None:
