@@ -82,7 +82,6 @@ def place(nodes: Sequence[Node], alone: bool, tried: Collection[str] = ()) -> No
     if alone:
         (usual, _), *_ = Counter(each.report.processor for each in able).most_common(1)
         able = [each for each in able if each.report.processor == usual]
-        able = [each for each in able if not each.running]
     able = [each for each in able if each.id not in tried] or able
-    found = max(able, key=lambda each: each.free, default=None)
+    found = max((each for each in able if not (alone and each.running)), key=lambda each: each.free, default=None)
     return found if found and found.free > 0 else None
