@@ -68,11 +68,18 @@ def _asked(asked: str, data: Path, dataset: Dataset, limit: int) -> OodImages:
         return OodImages(other.title, _resized(chosen, dataset.size))
     folder = Path(asked)
     files = files_below(folder)
-    here, own = folder.resolve(), Path(dataset.source).resolve()
-    if dataset.source and own.is_dir() and (here.is_relative_to(own) or own.is_relative_to(here)):
+    if not _files(dataset).isdisjoint(file.resolve() for file in files):
         raise StudyError(f"--ood {asked} holds images that the study classifies; choose other ones")
     taken = [files[number] for number in datasets.evenly(len(files), limit)]
     return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
+
+
+def _files(dataset: Dataset) -> set[Path]:
+    """Where the images of a dataset that has a path lie, if it is on this machine."""
+    if not dataset.source or sources.is_name(dataset.source) or not Path(dataset.source).exists():
+        return set()
+    source, place = sources.find(dataset.source, Path())
+    return {Path(name).resolve() for name in source.load(place).names}
 
 
 def _read(files: list[Path], size: int) -> np.ndarray:

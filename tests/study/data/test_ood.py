@@ -19,7 +19,7 @@ from study.data.pixels import files_below
 from study.errors import StudyError
 from study.running.options import Options
 from study.running.study import prepare
-from tests.study.data.albums import album
+from tests.study.data.albums import album, rows, table
 
 
 @pytest.fixture
@@ -146,6 +146,14 @@ def test_the_folder_that_the_study_classifies_is_refused(small: Dataset, tmp_pat
     with pytest.raises(StudyError, match="holds images that the study classifies"):
         available(mine, str(tmp_path / "album" / part))
     assert available(mine, str(album(tmp_path / "other")))
+
+
+def test_the_images_of_a_table_are_refused_and_others_beside_it_are_not(small: Dataset, tmp_path: Path) -> None:
+    listed = album(tmp_path / "album")
+    mine = replace(small, source=str(table(listed, "file,label\n" + "\n".join(rows(listed)))))
+    with pytest.raises(StudyError, match="holds images that the study classifies"):
+        available(mine, str(listed / "dog"))
+    assert available(mine, str(album(listed / "none-of-them", {"bird": 3}, 300)))
 
 
 def test_what_is_neither_name_nor_folder_and_what_is_no_image_is_one_line(small: Dataset, tmp_path: Path) -> None:
