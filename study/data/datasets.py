@@ -192,8 +192,7 @@ def decoded(found: Listing, subset: Subset | None, largest: int) -> Dataset:
     whole = {name: len(rows) for name, rows in indices.items()}
     indices = _kept(indices, found.labels, subset)
     rows = np.sort(np.concatenate(list(indices.values())))
-    side = store.side_of(found, rows, max(largest, IMAGE_SIZE), IMAGE_SIZE)
-    made = store.decoded(found, rows, side)
+    made = store.decoded(found, rows, max(largest, IMAGE_SIZE), IMAGE_SIZE)
     places = {name: np.searchsorted(rows, part) for name, part in indices.items()}
     places, remark = _without_leaks(places, made.digests)
     labels = found.labels[rows]

@@ -39,7 +39,7 @@ T = TypeVar("T")
 IMAGES, ABOUT = "images.npy", "about.npz"
 CHUNK = 64  # images that a thread decodes, or that are hashed, at a time
 MEMORY_SHARE = 0.1  # of all memory: each of several processes holds its splits beside all images, and a view of them
-FORMAT = 1  # of the pixels kept: to be raised when the same files come to others
+FORMAT = 2  # of the pixels kept: to be raised when the same files come to others
 PARTIAL, VIEW, LOCK = ".partial-", "view-", ".lock"
 
 
@@ -154,35 +154,36 @@ def side_of(listing: Listing, rows: np.ndarray, largest: int, least: int) -> int
     return int(np.clip(4 * np.ceil(np.median(sides) / 4), least, largest))
 
 
-def decoded(listing: Listing, rows: np.ndarray, side: int) -> Decoded:
-    """The listing's images of these rows, cut and resized to squares of ``side`` px: from the cache, or made for it.
+def decoded(listing: Listing, rows: np.ndarray, largest: int, least: int) -> Decoded:
+    """The listing's images of these rows as squares of a ``side_of`` theirs: from the cache, or made for it.
 
-    They are in memory while they take less than a tenth of it. StudyError names every file that cannot be read.
+    They are in memory while they take less than a tenth of it. No file is opened for what is in the cache. StudyError
+    names every file that cannot be read.
     """
-    made_by = (listing.stamp, side, FORMAT, version("pillow"))
+    made_by = (listing.stamp, largest, least, FORMAT, version("pillow"))
     key = hashlib.sha256(repr(made_by).encode() + rows.astype("<i8").tobytes()).hexdigest()[:32]
     entry = cache_folder() / "images" / key
-    found = _read(entry, side) or _made(entry, listing, rows, side)
+    found = _read(entry) or _made(entry, listing, rows, largest, least)
     if found is None:
         raise StudyError(f"the cache of images in {entry} does not hold what was written; check the disk")
     return found
 
 
-def _made(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> Decoded | None:
+def _made(entry: Path, listing: Listing, rows: np.ndarray, largest: int, least: int) -> Decoded | None:
     """The entry, built while no other process builds, unless one has just done so."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(entry.parent / LOCK):
-            if found := _read(entry, side):
+            if found := _read(entry):
                 return found
             for left in (entry, *entry.parent.glob(f"{PARTIAL}*")):
                 shutil.rmtree(left, ignore_errors=True)
-            _build(entry, listing, rows, side)
+            _build(entry, listing, rows, side_of(listing, rows, largest, least))
     except OSError as error:
         raise StudyError(
             f"cannot keep decoded images in {entry.parent}: {error.strerror}; free space or set XDG_CACHE_HOME"
         ) from error
-    return _read(entry, side)
+    return _read(entry)
 
 
 def _build(entry: Path, listing: Listing, rows: np.ndarray, side: int) -> None:
@@ -264,11 +265,12 @@ def _refuse(bad: dict[int, str], listing: Listing, rows: np.ndarray) -> None:
     raise StudyError(f"{len(bad)} images cannot be read: {some(names)}; remove or replace them")
 
 
-def _read(entry: Path, side: int) -> Decoded | None:
+def _read(entry: Path) -> Decoded | None:
     """A complete entry whose images have the digests they were stored with; None where there is none."""
     try:
         with np.load(entry / ABOUT, allow_pickle=False) as about:
             digests, dimensions = about["digests"], about["dimensions"]
+        side = np.load(entry / IMAGES, mmap_mode="r").shape[-1]
         stored = StoredImages(entry / IMAGES, np.arange(len(digests)), side)
         fits = len(digests) * 3 * side * side <= MEMORY_SHARE * (main_memory_bytes() or math.inf)
         images: Any = torch.empty(stored.shape, dtype=torch.uint8) if fits else stored

@@ -44,8 +44,8 @@ def in_file(in_memory: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return datasets.load(str(tmp_path / "album"))
 
 
-def test_images_are_decoded_once(in_memory: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "squared", None)
+def test_images_are_opened_once(in_memory: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "opened", None)
     again = datasets.load(str(tmp_path / "album"))
     assert again.fingerprint == in_memory.fingerprint and torch.equal(again.images, in_memory.images)  # type: ignore[arg-type]
 
