@@ -15,14 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from study.data import datasets, sources
+from study.data import datasets, sources, store
 from study.data.datasets import Dataset
-from study.data.listing import some
-from study.data.pixels import files_below, read_image
+from study.data.pixels import files_below
+from study.data.sources.folder import listing_of
+from study.data.store import Images
 from study.errors import StudyError
 
 FASHION = "FashionMNIST"
-RESIZED_AT_ONCE = 500  # as floats they take four times the memory
+AT_ONCE = 500  # images that are hashed or resized: as floats they take four times the memory
 NONE_AVAILABLE = (
     "there is no second dataset: place Fashion-MNIST in torchvision's layout (FashionMNIST/raw) below --data"
 )
@@ -33,12 +34,15 @@ class OodImages:
     """Images (N, 3, S, S) uint8 of a dataset called ``title``; the SHA-256 of their pixels is the fingerprint."""
 
     title: str
-    images: Tensor
+    images: Images
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over all pixels."""
-        return hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
+        found = hashlib.sha256()
+        for part in self.images.split(AT_ONCE):
+            found.update(part.numpy().tobytes())
+        return found.hexdigest()
 
 
 def available(dataset: Dataset, folder: Path, asked: str = "") -> OodImages | None:
@@ -71,7 +75,9 @@ def _asked(asked: str, data: Path, dataset: Dataset, limit: int) -> OodImages:
     if not _files(dataset).isdisjoint(file.resolve() for file in files):
         raise StudyError(f"--ood {asked} holds images that the study classifies; choose other ones")
     taken = [files[number] for number in datasets.evenly(len(files), limit)]
-    return OodImages(folder.resolve().name, torch.from_numpy(_read(taken, dataset.size)))
+    listing = listing_of(folder, folder, [("", "", file) for file in taken], [""], ())
+    made = store.decoded(listing, np.arange(len(taken)), dataset.size, dataset.size)
+    return OodImages(folder.resolve().name, made.images)
 
 
 def _files(dataset: Dataset) -> set[Path]:
@@ -80,19 +86,6 @@ def _files(dataset: Dataset) -> set[Path]:
         return set()
     source, place = sources.find(dataset.source, Path())
     return {Path(name).resolve() for name in source.load(place).names}
-
-
-def _read(files: list[Path], size: int) -> np.ndarray:
-    """The files as uint8 (N, 3, ``size``, ``size``). StudyError names those that cannot be read."""
-    pixels, broken = list[np.ndarray](), list[str]()
-    for file in files:
-        try:
-            pixels.append(read_image(file, size))
-        except StudyError:
-            broken.append(file.name)
-    if broken:
-        raise StudyError(f"{len(broken)} of the images of --ood cannot be read: {some(broken)}; replace or remove them")
-    return np.stack(pixels)
 
 
 def _evenly(images: Tensor, limit: int) -> Tensor:
@@ -118,6 +111,6 @@ def _resized(images: Tensor, size: int) -> Tensor:
         return images.contiguous()
     parts = (
         functional.interpolate(part.float(), size=size, mode="bilinear", align_corners=False)
-        for part in images.split(RESIZED_AT_ONCE)
+        for part in images.split(AT_ONCE)
     )
     return torch.cat([part.round().to(torch.uint8) for part in parts])

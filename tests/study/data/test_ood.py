@@ -167,7 +167,7 @@ def test_what_is_neither_name_nor_folder_and_what_is_no_image_is_one_line(small:
         available(small, str(tmp_path / "empty"))
     for number in range(12):
         (tmp_path / f"{number:02}.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(StudyError, match=r"12 of .* cannot be read: 00.png, .*09.png and 2 more;"):
+    with pytest.raises(StudyError, match=r"12 images cannot be read: .*00.png, .*09.png and 2 more;"):
         available(small, str(tmp_path))
 
 
