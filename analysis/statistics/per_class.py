@@ -89,7 +89,8 @@ def _no_surer_than_its_classes(found: Accuracy, predictions: Sequence[Prediction
     A small class that is all right shows no variance. Squared distances of independent bounds add up: Zou & Donner
     2008, https://doi.org/10.1002/sim.3095
     """
-    classes = scores(predictions, [str(label) for label in range(predictions[0].logits.shape[1])]).dropna()
+    classes = scores(predictions, [str(label) for label in range(predictions[0].logits.shape[1])])
+    classes = classes.dropna(subset=[score])
     below, above = (
         math.sqrt(((classes[score] - classes[f"{score}_{end}"]) ** 2).sum()) / len(classes) for end in ("low", "high")
     )

@@ -34,13 +34,12 @@ def confidence_facts(results: Results) -> Iterator[Fact]:
         yield made.count("calibration/sure-errors", surely)
         yield made.count("calibration/sure-answers", sure)
         if compared := _ensemble(results, results.trust):
-            of_vote = Origin(ensemble_finding, results.view.names(results.trust.vote))
+            of_vote = Origin(ensemble_finding, results.trust.runs(results.trust.vote))
             yield of_vote.percent("calibration/ece-ensemble", compared.voted)
             yield of_vote.percent("calibration/ece-members", compared.single)
             yield of_vote.percent("calibration/ece-ensemble-scaled", compared.voted_scaled)
             yield of_vote.percent("calibration/ece-members-scaled", compared.single_scaled)
             surplus, interval = compared.surplus, compared.surplus.interval()
-            of_vote = Origin(ensemble_finding, results.trust.runs(results.trust.vote))
             yield of_vote.points("calibration/surplus", surplus.value)
             bounds = f"{formats.points_interval(interval.low, interval.high)} points"
             yield of_vote.fact("calibration/surplus-interval", [interval.low, interval.high], "points", bounds)
@@ -61,7 +60,8 @@ def confidence_findings(results: Results) -> Iterator[Finding]:
     if compared := _ensemble(results, trust):
         finding = ensemble_finding(compared, phrase(trust.vote))
         keys: tuple[str, ...] = (trust.vote, *results.ensemble.members) if results.ensemble else (trust.vote,)
-        tested = claim("z test of calibration errors", compared.difference, results, finding.verdict, keys)
+        shared = replace(results, view=results.view.restricted_to(trust.seeds))
+        tested = claim("z test of calibration errors", compared.difference, shared, finding.verdict, keys)
         yield replace(finding, claim=replace(tested, expects="loss"))
 
 

@@ -113,6 +113,11 @@ def test_balanced_interval_is_wilsons_where_classes_are_equally_large() -> None:
         assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=0.005)
 
 
+def test_a_class_that_nothing_is_taken_for_counts_in_the_interval() -> None:
+    found = balanced_accuracy([predictions_of([0] * 200 + [1] * 5, [0] * 205, classes=2)])
+    assert found.high == pytest.approx(0.5 + binomtest(0, 5).proportion_ci(method="wilson").high / 2)
+
+
 @pytest.mark.parametrize(("sizes", "recall"), [([20, 40, 140], [0.6, 0.8, 0.95]), ([3, 10, 187], [0.8, 0.9, 0.9])])
 def test_balanced_interval_holds_the_true_value_as_often_as_it_says(sizes: list[int], recall: list[float]) -> None:
     rng = np.random.default_rng(3)

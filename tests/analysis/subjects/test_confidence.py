@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from analysis.results import Results
+from analysis.results import Results, results_of
 from analysis.statistics.crossed import Estimate
 from analysis.statistics.trust import Uncertainty
 from analysis.subjects.confidence import (
@@ -77,6 +78,18 @@ def test_the_ensemble_s_calibration_error_stands_beside_the_mean_of_its_members(
     facts = named(confidence_facts(two_seeds))
     assert facts["calibration/ece-ensemble"].value == pytest.approx(error(vote), abs=1e-6)
     assert facts["calibration/ece-members"].value == pytest.approx(np.mean([error(key) for key in members]), abs=1e-6)
+
+
+def test_the_ensemble_is_told_of_the_seeds_that_the_table_has(two_seeds: Results, named: Callable) -> None:
+    """As where MC dropout has run with one seed alone."""
+    view = replace(two_seeds.view, runs=two_seeds.view.runs | {
+        "level5/mc-dropout": {0: two_seeds.view.runs["level5/mc-dropout"][0]}})  # fmt: skip
+    found = results_of(view)
+    assert found.trust is not None and found.trust.seeds == (0,)
+    told = named(confidence_facts(found))["calibration/ece-ensemble"]
+    assert told.value == pytest.approx(found.trust.uncertainties["ensemble-entropy"].ece, abs=1e-9)
+    (claim,) = (each.claim for each in confidence_findings(found) if each.name == "calibration/ensemble")
+    assert claim is not None and claim.seeds == 1 and {run[-1] for run in (*claim.runs, *told.runs)} == {"0"}
 
 
 def test_both_are_told_after_temperature_scaling_by_validation_images(results: Results, named: Callable) -> None:
