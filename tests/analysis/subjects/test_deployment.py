@@ -25,7 +25,7 @@ from analysis.subjects.deployment import (
 def test_settings_are_known_before_any_run(empty: Results) -> None:
     printed = {fact.name: fact.text for fact in plan_facts(empty)}
     assert printed["setting/level5/latency/repeats"] == "200"
-    assert printed["setting/level5/int8-static/calibration-images"] == "512"
+    assert printed["setting/level5/int8-static/calibration-images"] == "640"
     assert printed["answers/level5/teacher-1/views"] == "6"
     assert printed["answers/level5/teacher-1/arithmetic"] == "eight-bit integers"
 
