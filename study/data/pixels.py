@@ -101,7 +101,7 @@ def _orientation(image: Image.Image) -> int:
         noted = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow raises what its parser stumbles over, in a note that the pixels do not need
         return 1
-    return noted if isinstance(noted, int) else 1
+    return noted if noted in range(1, 9) else 1
 
 
 def squared(image: Image.Image, size: int) -> np.ndarray:

@@ -155,10 +155,10 @@ def test_runs_of_seeds_that_not_all_sources_have_are_not_named(two_seeds: Result
 
 
 def test_every_score_ranks_the_errors_of_the_single_network_seed_by_seed(
-    fabricated: Callable[..., Results], named: Callable
+    two_seeds: Results, named: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = fabricated(seeds=(0, 1), images=400)
-    facts, trust = named(ranking_facts(found)), found.trust
+    monkeypatch.setattr(uncertainty, "FEWEST", 1)
+    facts, trust = named(ranking_facts(two_seeds)), two_seeds.trust
     assert trust is not None
     for name, each in trust.uncertainties.items():
         pairs = zip(~trust.before.correct, each.scores, strict=True)
@@ -186,9 +186,9 @@ def test_words_of_a_ranking_follow_its_tests(differences: dict[str, float], verd
 
 
 def test_validation_without_an_error_tells_no_temperature(
-    fabricated: Callable[..., Results], named: Callable, monkeypatch: pytest.MonkeyPatch
+    results: Results, named: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = fabricated(images=100).view
+    view = results.view
     for run in view.runs_of("level3/se-head"):
         sure = 40.0 * np.eye(10, dtype=np.float32)[run.arrays["validation_labels"]]
         monkeypatch.setitem(run.arrays, "validation_logits", sure)
