@@ -34,7 +34,8 @@ def wilson(correct: float, total: float, level: float = 0.95) -> Interval:
     if total <= 0:
         raise StudyError("an interval needs at least one image; give the split a larger share")
     low, high = proportion_confint(correct, total, alpha=1 - level, method="wilson")
-    return Interval(float(low), float(high))
+    share = correct / total  # which rounding may leave just outside where it is 0 or 1
+    return Interval(min(float(low), share), max(float(high), share))
 
 
 def student(values: Sequence[float], level: float = 0.95) -> Interval:

@@ -19,6 +19,11 @@ def test_wilson_agrees_with_scipy(correct: int, total: int) -> None:
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
+def test_wilson_holds_the_share_itself_where_nothing_or_everything_is_right() -> None:
+    for total in range(1, 400):
+        assert wilson(total, total).high == 1 and wilson(0, total).low == 0
+
+
 def test_wilson_narrows_at_a_lower_level() -> None:
     wide, narrow = wilson(70, 100, 0.95), wilson(70, 100, 0.80)
     assert wide.low < narrow.low < 0.7 < narrow.high < wide.high
