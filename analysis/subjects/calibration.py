@@ -6,15 +6,7 @@ import math
 from collections.abc import Iterator
 
 from analysis import formats
-from analysis.evidence import (
-    Claim,
-    Fact,
-    Finding,
-    Origin,
-    Verdict,
-    facts,
-    findings,
-)
+from analysis.evidence import Claim, Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Results
 from analysis.statistics.comparison import PAIRED
 from analysis.statistics.crossed import ALPHA, FEWEST, Estimate
@@ -65,7 +57,7 @@ def calibration_findings(results: Results) -> Iterator[Finding]:
         yield calibration_finding(trust)
         yield temperature_finding(trust)
     else:
-        words = "As the network has all validation images right, they tell no temperature."
+        words = "Where a network has all validation images right, they tell no temperature."
         yield Finding("calibration/reading", words, "inconclusive", ("calibration/errors",))
 
 

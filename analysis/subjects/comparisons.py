@@ -7,15 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from analysis import formats
-from analysis.evidence import (
-    Claim,
-    Fact,
-    Finding,
-    Origin,
-    Verdict,
-    facts,
-    findings,
-)
+from analysis.evidence import Claim, Fact, Finding, Origin, Verdict, facts, findings
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import adjusted, compare, power_analysis, summarise
 from analysis.statistics.crossed import POWER

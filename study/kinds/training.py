@@ -136,12 +136,9 @@ def soft_labels(distillation: Distillation, context: Context) -> SoftLabels:
     from study.kinds.teacher_answers import ANSWERS
     from study.training.objective import SoftLabels
 
-    first, *others = distillation.answers
-    answers = context.run(first).arrays[ANSWERS]
-    for key in others:
-        answers = answers + context.run(key).arrays[ANSWERS]
-    answers = answers / np.float32(len(distillation.answers))
-    return SoftLabels(torch.from_numpy(answers).to(context.machine.device), distillation)
+    total = sum(context.run(key).arrays[ANSWERS] for key in distillation.answers)  # one teacher at a time in memory
+    mean = torch.from_numpy(total / np.float32(len(distillation.answers)))
+    return SoftLabels(mean.to(context.machine.device), distillation)
 
 
 def _described(trainer: Trainer, rows: list[dict[str, Any]]) -> dict[str, Any]:
