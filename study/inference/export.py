@@ -55,9 +55,11 @@ def to_onnx(model: nn.Module, size: int, path: Path, stored: int, views: Views =
 def serialized(module: nn.Module, example: Tensor) -> bytes:
     """The ONNX model of a module in eval mode that takes batches of any size of images like ``example`` (2, …).
 
+    In float32, even where autocast would have it otherwise.
+
     StudyError when the module cannot be exported.
     """
-    with _quiet(), torch.inference_mode():
+    with _quiet(), torch.inference_mode(), torch.autocast("cpu", enabled=False):
         try:
             program = torch.onnx.export(
                 _for_tracing(module).eval(),

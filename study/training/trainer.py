@@ -226,9 +226,9 @@ class Trainer:
         return Phase(stage, first, optimizer)
 
     def _network(self, stage: Stage) -> Callable[[Tensor], Tensor]:
-        """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime."""
+        """What computes logits in training: where it is faster, with the frozen layers in ONNX Runtime, in float32."""
         frozen = stage.frozen_groups or stage.trains == "head"
-        if not (frozen and offloads(self.machine, self.recipe.precision, len(self.labels))):
+        if not (frozen and offloads(self.machine, "float32", len(self.labels))):
             return self.network
         return with_trunk(self.model) or self.network
 
@@ -338,14 +338,11 @@ class Trainer:
 
     @torch.no_grad()
     def _cached_features(self, stage: Stage, *sets: Images) -> list[Tensor]:
-        """Pooled features (N, D) of each set of images."""
+        """Pooled features (N, D) of each set of images, in float32: no step of training computes them again."""
         self.model.eval()
-        embedding = Method(self.model, "embedding")
-        network = offloaded(embedding, self.machine, self.recipe.precision, len(self.images))
+        network = offloaded(Method(self.model, "embedding"), self.machine, "float32", len(self.images))
 
         def features(images: Tensor) -> Tensor:
-            inputs = prepare(images, stage.image_size, self.model)
-            with self.machine.autocast(self.recipe.precision):
-                return network(inputs).float()
+            return network(prepare(images, stage.image_size, self.model))
 
         return [torch.cat([features(batch) for batch in images.split(evaluation.BATCH)]) for images in sets]

@@ -27,7 +27,7 @@ def experiments(preset: Preset) -> tuple[Kind, ...]:
         (budget.stage,),
         budget.batch_size,
         optimizer="adam",
-        precision=preset.precision,
+        precision=budget.precision,
         test_views=budget.test_views,
         layer_decay=budget.layer_decay,
         averaging=budget.averaging,

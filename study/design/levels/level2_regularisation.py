@@ -47,7 +47,7 @@ def augmented(preset: Preset) -> Training:
         budget.batch_size,
         weight_decay=0.05,
         label_smoothing=0.1,
-        precision=preset.precision,
+        precision=budget.precision,
         test_views=budget.test_views,
         layer_decay=budget.layer_decay,
         averaging=budget.averaging,

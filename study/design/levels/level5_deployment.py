@@ -67,7 +67,7 @@ def _mobile_recipe(preset: Preset) -> Recipe:
         (replace(budget.stage, augmentation=student_augmentation(preset)),),
         budget.batch_size,
         weight_decay=0.05,
-        precision=preset.precision,
+        precision=budget.precision,
         fixed_views=preset.teachers.views,
     )
     if budget.pretrained:

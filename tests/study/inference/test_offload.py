@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from study.data.datasets import Dataset
-from study.experiment import Architecture, Recipe, Stage
+from study.experiment import Architecture, Precision, Recipe, Stage
 from study.inference import evaluation, offload
 from study.inference.evaluation import Setting
 from study.machine import Machine
@@ -117,18 +117,21 @@ def test_other_devices_and_compiled_networks_stay_in_torch(cpu: Machine, changed
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("precision", "agreement"), [("float32", 1e-3), ("bfloat16", 1e-2)])
 def test_training_with_a_frozen_trunk_agrees_with_training_in_torch(
-    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch
+    digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch, precision: Precision, agreement: float
 ) -> None:
+    """The trunk computes in float32 even where the layers that are trained do not."""
+    monkeypatch.setattr(Machine, "precision", lambda self, requested: requested)
     rows = []
     for used in (True, False):
         monkeypatch.setattr("study.training.trainer.offloads", lambda *_, used=used: used)
         model = build(Architecture("tf_efficientnet_lite0"), 10, seed=0)
         # At a usual rate, rounding that puts an activation on the other side of a kink shows after few steps.
-        recipe = Recipe((replace(STAGE, learning_rate=1e-4),), 20)
+        recipe = Recipe((replace(STAGE, learning_rate=1e-4),), 20, precision=precision)
         (row,) = Trainer(model, recipe, digits, cpu, seed=0).fit()
         rows.append([row["train_loss"], row["validation_loss"]])
-    assert rows[0] == pytest.approx(rows[1], rel=1e-3)
+    assert rows[0] == pytest.approx(rows[1], rel=agreement)
 
 
 def test_evaluation_in_bulk_agrees_with_torch(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
