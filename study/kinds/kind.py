@@ -64,10 +64,14 @@ RUN_BYTES = 1_500_000_000
 
 @dataclass(frozen=True)
 class Scale:
-    """What a run's cost depends on beside its experiment: images per split and "ood", and the experiments by key."""
+    """What a run's cost depends on beside its experiment: images per split and "ood", and the experiments by key.
+
+    Memory depends on whether the machine computes in bfloat16 where a recipe asks.
+    """
 
     images: Mapping[str, int]
     experiments: Mapping[str, Experiment]
+    bfloat16: bool = False
 
     @property
     def evaluated(self) -> int:

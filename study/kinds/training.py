@@ -52,7 +52,7 @@ class Training(Kind):
         return START_SECONDS + training_cost(self.trained, scale.images["train"], scale.evaluated)
 
     def memory(self, scale: Scale) -> int:
-        return super().memory(scale) + activation_bytes(self.trained)
+        return super().memory(scale) + activation_bytes(self.trained, scale.bfloat16)
 
     def images(self, scale: Scale) -> int:
         return self.recipe.epochs * self.recipe.seen(scale.images["train"])
@@ -74,15 +74,18 @@ def training_cost(trained: Trained, images: int, evaluated: int) -> float:
     return seconds + forward(architecture, stages[-1].image_size, evaluated) * recipe.test_views
 
 
-def activation_bytes(trained: Trained) -> int:
-    """Bytes that a training step keeps for its backward pass, with frozen layers as those of an EfficientNet-Lite."""
+def activation_bytes(trained: Trained, bfloat16: bool) -> int:
+    """Bytes that a training step keeps for its backward pass, with frozen layers as those of an EfficientNet-Lite.
+
+    Half of float32's for a recipe in bfloat16, if the machine computes in it.
+    """
     kept = ACTIVATIONS.get(trained.architecture.backbone, USUAL_ACTIVATIONS) * trained.recipe.batch_size
     tuned = [stage for stage in trained.recipe.stages if stage.trains == "all"]
     pixels = max(
         (stage.image_size**2 * ABOVE_FROZEN[min(stage.frozen_groups, len(ABOVE_FROZEN) - 1)] for stage in tuned),
         default=0,
     )
-    return int(kept * pixels) // (1 if trained.recipe.precision == "float32" else 2)
+    return int(kept * pixels) // (2 if bfloat16 and trained.recipe.precision == "bfloat16" else 1)
 
 
 def train(experiment: Training, recipe: Recipe, context: Context) -> Outcome:

@@ -172,7 +172,8 @@ class Study:
     def scale(self) -> Scale:
         """What the costs of its runs depend on."""
         images = self.data.sizes | {records.OOD: self.data.sizes["test"] if self.data.ood else 0}
-        return Scale(images, {experiment.key: experiment for experiment in self.plan.experiments})
+        native = self.machine.precision("bfloat16") == "bfloat16"
+        return Scale(images, {experiment.key: experiment for experiment in self.plan.experiments}, native)
 
 
 def prepare(options: Options) -> Study:

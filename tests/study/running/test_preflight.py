@@ -10,6 +10,7 @@ import pytest
 from study import machine
 from study.errors import StudyError
 from study.kinds.kind import RUN_BYTES
+from study.machine import Machine
 from study.models import weights
 from study.running import runner
 from study.running.options import Options
@@ -17,7 +18,8 @@ from study.running.study import prepare
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Options:
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    monkeypatch.setattr(Machine, "precision", lambda *_: "float32")
     return Options(preset="overnight", dataset="digits", device="cpu", runs=tmp_path, workers=2)
 
 
@@ -27,6 +29,19 @@ def test_a_night_needs_more_memory_than_a_first_look(options: Options) -> None:
     expected = RUN_BYTES + int(64 * 208**2 * 2_244 * 0.33)
     assert max(job.experiment.memory(night.scale) for job in night.jobs) == expected
     assert max(job.experiment.memory(look.scale) for job in look.jobs) < expected / 2
+
+
+def test_steps_in_bfloat16_keep_half_as_much_where_the_machine_has_it(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+    for precision in (lambda *_: "float32", lambda _, requested: requested):
+        monkeypatch.setattr(Machine, "precision", precision)
+        night = prepare(options)
+        runs = {job.experiment.key: job.experiment.memory(night.scale) - RUN_BYTES for job in night.jobs}
+        kept.append((runs["level1/finetuned"], runs["level5/student-alone"]))
+    (tuned, mobile), halved = kept
+    assert halved == (tuned // 2, mobile), "MobileNetV3-Small trains in float32"
 
 
 @pytest.mark.parametrize(
