@@ -195,5 +195,5 @@ class Kind(Experiment, ABC):
         if self.trained is None:
             return self.kind
         recipe, stage = self.trained.recipe, self.trained.recipe.stages[-1]
-        muon = " muon" * (recipe.optimizer == "muon")
-        return f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains}{muon}"
+        muon, bfloat16 = " muon" * (recipe.optimizer == "muon"), " bfloat16" * (recipe.precision == "bfloat16")
+        return f"{self.kind} {self.trained.architecture.backbone} {stage.image_size} px {stage.trains}{muon}{bfloat16}"

@@ -149,6 +149,11 @@ def test_muon_costs_more_a_step_and_has_a_pace_of_its_own() -> None:
     assert muon.pace != adam.pace
 
 
+def test_each_precision_has_a_pace_of_its_own() -> None:
+    tuned = training("level1/finetuned")
+    assert replace(tuned, recipe=replace(tuned.recipe, precision="bfloat16")).pace != tuned.pace
+
+
 def test_features_under_a_head_that_trains_alone_are_paid_for_once() -> None:
     frozen = training("level1/head-only")
     (stage,) = frozen.recipe.stages
