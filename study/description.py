@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,14 +77,24 @@ class Description:
         """
         if not self.superclasses:
             return ()
-        listed = [name for members in self.superclasses.values() for name in members]
-        wrong = sorted({*listed} ^ {*classes}) or sorted(name for name in {*listed} if listed.count(name) > 1)
-        if wrong or len(self.superclasses) < 2:
-            what = f"the class {printable(wrong[0])!r} must be in one of them" if wrong else "there must be two or more"
-            raise StudyError(f"the super-classes in the description do not cover the classes: {what}")
+        if problem := self._misfit(classes):
+            raise StudyError(f"the super-classes in the description do not cover the classes: {problem}")
         of = {name: coarse for coarse, members in self.superclasses.items() for name in members}
         met = list(dict.fromkeys(of[name] for name in classes))
         return tuple(met.index(of[name]) for name in classes)
+
+    def _misfit(self, classes: Sequence[str]) -> str:
+        """What is wrong with the super-classes of these classes; empty where nothing is."""
+        listed = Counter(name for members in self.superclasses.values() for name in members)
+        faults = {
+            "is in none": {*classes} - {*listed},
+            "is no class of the data": {*listed} - {*classes},
+            "is there more than once": {name for name, times in listed.items() if times > 1},
+        }
+        for fault, names in faults.items():
+            if names:
+                return f"{printable(min(names))!r} {fault}"
+        return "" if sum(map(bool, self.superclasses.values())) > 1 else "there must be two or more that have classes"
 
 
 @dataclass(frozen=True)
@@ -145,10 +156,28 @@ class DataDescription:
 
 
 def read_description(path: Path) -> Description:
-    """The description in a JSON file. StudyError names what is missing, unknown or of another type in it."""
+    """The description in a JSON file. StudyError names what is missing, unknown, of another type or senseless in it."""
     if not path.is_file():
         raise StudyError(f"there is no description {printable(str(path))}; name a JSON file with --description")
     try:
-        return structured(read_json(path), Description)
+        found = structured(read_json(path), Description)
+        if problem := _senseless(found):
+            raise StudyError(problem)
+        return found
     except StudyError as error:
         raise StudyError(f"the description {printable(str(path))} cannot be used: {error}") from error
+
+
+def _senseless(description: Description) -> str:
+    """Which value of a description cannot be meant; empty where all can."""
+    targets = description.levels.values()
+    accuracies = [target.pass_mark for target in targets if target.pass_mark is not None]
+    accuracies += [target.reference.accuracy for target in targets if target.reference]
+    if not all(0 <= accuracy <= 1 for accuracy in accuracies):
+        return "pass marks and accuracies are fractions, e.g. 0.94"
+    if (description.mean is None) != (description.std is None):
+        return "mean and std are given together, or measured"
+    if description.mean and description.std:
+        if not all(0 <= mean <= 1 for mean in description.mean) or not all(0 < std <= 1 for std in description.std):
+            return "mean and std are those of pixels from 0 to 1, and std is above 0"
+    return "" if description.test_begins >= 0 else "test_begins counts from 0"

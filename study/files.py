@@ -80,11 +80,11 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def read_json(path: Path) -> JSON:
     """Parse a JSON file; StudyError names the file that is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have put a mark in front
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path} is damaged ({error}); remove its folder and run the study again") from error
+        raise StudyError(f"{path} is damaged ({error})") from error
 
 
 def inside(folder: Path, name: str) -> Path:

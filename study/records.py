@@ -181,7 +181,7 @@ def _experiment(data: Mapping[str, JSON]) -> Experiment:
 
 def _read(path: Path, kind: type[Stored], held: str, read: Callable[[JSON], Any], blank: JSON) -> Stored:
     """A dataclass whose field ``held`` holds experiments, which ``read`` reads; ``blank`` stands there meanwhile."""
-    data = read_json(path)
+    data = _stored(path)
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise OtherVersion(
             f"{path.parent} was recorded by another version; run the study again: it redoes what is out of date"
@@ -190,6 +190,14 @@ def _read(path: Path, kind: type[Stored], held: str, read: Callable[[JSON], Any]
         return replace(structured(data | {held: blank}, kind), **{held: read(data[held])})
     except (StudyError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(f"{path} is damaged ({error}); run the study again to redo it") from error
+
+
+def _stored(path: Path) -> JSON:
+    """What a record's JSON file holds. StudyError says how it is made anew."""
+    try:
+        return read_json(path)
+    except StudyError as error:
+        raise StudyError(f"{error}; run the study again to redo it") from error
 
 
 def finish(folder: Path, outcome: Outcome) -> None:
@@ -307,7 +315,7 @@ class Run:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions, device, threads, commit, peak memory."""
-        return read_json(self.folder / ENVIRONMENT)
+        return _stored(self.folder / ENVIRONMENT)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -333,7 +341,7 @@ def write_epochs(folder: Path, rows: list[dict[str, Any]]) -> None:
 def load_run(folder: Path) -> Run:
     """Read a complete run. StudyError names the file that is missing, damaged, altered or of another version."""
     spec = read_spec(folder)
-    result = read_json(folder / RESULT)
+    result = _stored(folder / RESULT)
     try:
         digest = result.pop("digest")
         run = Run(folder, spec, result["metrics"], result["durations"], result["files"])

@@ -91,9 +91,13 @@ def _running(folder: Path) -> bool:
         return False
 
 
-def summary(folder: Path, plan: Plan, current: Mapping[str, Run]) -> list[dict[str, Any]]:
-    """One row per planned run: name, state, validation and test accuracy in percent, seconds."""
-    active = under_way(folder)
+def summary(
+    folder: Path, plan: Plan, current: Mapping[str, Run], active: Mapping[str, UnderWay]
+) -> list[dict[str, Any]]:
+    """One row per planned run: name, state, validation and test accuracy in percent, seconds.
+
+    Look which are ``active`` before which are ``current``, or one that completes in between is neither.
+    """
     names = [run_name(experiment.key, seed) for seed, experiment in plan.runs]
     return [_summary_row(name, current.get(name), active.get(name) or _missing(folder / name)) for name in names]
 
@@ -117,7 +121,7 @@ def _missing(folder: Path) -> str:
 
 def problems(folder: Path, plan: Plan, current: Mapping[str, Run]) -> list[str]:
     """A line for every planned run whose record is damaged, naming the file, and for versions that differ."""
-    names = [run_name(experiment.key, seed) for seed in plan.seeds for experiment in plan.experiments]
+    names = [run_name(experiment.key, seed) for seed, experiment in plan.runs]
     damaged = [line for name in names if name not in current and (line := damage(folder / name))]
     return damaged + mixed_versions(current.values())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.markers import default_environment
@@ -18,10 +20,14 @@ LINES = [line for line in (ROOT / "requirements.lock").read_text().splitlines() 
 LOCKED = [Requirement(line) for line in LINES]
 
 
+def pyproject() -> dict[str, Any]:
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # which pytest needs there
+    return toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
 def asked() -> list[Requirement]:
     """What pyproject.toml asks for, with all its extras."""
-    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # which pytest needs there
-    project = toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = pyproject()["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     found = [Requirement(text) for each in lists for text in each]
     return [each for each in found if each.name != project["name"]]
@@ -62,3 +68,12 @@ def test_readme_and_ci_install_with_the_lock() -> None:
     assert len(installs) >= 3
     without = [line for line in installs if "-c requirements.lock" not in line]
     assert without == ["pip install -e .` takes the newest versions instead."], "README says how to install without it"
+
+
+@pytest.mark.parametrize("room", ["study", "analysis", "report", "templates"])
+def test_what_is_no_code_is_installed_beside_it(room: str) -> None:
+    installed = pyproject()["tool"]["setuptools"]["package-data"]
+    files = (path.relative_to(ROOT) for path in (ROOT / room).rglob("*") if path.is_file())
+    for path in (path for path in files if path.suffix not in (".py", ".pyc")):
+        patterns = installed.get(".".join(path.parent.parts), [])
+        assert any(fnmatch(path.name, pattern) for pattern in patterns), path

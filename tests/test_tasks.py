@@ -91,6 +91,10 @@ def test_many_images_may_be_named(tmp_path: Path) -> None:
     assert tasks._images(",".join(names)) == [Path(name) for name in names]
     (photo := tmp_path / "photo[1],2.png").touch()
     assert tasks._images(str(photo)) == [photo]
+    for name in ("cat[1].png", "cat1.png", "dog.png"):
+        (tmp_path / name).touch()
+    both = f"{tmp_path}/cat[1].png,{tmp_path}/d*.png"
+    assert [path.name for path in tasks._images(both)] == ["cat[1].png", "dog.png"], "the file, not what it matches"
 
 
 def test_runs_that_failed_are_one_line_and_exit_code_1(

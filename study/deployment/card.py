@@ -76,7 +76,7 @@ def _manifest(folder: Path, models: dict[str, Trusted], plan: Plan) -> Manifest:
         dataset={name: getattr(dataset, name) for name in ("name", "title", "fingerprint", "notice")},
         classes=dataset.classes,
         image_size=dataset.image_size,
-        deployed="float32" if accuracy["float32"] - accuracy["int8"] > TOLERATED_LOSS else "int8",
+        deployed="float32" if round(accuracy["float32"] - accuracy["int8"], 9) > TOLERATED_LOSS else "int8",
         models=shipped,
     )
 

@@ -91,7 +91,7 @@ def test_runs_built_on_a_result_that_was_replaced_are_pending(tmp_path: Path) ->
     assert {"level4/hard/seed-0", "level5/mc-dropout/seed-0", "level5/int8-static/seed-0"} <= set(pending)
     assert "level3/se-head/seed-0" not in pending and "level2/search/seed-0" not in pending
     plan = read_plan(study)
-    states = {row["run"]: row["state"] for row in summary(study, plan, current_runs(study, plan))}
+    states = {row["run"]: row["state"] for row in summary(study, plan, current_runs(study, plan), {})}
     assert states["level4/hard/seed-0"] == "out of date" and states["level3/se-head/seed-0"] == "complete"
 
 

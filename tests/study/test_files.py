@@ -37,8 +37,13 @@ def test_arrays_read_back(tmp_path: Path) -> None:
 
 def test_damaged_json_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text("{")
-    with pytest.raises(StudyError, match="is damaged.*run the study again"):
+    with pytest.raises(StudyError, match=r"spec.json is damaged \(.*\)$"):
         files.read_json(tmp_path / "spec.json")
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "description.json").write_text("{}", encoding="utf-8-sig")
+    assert files.read_json(tmp_path / "description.json") == {}
 
 
 def test_missing_json_is_named(tmp_path: Path) -> None:

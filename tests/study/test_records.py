@@ -246,7 +246,8 @@ def test_an_altered_file_takes_what_builds_on_it_along(tmp_path: Path) -> None:
 
 def _summary(study: Path) -> list[dict[str, Any]]:
     records.write_plan(study, PLAN)
-    return status.summary(study, PLAN, records.current_runs(study, PLAN))
+    active = status.under_way(study)
+    return status.summary(study, PLAN, records.current_runs(study, PLAN), active)
 
 
 def test_redone_to_the_same_result_leaves_what_builds_on_it_current(tmp_path: Path) -> None:

@@ -161,8 +161,16 @@ def test_a_bad_file_that_the_subset_does_not_use_is_found_only_when_it_is_used(t
         ("{", "is damaged"),
         ('{"colour": 1}', "unknown field 'colour'"),
         ('{"levels": {"1": {"pass_mark": "high"}}}', r"Expected `float \| null`, got `str`"),
-        ('{"superclasses": {"pet": ["cat"], "wild": ["wolf"]}}', "the class 'dog' must be in one of them"),
-        ('{"superclasses": {"pet": ["cat", "dog"]}}', "there must be two or more"),
+        ('{"superclasses": {"pet": ["cat"], "wild": []}}', "'dog' is in none"),
+        ('{"superclasses": {"pet": ["cat", "dog"], "wild": ["wolf"]}}', "'wolf' is no class of the data"),
+        ('{"superclasses": {"pet": ["cat", "dog"], "wild": ["dog"]}}', "'dog' is there more than once"),
+        ('{"superclasses": {"pet": ["cat", "dog"]}}', "there must be two or more that have classes"),
+        ('{"superclasses": {"pet": ["cat", "dog"], "wild": []}}', "there must be two or more that have classes"),
+        ('{"levels": {"1": {"pass_mark": 95}}}', "pass marks and accuracies are fractions, e.g. 0.94"),
+        ('{"levels": {"1": {"reference": {"label": "x", "accuracy": 95}}}}', "pass marks and accuracies are fractions"),
+        ('{"mean": [0.5, 0.5, 0.5]}', "mean and std are given together"),
+        ('{"mean": [0.5, 0.5, 0.5], "std": [0, 0, 0]}', "std is above 0"),
+        ('{"test_begins": -5}', "test_begins counts from 0"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_one_clear_line(tmp_path: Path, content: str, message: str) -> None:

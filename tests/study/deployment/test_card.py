@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from study.deployment import card
 from study.deployment.card import escape, write_export
 from study.deployment.predict import Manifest
 from study.experiment import structured
@@ -56,6 +57,12 @@ def test_int8_is_recommended_unless_it_costs_more_than_a_point(
     wrong: tuple[int, int], deployed: str, tmp_path: Path
 ) -> None:
     assert export(tmp_path, wrong)[0].deployed == deployed
+
+
+def test_a_loss_of_just_what_is_tolerated_is_tolerated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card, "TOLERATED_LOSS", 0.05)
+    assert 0.8 - 0.75 > 0.05, "in floating point"
+    assert export(tmp_path, wrong=(4, 5))[0].deployed == "int8"
 
 
 @pytest.mark.parametrize(("pretrained", "described"), [(True, "ImageNet weights"), (False, "random weights")])

@@ -101,7 +101,7 @@ def test_a_vote_takes_no_other_additions_place(folder: Path) -> None:
 
 def test_seeds_without_predictions_are_not_pending(folder: Path) -> None:
     add(folder, _file(folder), "Mine", vote="level4/hard")
-    summary = status.summary(folder, records.read_plan(folder), _current(folder))
+    summary = status.summary(folder, records.read_plan(folder), _current(folder), {})
     rows = {row["run"]: row["state"] for row in summary if row["run"].startswith("added")}
     assert rows == {"added/mine/seed-0": "complete", "added/mine-in-hard/seed-0": "to do"}
 

@@ -142,7 +142,7 @@ def test_a_failed_run_is_told_and_tried_again_by_the_next_study(
         with pytest.raises(RunsFailed, match=r"^failed: level3/scratch-cnn/seed-0 \(IndexError: .*; [0-9]+ wait for"):
             runner.run(copied, say=lines.append)
     plan = records.read_plan(study)
-    states = {row["run"]: row["state"] for row in summary(study, plan, records.current_runs(study, plan))}
+    states = {row["run"]: row["state"] for row in summary(study, plan, records.current_runs(study, plan), {})}
     assert states["level3/scratch-cnn/seed-0"] == "failed: IndexError: list index out of range"
     assert states["level4/hard/seed-0"] == "to do" and states["level1/finetuned/seed-0"] == "complete"
     runner.run(copied)
