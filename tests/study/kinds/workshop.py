@@ -32,22 +32,23 @@ def network(name: str, recipe: Recipe = RECIPE, architecture: Architecture = SMA
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where runs of seed 0 are carried out and recorded."""
+    """Where runs of a seed are carried out and recorded."""
 
     root: Path
     dataset: Dataset
     machine: Machine
+    seed: int = 0
 
     def context(self, experiment: Experiment, advance: Advance = lambda *_: None) -> Context:
         """What the experiment's run is given; its folder is there."""
-        folder = self.root / run_name(experiment.key, 0)
+        folder = self.root / run_name(experiment.key, self.seed)
         folder.mkdir(parents=True, exist_ok=True)
-        return Context(self.dataset, self.machine, self.root, folder, 0, advance)
+        return Context(self.dataset, self.machine, self.root, folder, self.seed, advance)
 
     def record(self, experiment: Experiment, outcome: Outcome) -> Run:
         """Complete a run with that outcome."""
         folder, upstream = self.context(experiment).folder, dict.fromkeys(experiment.needs, "")
-        records.write_spec(folder, Spec(experiment, 0, "tiny", self.dataset.fingerprint, "", upstream))
+        records.write_spec(folder, Spec(experiment, self.seed, "tiny", self.dataset.fingerprint, "", upstream))
         outcome.durations.setdefault("total", 1.0)
         records.finish(folder, outcome)
         return records.load_run(folder)

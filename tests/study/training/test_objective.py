@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from study.data.augmentation import rotate_quarters
 from study.data.datasets import Dataset
-from study.experiment import Architecture, Augmentation, Distillation, Recipe, Stage
+from study.experiment import ROTATED_FRACTION, Architecture, Augmentation, Auxiliary, Distillation, Recipe, Stage
 from study.machine import Machine
 from study.models.classifier import build, fit_input, prepare
 from study.training.objective import Batch, Objective, SoftLabels, Streams, distillation_loss
@@ -50,10 +51,40 @@ def test_of_a_mixed_image_each_label_counts_with_its_share(digits: Dataset, cpu:
     share, partner = rng.beta(0.5, 0.5), torch.from_numpy(rng.permutation(8))
     images, labels = digits.images[:8].float() / 255, digits.labels[:8]
     mixed = share * images + (1 - share) * images[partner]
-    answers = o.model(fit_input(mixed, 32, o.model)).argmax(1)
+    logits = o.model(fit_input(mixed, 32, o.model))
+    answers = logits.argmax(1)
     expected = share * (answers == labels).sum() + (1 - share) * (answers == labels[partner]).sum()
-    _, hits = o.loss(eight(digits), replace(STAGE, mixup=0.5), Streams.of(0, 0))
+    loss, hits = o.loss(eight(digits), replace(STAGE, mixup=0.5), Streams.of(0, 0))
     assert 0 < share < 1 and hits == pytest.approx(float(expected), abs=1e-4)
+    own, others = (functional.cross_entropy(logits, of) for of in (labels, labels[partner]))
+    assert torch.allclose(loss, share * own + (1 - share) * others, atol=1e-5)
+
+
+def two_tasks(auxiliary: Auxiliary) -> Objective:
+    architecture = Architecture("compact_cnn_small", auxiliary=auxiliary, coarse=(0, 1, 2) * 3 + (0,))
+    model = build(architecture, 10, seed=0).eval()
+    recipe = Recipe((STAGE,), 8, auxiliary_weight=0.3)
+    return Objective(model, model, recipe, Machine(torch.device("cpu")))
+
+
+def test_second_task_of_coarse_classes_adds_its_weighed_loss(digits: Dataset) -> None:
+    o, images, labels = two_tasks("superclass"), digits.images[:8], digits.labels[:8]
+    loss, _ = o.loss(eight(digits), STAGE, Streams.of(0, 0))
+    inputs = prepare(images, 32, o.model)
+    coarse = torch.tensor(o.model.architecture.coarse)[labels]
+    second = functional.cross_entropy(o.model.auxiliary_logits(o.model.features(inputs)), coarse)
+    assert torch.allclose(loss, functional.cross_entropy(o.model(inputs), labels) + 0.3 * second, atol=1e-5)
+
+
+def test_second_task_of_rotations_adds_its_weighed_loss(digits: Dataset) -> None:
+    o, images, labels = two_tasks("rotation"), digits.images[:8], digits.labels[:8]
+    loss, _ = o.loss(eight(digits), STAGE, Streams.of(0, 0))
+    inputs = prepare(images, 32, o.model)
+    turned, turns = rotate_quarters(inputs[: round(8 * ROTATED_FRACTION)], Streams.of(0, 0).rotation)
+    upright = [torch.rot90(image, -int(turn), (1, 2)) for image, turn in zip(turned, turns, strict=True)]
+    assert torch.equal(torch.stack(upright), inputs[: len(turned)]) and len(turned) > 1
+    second = functional.cross_entropy(o.model.auxiliary_logits(o.model.features(turned)), turns)
+    assert torch.allclose(loss, functional.cross_entropy(o.model(inputs), labels) + 0.3 * second, atol=1e-5)
 
 
 def test_views_that_are_augmented_already_are_taken_as_they_are(digits: Dataset, cpu: Machine) -> None:

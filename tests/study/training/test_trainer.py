@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from study.data.augmentation import fixed_view
 from study.data.datasets import Dataset
 from study.errors import StudyError
 from study.experiment import Architecture, Augmentation, Distillation, Recipe, Stage
@@ -157,7 +159,7 @@ def test_cached_features_train_the_same_head_as_recomputed_ones(
     digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch, worth_exporting: int
 ) -> None:
     # Not by Adam, whose steps make much of small gradients' rounding.
-    recipe = Recipe((Stage(2, 1e-2, 32, trains="head"),), 20, "sgd")
+    recipe = Recipe((Stage(2, 1e-2, 32, trains="head"),), 20, "sgd", label_smoothing=0.1)
     cached = trainer(recipe, digits, cpu, architecture=replace(SMALL, dropout=0.0))
     with monkeypatch.context() as patch:
         patch.setattr(offload, "WORTH_EXPORTING", worth_exporting)
@@ -359,16 +361,53 @@ def test_a_network_that_fails_on_validation_images_alone_has_diverged_too(
         trainer(Recipe((Stage(1, 1e-3, 32),), 20), digits, cpu).fit()
 
 
-COARSE = (0, 1, 0, 1, 0, 1, 0, 1, 0, 2)
+def test_weights_decay_apart_from_the_gradient_and_biases_do_not(digits: Dataset, cpu: Machine) -> None:
+    t = trainer(TWO_STAGES, digits, cpu)
+    optimizer = t.begin(TWO_STAGES.stages[-1]).optimizer
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert type(optimizer) is torch.optim.AdamW
+    assert decay[id(t.model.classifier.weight)] == 0.05 and decay[id(t.model.classifier.bias)] == 0.0
 
 
-@pytest.mark.parametrize("auxiliary", ["superclass", "rotation"])
-def test_auxiliary_task_trains_its_head(digits: Dataset, cpu: Machine, auxiliary: str) -> None:
-    architecture = replace(SMALL, auxiliary=auxiliary, coarse=COARSE)  # type: ignore[arg-type]
-    t = trainer(Recipe((Stage(1, 1e-3, 32),), 20), digits, cpu, architecture=architecture)
-    before = t.model.auxiliary.weight.detach().clone()  # type: ignore[union-attr]
+def test_rates_run_down_over_all_epochs_of_a_stage(digits: Dataset, cpu: Machine) -> None:
+    rows = trainer(Recipe((Stage(2, 0.1, 32, schedule="linear"),), 20, "sgd"), digits, cpu).fit()
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.1 * 5 / 8, 0.1 * 1 / 8]), "of four steps each"
+
+
+def test_recorded_loss_is_the_mean_of_the_steps(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    t, losses = trainer(Recipe((Stage(1, 1e-3, 32),), 20), digits, cpu), list[float]()
+    step = t.step
+
+    def noted(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
+        loss, hits = step(*given)
+        losses.append(float(loss))
+        return loss, hits
+
+    monkeypatch.setattr(t, "step", noted)
+    (row,) = t.fit()
+    assert len(losses) == 4 and row["train_loss"] == pytest.approx(np.mean(losses))
+
+
+def test_epochs_differ_in_order_and_in_chance(digits: Dataset, cpu: Machine) -> None:
+    t = trainer(TWO_STAGES, digits, cpu)
+    assert not torch.equal(torch.cat(t.order(0)), torch.cat(t.order(1)))
+    first, second = Streams.of(0, 0), Streams.of(0, 1)
+    assert first.augmentation.initial_seed() != second.augmentation.initial_seed()
+    assert first.rotation.initial_seed() != second.rotation.initial_seed()
+    assert first.mixup.random() != second.mixup.random()
+
+
+def test_dropout_differs_from_epoch_to_epoch(digits: Dataset, cpu: Machine) -> None:
+    t, drawn = trainer(Recipe((Stage(2, 1e-3, 32),), 80), digits, cpu), list[torch.Tensor]()
+    t.model.dropout.register_forward_hook(lambda module, _, out: drawn.append(out == 0) if module.training else None)
     t.fit()
-    assert not torch.equal(before, t.model.auxiliary.weight)  # type: ignore[union-attr]
+    assert len(drawn) == 2 and not torch.equal(*drawn)
+
+
+def test_views_are_those_of_the_runs_own_seed(digits: Dataset, cpu: Machine) -> None:
+    stage, chosen = Stage(2, 1e-3, 32, FULL), torch.arange(20)
+    t = trainer(Recipe((stage,), 20, fixed_views=2), digits, cpu, seed=1)
+    assert torch.equal(t._batch(chosen, stage, 1).images, fixed_view(t.images, FULL, 1, 1)[chosen])
 
 
 def test_rows_say_what_the_record_promises(digits: Dataset, cpu: Machine) -> None:
@@ -387,5 +426,7 @@ def test_paper_backbones_train_a_step_in_bfloat16(
     monkeypatch.setattr(Machine, "precision", lambda self, requested: requested)
     few = replace(digits, train=digits.train[:8], validation=digits.validation[:4])
     recipe = Recipe((Stage(1, 1e-3, 32, FULL),), 8, precision="bfloat16")
-    rows = trainer(recipe, few, cpu, architecture=Architecture(backbone)).fit()
-    assert math.isfinite(rows[0]["train_loss"])
+    t, computed = trainer(recipe, few, cpu, architecture=Architecture(backbone)), set[torch.dtype]()
+    t.model.classifier.register_forward_hook(lambda module, _, out: computed.add(out.dtype))
+    assert math.isfinite(t.fit()[0]["train_loss"])
+    assert computed == {torch.bfloat16}
