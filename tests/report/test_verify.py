@@ -15,7 +15,7 @@ from markupsafe import escape
 
 from analysis.evidence import Evidence
 from report import escaping, marks, pdf
-from report.build import HTML, LATEX, PDF, PROVENANCE, build, lookup_of, render
+from report.build import CLAIMS, HTML, LATEX, PDF, PROVENANCE, build, lookup_of, render
 from report.differences import Difference, in_pdf, in_source
 from report.environment import TEMPLATES
 from report.figures import Drawing
@@ -181,6 +181,34 @@ def test_a_fact_changed_in_provenance_is_named(short: Path, tmp_path: Path) -> N
     (folder / PROVENANCE).write_text(json.dumps(lists), encoding="utf-8")
     (found,) = verify(short, folder)
     assert (found.document, found.name) == (PROVENANCE, f"fact {FACT}") and before in found.expected
+
+
+@pytest.mark.parametrize("document", [HTML, LATEX, CLAIMS])
+def test_every_document_beside_is_compared(short: Path, tmp_path: Path, document: str) -> None:
+    folder = shutil.copytree(short / "report", tmp_path / "report")
+    text = (folder / document).read_text(encoding="utf-8")
+    accuracy = lookup_of(short).evidence.facts[FACT].text.split()[0] if document != CLAIMS else '"p": 0.'
+    assert accuracy in text
+    changed = f"{accuracy}1" if document == CLAIMS else _other(accuracy)
+    (folder / document).write_text(text.replace(accuracy, changed, 1), encoding="utf-8")
+    assert {each.document for each in verify(short, folder)} == {document}
+
+
+def test_pdf_numbers_without_source_and_contradictions_are_looked_for(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracy = lookup_of(short).evidence.facts[FACT].text.split()[0]
+    printed = pdf_text(short / "report" / PDF)
+    assert accuracy in printed
+    monkeypatch.setattr("report.verify.pdf_text", lambda _: printed.replace(accuracy, _other(accuracy)))
+    assert {each.document for each in verify(short)} == {PDF}
+    monkeypatch.setattr("report.verify.pdf_text", lambda _: printed)
+    assert verify(short) == []
+    for part in ("without_source", "contradicted"):
+        seen = Difference(HTML, part, "1", "2", "near")
+        with monkeypatch.context() as patch:
+            patch.setattr(f"report.verify.{part}", lambda *_, seen=seen: [seen])
+            assert verify(short) == [seen]
 
 
 @pytest.mark.parametrize(("factor", "found"), [(1 + 1e-13, 0), (1 + 1e-6, 1)])

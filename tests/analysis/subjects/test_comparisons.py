@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sklearn.metrics import accuracy_score
 
 from analysis import formats
 from analysis.results import Judged, Results, results_of
@@ -67,6 +68,11 @@ def test_equivalence_is_a_result() -> None:
     )
 
 
+def test_a_gain_that_is_shown_not_to_matter_is_no_improvement() -> None:
+    each = judged(0.001, 0.01, within=0.01)
+    assert each.verdict == "equivalent" and "there is no difference that matters" in sentence(each)
+
+
 @pytest.mark.parametrize(
     ("difference", "apart"),
     [(0.0071, "scores 0.71 points above B"), (-0.0071, "scores 0.71 points below B"), (0.0, "scores as high as B")],
@@ -101,6 +107,7 @@ def test_a_claim_holds_what_the_words_say(three_seeds: Results) -> None:
         assert (claim.p, claim.p_equivalence, claim.margin) == (each.p, each.p_equivalence, each.comparison.margin)
         assert (claim.n, claim.seeds, claim.verdict) == (100, 3, finding.verdict)
         assert claim.runs == three_seeds.view.names(each.key, each.control)
+        assert claim.family == len(three_seeds.judged)
 
 
 def test_words_follow_the_accuracies_and_the_verdict_what_is_expected_not_the_title(
@@ -169,7 +176,18 @@ def test_accuracy_is_kept_as_a_fraction_and_printed_in_percent(two_seeds: Result
     assert fact.value == pytest.approx(mean)
     assert fact.text == f"{100 * mean:.2f} %"
     assert fact.runs == (f"{key}/seed-0", f"{key}/seed-1")
-    assert facts[f"validation-accuracy/{key}"].function == "study.records.Predictions.accuracy"
+    told = facts[f"validation-accuracy/{key}"]
+    recorded = [accuracy_score(p.labels, p.predicted) for p in two_seeds.view.predictions(key, "validation")]
+    assert told.function == "study.records.Predictions.accuracy" and told.value == pytest.approx(sum(recorded) / 2)
+    assert told.value != fact.value
+
+
+def test_both_tests_of_a_comparison_are_told(three_seeds: Results, named: Callable) -> None:
+    facts = named(comparison_facts(three_seeds))
+    for key, each in three_seeds.judged.items():
+        assert facts[f"p/{key}"].text == formats.p_value(each.p)
+        assert facts[f"p-equivalence/{key}"].text == formats.p_value(each.p_equivalence)
+    assert any(each.p != each.p_equivalence for each in three_seeds.judged.values())
 
 
 def test_difference_rests_on_the_runs_of_both_sides(two_seeds: Results, named: Callable) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score
 
+from analysis import formats
 from analysis.results import Judged, Results
 from analysis.statistics.comparison import Accuracy, Comparison
 from analysis.statistics.crossed import About
 from analysis.subjects.overview import (
     conclusion_finding,
+    conclusions,
     level_facts,
     levels,
     marks_finding,
@@ -26,6 +30,16 @@ def test_level_facts_hold_selected_models_and_published_figures(two_seeds: Resul
     assert facts["reference-accuracy/level4"].text == "97.27 %"
     assert facts["reference-latency/level5"].text == "7.52 ms"
     assert "pass-mark/level5" not in facts and "reference-latency/level1" not in facts
+    for level, key in two_seeds.best.items():
+        mean = np.mean([accuracy_score(p.labels, p.predicted) for p in two_seeds.view.predictions(key)])
+        assert facts[f"best-accuracy/level{level}"].value == pytest.approx(mean)
+
+
+def test_conclusion_tells_the_mean_of_the_seeds(two_seeds: Results) -> None:
+    (told,) = conclusions(two_seeds)
+    for level in (1, 2, 3, 4):
+        recorded = (accuracy_score(p.labels, p.predicted) for p in two_seeds.view.predictions(two_seeds.best[level]))
+        assert formats.percent(float(np.mean(list(recorded)))) in told.sentence
 
 
 def test_runs_and_evaluations_are_counted(two_seeds: Results, named: Callable) -> None:

@@ -9,9 +9,11 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from statsmodels.stats.proportion import proportion_confint
 
+from analysis import formats
 from analysis.evidence import Table
 from analysis.results import Results
 from analysis.subjects.deployment import deployment
+from analysis.subjects.effects import effects
 from analysis.subjects.ensemble import diversity, members
 from analysis.subjects.per_class import per_class
 from analysis.subjects.reproducibility import runs
@@ -25,8 +27,9 @@ Cells = dict[str, str]
 def column(table: Table, head: str) -> Cells:
     """The cells under a head, the first of its name, by the one or two names that lead their rows."""
     leading, at = 2 if table.align.startswith("ll") else 1, table.header.index(head)
-    found = {", ".join(map(str, row[:leading])): str(row[at]) for row in table.rows}
-    assert len(found) == len(table.rows)
+    rows = [row for row in table.rows if len(row) > 1]  # others are headings
+    found = {", ".join(map(str, row[:leading])): str(row[at]) for row in rows}
+    assert len(found) == len(rows)
     return found
 
 
@@ -82,6 +85,37 @@ def disagreeing(results: Results) -> Cells:
     return {f"{a}, {b}": percent((right[a] != right[b]).mean()) for a, b in combinations(right, 2)}
 
 
+def measured(format: Callable[[float], str], name: str) -> Callable[[Results], Cells]:
+    """A measurement of the models timed, as the run recorded it."""
+
+    def read(results: Results) -> Cells:
+        (run,) = results.view.runs_of("level5/latency")
+        rows, keys = read_json(run.folder / LATENCY), timed(results)
+        return {shown: format(row[name]) for shown, row in zip(keys, rows, strict=True)}
+
+    return read
+
+
+def changes(results: Results) -> Cells:
+    """Difference from the control with its interval, by the compared models."""
+    view = results.view
+    return {
+        f"{view.title(key)}, {view.title(each.control)}": (
+            f"{formats.points(each.comparison.difference)} "
+            f"({formats.points_interval(each.comparison.low, each.comparison.high)})"
+        )
+        for key, each in results.judged.items()
+    }
+
+
+def detectable(results: Results) -> Cells:
+    view = results.view
+    return {
+        f"{view.title(key)}, {view.title(each.control)}": percent(each.power.detectable) if each.power else "–"
+        for key, each in results.judged.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("table", "head", "expected"),
     [
@@ -93,6 +127,10 @@ def disagreeing(results: Results) -> Cells:
         (per_class, "F1, %", by_class(2)),
         (deployment, "Accuracy, %", lambda results: {n: accuracy(results, k) for n, k in timed(results).items()}),
         (deployment, "95 % CI", lambda results: {n: wilson(results, k) for n, k in timed(results).items()}),
+        (deployment, "p95, ms", measured(formats.decimal, "p95_ms")),
+        (deployment, "Images/s", measured(formats.count, "images_per_second")),
+        (effects, "Difference (95 % CI)", changes),
+        (effects, "Detectable", detectable),
         (members, "Validation, %", voting),
         (runs, "Test accuracy, %", lambda results: {key: accuracy(results, key) for key in results.view.experiments}),
         (diversity, "Disagreement, %", disagreeing),
