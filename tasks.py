@@ -299,7 +299,7 @@ def add(
 @task(
     help=WHICH
     | {
-        "image": "image file in any format Pillow reads; several separated by commas, or a quoted pattern",
+        "image": "image file in any format Pillow reads but EPS; several separated by commas, or a quoted pattern",
         "top": "how many classes to print; default 3",
     },
 )
@@ -337,7 +337,7 @@ def test(context: Context, all: bool = False, keyword: str = "") -> None:
 )
 @one_line_errors
 def bench(_: Context, race: bool = False, epochs: str = "", images: str = "", seeds: str = "") -> None:
-    """Measure the trainer against a bare loop on the same batch; ratios as a table and as JSON lines."""
+    """Measure the trainer against a bare loop, and ONNX Runtime and decoding; ratios as a table and as JSON lines."""
     from study.running import bench as trainer
     from study.running import race as racing
 

@@ -55,6 +55,17 @@ def test_speedup_compares_a_model_with_its_own_quantised_form(results: Results, 
     assert fact.value == pytest.approx(timed["level5/student", "float32"] / 0.7)
 
 
+@pytest.mark.parametrize(("low", "high", "apart"), [(0.6, 0.9, True), (0.6, 50.0, False), (40.0, 50.0, True)])
+def test_medians_are_apart_where_their_intervals_are(results: Results, low: float, high: float, apart: bool) -> None:
+    int8 = results.deployment["precision"] == "int8"
+    frame = results.deployment.assign(
+        p50_low_ms=results.deployment["p50_low_ms"].mask(int8, low),
+        p50_high_ms=results.deployment["p50_high_ms"].mask(int8, high),
+    )
+    speeds = int8_speeds(replace(results, deployment=frame))
+    assert speeds and {speed.apart for speed in speeds} == {apart}
+
+
 def test_latencies_are_those_of_the_processor_that_timed_them(results: Results, named: Callable) -> None:
     assert named(latency_facts(results))["latency/processor"].text == "Synthetic CPU"
 

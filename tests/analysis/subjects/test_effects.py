@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from analysis.evidence import Strip
 from analysis.results import Results
-from analysis.subjects.effects import drawn, effects, open_finding, open_questions, summaries
+from analysis.subjects.effects import drawn, effects, open_facts, open_finding, open_questions, summaries
 
 
 def test_every_comparison_has_a_row_below_the_head_of_its_level(three_seeds: Results, empty: Results) -> None:
@@ -54,6 +56,15 @@ def test_what_deployment_does_is_summed_up_apart_from_recipes(three_seeds: Resul
     assert (recipe.name, deployment.name) == ("summary/recipe", "summary/deployment")
     assert deployment.sentence.startswith("Of 6 comparisons with a control, ")
     assert {name.split("/", 1)[1] for name in deployment.facts} == {each.key for each in three_seeds.judged_at(5)}
+
+
+def test_undecided_comparisons_are_counted_level_by_level(three_seeds: Results, named: Callable) -> None:
+    facts, judged = named(open_facts(three_seeds)), three_seeds.judged.values()
+    undecided = sum(each.verdict == "inconclusive" for each in judged)
+    assert 0 < undecided < len(judged) and facts["undecided/study"].value == undecided
+    for level in three_seeds.view.levels:
+        there = sum(each.verdict == "inconclusive" for each in three_seeds.judged_at(level))
+        assert (facts[f"undecided/level{level}"].value if there else 0) == there
 
 
 def test_undecided_comparisons_say_how_many_seeds_would_find_what_matters() -> None:

@@ -82,6 +82,16 @@ def test_trust_has_a_row_per_uncertainty(results: Results) -> None:
     assert [row[0] for row in table.rows] == [u.title for u in results.trust.uncertainties.values()]
 
 
+def test_calibration_is_told_in_the_order_of_before_and_after(results: Results, named: Callable) -> None:
+    trust, facts = results.trust, named(calibration_facts(results))
+    assert trust is not None and trust.before.ece != trust.after.ece
+    told = f"goes from {formats.percent(trust.before.ece)} % to {formats.percent(trust.after.ece)} %"
+    assert told in calibration_finding(trust).sentence
+    for name, calibrated in (("before", trust.before), ("after", trust.after)):
+        assert facts[f"calibration/nll-{name}"].value == pytest.approx(calibrated.losses.mean())
+        assert facts[f"calibration/ece-{name}"].value == pytest.approx(calibrated.ece)
+
+
 @pytest.mark.parametrize(
     ("value", "error", "verdict", "word"),
     [(0.02, 0.005, "supported", "lowers"), (-0.02, 0.005, "contradicted", "raises"),
