@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import os
+import re
 import shlex
 import signal
 import sys
@@ -312,10 +313,25 @@ def predict(_: Context, image: str, study: str = "", runs: str = RUNS, top: str 
         print(prediction)
 
 
+def _require_expression(keyword: str) -> None:
+    """StudyError for what pytest's -k would not understand: names, joined by and, or, not and brackets.
+
+    Run by several workers, pytest itself ends in an internal error instead of saying so.
+    """
+    plain = re.sub(r"[^\s()]+", lambda name: name[0] if name[0] in ("and", "or", "not") else "x", keyword)
+    try:
+        if keyword and ("x (" in plain or "()" in plain or not re.fullmatch(r"[\w:+.\[\]\\/()\s-]+", keyword)):
+            raise SyntaxError
+        compile(plain or "x", "--keyword", "eval")
+    except SyntaxError:
+        raise StudyError(f"--keyword takes names joined by and, or, not and brackets, not {keyword!r}") from None
+
+
 @task(help={"all": "run the slow tests too, as CI does", "keyword": "only tests whose name matches (pytest -k)"})
 @one_line_errors
 def test(context: Context, all: bool = False, keyword: str = "") -> None:
     """Run the tests; the quick suite unless --all."""
+    _require_expression(keyword)
     chosen = [] if all else ["-m", "not slow"]
     workers = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
     # Work this small gains nothing from threads, and two workers' threads would get in each other's way.

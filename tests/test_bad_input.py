@@ -72,6 +72,8 @@ def _usage() -> Iterator[Case]:
     yield Case(("--help", "nonsense"), "No idea what 'nonsense' is")
     yield Case(("--list", "nonsense"), "Sub-collection 'nonsense' not found")
     yield Case(("predict",), "did not receive required positional arguments: 'image'")
+    for keyword in ("(", "one two", "not", "{}", "a or", "f()", "a=1"):
+        yield Case(("test", "--keyword", keyword), "--keyword takes names joined by and, or, not and brackets")
     yield Case(("bench", "--race", "--seeds", "x"), "--seeds takes numbers separated by commas")
     yield Case(("bench", "--race", "--images", "1,2"), "--images takes one number")
     yield Case(("bench", "--race", "--epochs", "0"), "a race takes at least one epoch, not 0")
