@@ -71,7 +71,7 @@ class Scale:
 
     images: Mapping[str, int]
     experiments: Mapping[str, Experiment]
-    bfloat16: bool = False
+    bfloat16: bool
 
     @property
     def evaluated(self) -> int:

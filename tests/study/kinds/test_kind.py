@@ -27,7 +27,7 @@ IMAGES = {"train": 800, "validation": 100, "test": 200, "ood": 50}
 
 
 def scale(preset: Preset = QUICK) -> Scale:
-    return Scale(IMAGES, {experiment.key: experiment for experiment in levels.experiments(preset)})
+    return Scale(IMAGES, {experiment.key: experiment for experiment in levels.experiments(preset)}, bfloat16=False)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from study.running import estimate
 from study.running.estimate import Estimator, cache_file, place
 
 BY_KEY = {experiment.key: experiment for experiment in experiments(QUICK)}
-SCALE = Scale({"train": 800, "validation": 100, "test": 200, "ood": 50}, BY_KEY)
+SCALE = Scale({"train": 800, "validation": 100, "test": 200, "ood": 50}, BY_KEY, bfloat16=False)
 TUNED, PLAIN, FROZEN, SCRATCH, SEARCH, VOTE = (
     BY_KEY[f"level{key}"] for key in ("2/augmented", "2/plain", "1/head-only", "3/scratch-cnn", "2/search", "4/hard")
 )

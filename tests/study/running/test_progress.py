@@ -40,7 +40,7 @@ class Timed(Kind):
 
 
 def estimator() -> Estimator:
-    return Estimator(Scale({}, {}), "here")
+    return Estimator(Scale({}, {}, bfloat16=False), "here")
 
 
 def reporter(lanes: int = 1, out: io.StringIO | None = None, **seconds: float) -> Reporter:

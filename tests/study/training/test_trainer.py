@@ -10,7 +10,6 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from study.data.augmentation import fixed_view
 from study.data.datasets import Dataset
@@ -21,7 +20,7 @@ from study.inference.offload import Offloaded
 from study.machine import Machine
 from study.models.classifier import build
 from study.training.objective import Batch, SoftLabels, Streams
-from study.training.trainer import Diverged, Progress, Trainer, scheduled_rate
+from study.training.trainer import Diverged, Progress, Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,36 +36,6 @@ def trainer(
     recipe: Recipe, dataset: Dataset, cpu: Machine, seed: int = 0, architecture: Architecture = SMALL
 ) -> Trainer:
     return Trainer(build(architecture, 10, seed), recipe, dataset, cpu, seed)
-
-
-def test_cosine_schedule_agrees_with_torch() -> None:
-    stage, steps = Stage(1, 0.3, 32, schedule="cosine"), 10
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
-    reference = CosineAnnealingLR(optimizer, T_max=steps)
-    for step in range(steps):
-        assert math.isclose(scheduled_rate(stage, step, steps), optimizer.param_groups[0]["lr"], rel_tol=1e-9)
-        optimizer.step()
-        reference.step()
-
-
-def test_linear_schedule_runs_down_to_one_step_above_zero() -> None:
-    stage = Stage(1, 0.4, 32, schedule="linear", warmup=0.5)
-    assert [scheduled_rate(stage, step, 8) for step in range(3, 8)] == pytest.approx([0.4, 0.4, 0.3, 0.2, 0.1])
-
-
-def test_warm_up_is_linear_to_the_peak() -> None:
-    stage = Stage(1, 0.4, 32, schedule="constant", warmup=0.5)
-    assert [scheduled_rate(stage, step, 8) for step in range(8)] == pytest.approx(
-        [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4]
-    )
-
-
-def test_images_grow_to_their_final_size() -> None:
-    growing = Stage(5, 1e-3, 64, first_size=48)
-    assert [growing.at(epoch).image_size for epoch in range(5)] == [48, 52, 56, 60, 64]
-    assert growing.at(0) == replace(growing, image_size=48)
-    assert Stage(1, 1e-3, 64, first_size=48).at(0).image_size == 64
-    assert Stage(5, 1e-3, 64).at(0).image_size == 64
 
 
 def test_growing_images_are_trained_and_judged_at_each_epochs_size(digits: Dataset, cpu: Machine) -> None:
@@ -367,11 +336,6 @@ def test_weights_decay_apart_from_the_gradient_and_biases_do_not(digits: Dataset
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert type(optimizer) is torch.optim.AdamW
     assert decay[id(t.model.classifier.weight)] == 0.05 and decay[id(t.model.classifier.bias)] == 0.0
-
-
-def test_rates_run_down_over_all_epochs_of_a_stage(digits: Dataset, cpu: Machine) -> None:
-    rows = trainer(Recipe((Stage(2, 0.1, 32, schedule="linear"),), 20, "sgd"), digits, cpu).fit()
-    assert [row["learning_rate"] for row in rows] == pytest.approx([0.1 * 5 / 8, 0.1 * 1 / 8]), "of four steps each"
 
 
 def test_recorded_loss_is_the_mean_of_the_steps(digits: Dataset, cpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
